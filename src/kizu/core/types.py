@@ -1,0 +1,45 @@
+"""The words every room uses for arrays, and the two values that cross most floors.
+
+One alphabet of shapes: N images, H W pixels, h w grid, P = h*w patches, D features, L layers,
+M bank, K neighbours, R regions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+HW = tuple[int, int]
+"""(height, width)."""
+
+Progress = Callable[[int, int], None]
+"""Called as `on_progress(done, total)` by long work; the edge turns it into a progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a scorer says of N images: raw, unbounded, higher = more anomalous."""
+
+    image: F32
+    """(N,)"""
+    maps: F32
+    """(N, H, W) at the network's input size"""
+
+
+class Scorer(Protocol):
+    """Anything that turns images at the network's input size into scores."""
+
+    @property
+    def input_hw(self) -> HW: ...
+
+    def score(self, images: U8) -> Scores:
+        """`images`: (N, H, W, 3) uint8 RGB with (H, W) == `input_hw`."""
+        ...
