@@ -23,6 +23,9 @@ HW = tuple[int, int]
 Progress = Callable[[int, int], None]
 """Called as `on_progress(done, total)` by long work; the edge turns it into a progress bar."""
 
+StageProgress = Callable[[str, int, int], None]
+"""Called as `on_progress(stage, done, total)` by work that has several stages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -37,9 +40,6 @@ class Scores:
 class Scorer(Protocol):
     """Anything that turns images at the network's input size into scores."""
 
-    @property
-    def input_hw(self) -> HW: ...
-
     def score(self, images: U8) -> Scores:
-        """`images`: (N, H, W, 3) uint8 RGB with (H, W) == `input_hw`."""
+        """`images`: (N, H, W, 3) uint8 RGB at the network's input size."""
         ...

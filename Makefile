@@ -1,0 +1,51 @@
+# Each target makes what it needs from a bare python3; nothing else has to be run first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check lint types architecture bench clean help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/.base: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# One stamp per set of extras, so that `make demo` installs no more than a user needs.
+$(VENV)/.demo: $(VENV)/.base
+	$(PIP) -e '.[demo,report]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(PIP) -e '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.demo ## fit and inspect real solar cells and drawn parts, and write a page to look at
+	$(BIN)/kizu demo --output-dir demo-out
+
+test: $(VENV)/.test ## run the tests
+	$(BIN)/python -m pytest -q
+
+check: test lint types architecture ## tests, lint, types and the floors
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+architecture: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test ## measure this machine: tables of ratios, and their JSON under benchmarks/results
+	$(BIN)/python benchmarks/all.py
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

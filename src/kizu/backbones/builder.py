@@ -1,0 +1,94 @@
+"""Draw an ONNX graph in Python: a node is a call, a value is its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+IR_VERSION = 8
+"""The oldest file format that carries opset 17, so that every runtime of the last years opens it."""
+
+Shape = tuple[str | int, ...]
+"""A name for a free side, a number for a fixed one."""
+
+
+class GraphBuilder:
+    """Collects nodes and constants in the order of the calls, then makes the model."""
+
+    def __init__(self, prefix: str) -> None:
+        """`prefix` begins every name made here, so that graphs drawn apart can be joined."""
+        self.prefix = prefix
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, values: NDArray[Any]) -> str:
+        """Keep `values` in the graph; return its name."""
+        from onnx import numpy_helper
+
+        name = f"{self.prefix}/constant{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Add a node with one output; return the output's name (`name`, or one made here)."""
+        from onnx import helper
+
+        output = name or f"{self.prefix}/{operator.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def conv(
+        self, x: str, weight: NDArray[Any], bias: NDArray[Any], *, stride: int = 1, name: str | None = None
+    ) -> str:
+        """Convolve `x` with TensorFlow's "same" padding, whose amount depends on the size of the input.
+
+        `weight`: (out, in / groups, k, k), depthwise when its second axis is 1; `bias`: (out,). Kept as float32.
+        """
+        return self.node(
+            "Conv",
+            x,
+            self.constant(weight.astype(np.float32)),
+            self.constant(bias.astype(np.float32)),
+            name=name,
+            kernel_shape=weight.shape[2:],
+            strides=[stride, stride],
+            group=weight.shape[0] if weight.shape[1] == 1 else 1,
+            auto_pad="SAME_UPPER",
+        )
+
+    def relu6(self, x: str) -> str:
+        """min(max(x, 0), 6)"""
+        low, high = (self.constant(np.float32(limit)) for limit in (0, 6))
+        return self.node("Clip", x, low, high)
+
+    def model(
+        self,
+        inputs: Mapping[str, tuple[type[np.generic], Shape]],
+        outputs: Mapping[str, tuple[type[np.generic], Shape]],
+        *,
+        opsets: Mapping[str, int] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> onnx.ModelProto:
+        """Close the graph over the named inputs and outputs, each with its type and shape."""
+        from onnx import helper
+
+        def described(values: Mapping[str, tuple[type[np.generic], Shape]]) -> list[onnx.ValueInfoProto]:
+            return [
+                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape)
+                for name, (kind, shape) in values.items()
+            ]
+
+        graph = helper.make_graph(
+            self.nodes, self.prefix, described(inputs), described(outputs), initializer=self.constants
+        )
+        versions = [helper.make_opsetid(domain, v) for domain, v in (opsets or {"": OPSET}).items()]
+        model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION, producer_name="kizu")
+        helper.set_model_props(model, dict(metadata or {}))
+        return model

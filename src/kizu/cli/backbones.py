@@ -1,0 +1,41 @@
+"""`kizu backbones`"""
+
+import json
+
+import typer
+
+from kizu.cli.options import AsJson
+
+
+def backbones(as_json: AsJson = False) -> None:
+    """List the networks whose features can be used, their layers and licences."""
+    from kizu.backbones import BACKBONES
+    from kizu.backbones.store import load_backbone
+    from kizu.core.errors import MissingExtraError
+
+    rows = []
+    for name, entry in BACKBONES.items():
+        row = {"name": name, "summary": entry.summary}
+        try:
+            spec = load_backbone(name).spec
+        except MissingExtraError as error:
+            row |= {"missing": error.hint or error.message}
+        else:
+            row |= {
+                "licence": spec.licence,
+                "source": spec.source,
+                "weights_sha256": spec.weights_sha256,
+                "layers": [{"name": x.name, "stride": x.stride, "dim": x.dim} for x in spec.layers],
+            }
+        rows.append(row)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}: {row['summary']}")
+        if "missing" in row:
+            typer.echo(f"    not installed: {row['missing']}")
+            continue
+        typer.echo(f"    licence {row['licence']}, from {row['source']}")
+        typer.echo("    " + "  ".join(f"{x['name']} (1/{x['stride']}, {x['dim']})" for x in row["layers"]))
+    typer.echo("Any ONNX file with named feature outputs works too: --backbone path/to/network.onnx")

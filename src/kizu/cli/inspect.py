@@ -1,0 +1,84 @@
+"""`kizu inspect`"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kizu.cli.options import (
+    AsJson,
+    Device,
+    DeviceOption,
+    RunDir,
+    Runtime,
+    RuntimeOption,
+    Threads,
+    Verbose,
+    start_logging,
+)
+from kizu.cli.progress import stages
+from kizu.core.errors import ConfigError
+
+EXIT_NG_FOUND = 1
+
+
+def inspect(
+    run_dir: RunDir,
+    folder: Annotated[Path | None, typer.Argument(help="Folder of images, searched with its sub-folders, or one image.")] = None,
+    input_dir: Annotated[Path | None, typer.Option(help="The same as the argument.")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where results go. Default: inspections/<folder name> in the run folder.")
+    ] = None,
+    min_defect_area: Annotated[int, typer.Option(help="Smaller flaws are not listed; pixels.", min=1)] = 1,
+    pixel_threshold_mult: Annotated[float, typer.Option(help="Multiplies the pixel threshold.", min=1e-6)] = 1.0,
+    save_masks: Annotated[bool, typer.Option("--save-masks/--no-save-masks", help="Write masks/.")] = True,
+    save_overlays: Annotated[bool, typer.Option("--save-overlays/--no-save-overlays", help="Write overlays/.")] = True,
+    fail_on_ng: Annotated[bool, typer.Option("--fail-on-ng", help="Exit with 1 when any image is NG.")] = False,
+    device: DeviceOption = Device.CPU,
+    runtime: RuntimeOption = Runtime.ONNXRUNTIME,
+    threads: Threads = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say OK or NG for each image and draw where the flaw is. Stopped? The same command goes on where it was."""
+    start_logging(verbose)
+    from kizu.backbones.session import Engine
+    from kizu.bundles.store import bundle_hash
+    from kizu.data.layouts.files import find_images
+    from kizu.decision.policy import PolicyConfig
+    from kizu.inspection.folder import FolderOptions, FolderRunner
+    from kizu.inspection.inspector import Inspector, bundle_folder
+
+    source = folder or input_dir
+    if source is None or (folder and input_dir):
+        raise ConfigError("give one folder of images", hint="kizu inspect --run-dir RUN FOLDER")
+    bundle = bundle_folder(run_dir)
+    samples = find_images(source)
+    output_dir = output_dir or run_dir / "inspections" / (source.resolve().name or "images")
+    inspector = Inspector.open(
+        bundle,
+        policy=PolicyConfig(min_defect_area=min_defect_area, pixel_threshold_mult=pixel_threshold_mult),
+        engine=Engine(runtime=runtime.value, device=device.value, threads=threads),
+    )
+    runner = FolderRunner(
+        inspector,
+        bundle_hash(bundle),
+        output_dir,
+        FolderOptions(save_masks=save_masks, save_overlays=save_overlays),
+    )
+    with stages() as on_progress:
+        result = runner.run(samples, lambda done, total: on_progress("inspect", done, total))
+    report = result.report
+    if result.skipped:
+        typer.echo(f"{result.skipped} images were done before", err=True)
+    typer.echo(f"wrote {output_dir}", err=True)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        typer.echo(
+            f"{report['num_images']} images: {report['num_ok']} OK, {report['num_ng']} NG,"
+            f" {report['num_errors']} unreadable"
+        )
+    if fail_on_ng and report["num_ng"]:
+        raise typer.Exit(EXIT_NG_FOUND)

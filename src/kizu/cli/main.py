@@ -1,0 +1,63 @@
+"""The command line: thin commands round the same objects that a notebook uses.
+
+Exit codes: 0 done; 1 NG found, only when asked with --fail-on-ng; 2 the user can mend it; 130 interrupted.
+"""
+
+import sys
+
+import click
+import typer
+
+from kizu.cli import backbones, data, demo, evaluate, inspect, train
+from kizu.core.errors import KizuError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="kizu",
+    help="Learn what a good part looks like from pictures of good parts only; say OK or NG, and show where the flaw is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.add_typer(data.app, name="data")
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(inspect.inspect)
+app.command()(backbones.backbones)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+) -> None:
+    if version:
+        from kizu import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run() -> None:
+    """The entry point: errors become one message, one hint and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except KizuError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(EXIT_USER_ERROR)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USER_ERROR)
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("\ninterrupted; what was written is whole, run the same command to go on\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,71 @@
+"""The flags that several commands share, and how they reach the settings."""
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kizu.core.errors import ConfigError
+
+
+
+class Device(StrEnum):
+    """Where graphs run."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Runtime(StrEnum):
+    """What runs graphs."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML with any of the settings; flags win over it.", dir_okay=False)
+]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Folder of the data set. Default: the MVTEC_ROOT environment variable.")
+]
+Category = Annotated[str | None, typer.Option(help="Which of its products.")]
+Layout = Annotated[
+    str | None, typer.Option(help="How it lies on disk: mvtec_ad, folder, elpv or demo. Default: mvtec_ad.")
+]
+RunDir = Annotated[Path, typer.Option(help="The run folder that `kizu train` printed.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
+RuntimeOption = Annotated[Runtime, typer.Option("--runtime", help="What runs the network.")]
+Threads = Annotated[int | None, typer.Option(help="Threads that compute. Default: every core.", min=1)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, on stderr.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def start_logging(verbose: bool) -> None:
+    """Facts on stderr; stdout is for data."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
+    )
+
+
+def data_root(given: Path | None, configured: Path | None) -> Path | None:
+    """The flag, else the config file, else MVTEC_ROOT."""
+    environment = os.environ.get("MVTEC_ROOT")
+    return given or configured or (Path(environment) if environment else None)
+
+
+def set_values(**flags: Any) -> dict[str, Any]:
+    """Those flags that were given."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """"256" or "256x384" (height x width)."""
+    sides = text.lower().split("x")
+    if not all(side.isdigit() for side in sides) or len(sides) > 2:
+        raise ConfigError(f"--image-size {text!r} is not a size", hint="give 256, or height x width such as 256x384")
+    return int(sides[0]), int(sides[-1])

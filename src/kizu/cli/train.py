@@ -1,0 +1,79 @@
+"""`kizu train`"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kizu.cli.options import (
+    Category,
+    ConfigFile,
+    DataRoot,
+    DeviceOption,
+    Device,
+    Layout,
+    Runtime,
+    RuntimeOption,
+    Threads,
+    Verbose,
+    data_root,
+    parse_size,
+    set_values,
+    start_logging,
+)
+from kizu.cli.progress import stages
+
+
+def train(
+    config_file: ConfigFile = None,
+    model: Annotated[str | None, typer.Option(help="The method: patchcore or padim.")] = None,
+    root: DataRoot = None,
+    category: Category = None,
+    layout: Layout = None,
+    output_dir: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    run_id: Annotated[str | None, typer.Option(help="Name of the run folder. Default: the time.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="A name from `kizu backbones`, or an ONNX file.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Feature layers, comma separated.")] = None,
+    image_size: Annotated[str | None, typer.Option(help="Network input: 256, or height x width: 256x384.")] = None,
+    coreset: Annotated[float | None, typer.Option(help="PatchCore: part of the patches that is kept.")] = None,
+    false_alarm_rate: Annotated[
+        float | None, typer.Option(help="Guarantee this rate on good parts, or refuse. Default: 0.01 or the best there is.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="All randomness comes from it.", min=0)] = None,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable images out.")] = False,
+    device: DeviceOption = Device.CPU,
+    runtime: RuntimeOption = Runtime.ONNXRUNTIME,
+    threads: Threads = None,
+    verbose: Verbose = False,
+) -> None:
+    """Fit on good images and set thresholds on good images held out. Prints the run folder as its last line."""
+    start_logging(verbose)
+    from kizu.backbones.session import Engine
+    from kizu.lab.train import RunConfig, train_run
+
+    config = RunConfig.read(config_file) if config_file else RunConfig()
+    changes: dict[str, dict[str, Any]] = {
+        "embedding": set_values(backbone=backbone, layers=layers.split(",") if layers else None),
+        "placement": set_values(image_size=parse_size(image_size) if image_size else None),
+        "calibration": set_values(false_alarm_rate=false_alarm_rate),
+        "data": set_values(
+            layout=layout, category=category, root=str(found) if (found := data_root(root, config.data.root)) else None
+        ),
+    }
+    config = config.with_detector(model, set_values(coreset=coreset)).changed(changes, seed=seed, where="options")
+    with stages() as on_progress:
+        run = train_run(
+            config,
+            output_dir,
+            run_id=run_id,
+            skip_broken=skip_broken,
+            engine=Engine(runtime=runtime.value, device=device.value, threads=threads),
+            on_progress=on_progress,
+        )
+    manifest = run.fitted.bundle.manifest
+    for name in run.skipped:
+        typer.echo(f"skipped {name}: cannot be read", err=True)
+    typer.echo(f"fitted on {manifest.fitted_on.fit_count} images in {sum(run.fitted.seconds.values()):.1f} s", err=True)
+    typer.echo(f"image threshold {manifest.thresholds.image.describe()}", err=True)
+    typer.echo(f"pixel threshold {manifest.thresholds.pixel.describe()}", err=True)
+    typer.echo(str(run.folder.path))

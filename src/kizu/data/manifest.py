@@ -1,0 +1,216 @@
+"""What a data set consists of: ordered, immutable samples, and one hash over all that numbers depend on."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from kizu.core.errors import DataError, ImageError
+from kizu.core.files import write_text
+from kizu.core.hashing import hash_file, hash_value
+from kizu.core.provenance import usable_cores
+from kizu.core.split import Split
+from kizu.core.types import Progress
+
+T = TypeVar("T")
+
+Label = Literal["good", "defect"]
+
+GOOD = "good"
+"""The kind of a sample without a defect."""
+UNKNOWN = "unknown"
+"""The kind of a sample whose label is not known."""
+
+_REWRITE = "write it anew from the data set"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image and what is known about it."""
+
+    id: str
+    """Unique in its manifest: a relative path with forward slashes."""
+    path: Path
+    label: Label | None = None
+    """None: not known."""
+    mask_path: Path | None = None
+    defect: str = UNKNOWN
+    """The kind of defect; "good" for a good part."""
+    split: Split | None = None
+    group: str | None = None
+    """Samples of one group (one part, one lot) never end up on two sides of a split."""
+    sha256: str | None = None
+    mask_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The samples of one category of one data set, in a fixed order.
+
+    Raises `DataError` when two samples have one id.
+    """
+
+    dataset: str
+    category: str
+    root: Path
+    samples: tuple[Sample, ...]
+    notes: tuple[str, ...] = ()
+    """What the scan passed over, in words."""
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for sample in self.samples:
+            if sample.id in seen:
+                raise DataError(f"two samples of {self.dataset}/{self.category} have the id {sample.id!r}")
+            seen.add(sample.id)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def train_good(self) -> tuple[Sample, ...]:
+        """The good samples that may be fitted and calibrated on."""
+        return self.where(lambda sample: sample.split == Split.TRAIN and sample.label == "good")
+
+    def validation(self) -> tuple[Sample, ...]:
+        """The labelled samples that a threshold may be chosen on."""
+        return self.where(lambda sample: sample.split == Split.VALIDATION)
+
+    def test(self) -> tuple[Sample, ...]:
+        """The samples that only measure."""
+        return self.where(lambda sample: sample.split == Split.TEST)
+
+    def where(self, wanted: Callable[[Sample], bool]) -> tuple[Sample, ...]:
+        """The samples for which `wanted` is true, in order."""
+        return tuple(sample for sample in self.samples if wanted(sample))
+
+    def grouped_by(self, pattern: str) -> "Manifest":
+        """The manifest with each sample's group: what the pattern's first bracket matches in its id.
+
+        Without a bracket, what all of it matches; a sample that it does not match keeps the group it has.
+        """
+        finder = re.compile(pattern)
+
+        def grouped(sample: Sample) -> Sample:
+            found = finder.search(sample.id)
+            return sample if found is None else replace(sample, group=found[1 if finder.groups else 0])
+
+        return replace(self, samples=tuple(map(grouped, self.samples)))
+
+    def with_hashes(self, on_progress: Progress | None = None) -> "Manifest":
+        """The manifest with the SHA-256 of each image and mask file that has none yet.
+
+        Raises `ImageError` naming the first file that cannot be read.
+        """
+        hashed = []
+        with ThreadPoolExecutor(usable_cores(), thread_name_prefix="kizu-hash") as pool:
+            for done, sample in enumerate(pool.map(_hashed, self.samples), start=1):
+                hashed.append(sample)
+                if on_progress is not None:
+                    on_progress(done, len(self.samples))
+        return replace(self, samples=tuple(hashed))
+
+    def content_hash(self) -> str:
+        """SHA-256 over ids, labels, kinds, splits, groups and the bytes of images and masks.
+
+        Not over names and folders of the set. Reads the files that have no hash yet.
+        """
+        rows = [
+            [s.id, s.label, s.defect, s.split, s.group, s.sha256, s.mask_sha256]
+            for s in self.with_hashes().samples
+        ]
+        return hash_value(rows)
+
+    def write(self, path: Path) -> None:
+        """Write JSONL, whole or not at all: a line about the set, then one for each sample."""
+        head = {
+            "dataset": self.dataset,
+            "category": self.category,
+            "root": str(self.root),
+            "notes": list(self.notes),
+        }
+        rows = [head, *(_row(sample, self.root) for sample in self.samples)]
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
+    """What `Manifest.write` wrote; `root` is where the images lie now, when that has changed.
+
+    Raises `DataError` naming the file and the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the manifest {path}: {error}") from error
+    if not lines:
+        raise DataError(f"the manifest {path} is empty", hint=_REWRITE)
+    head = _line(path, 1, lines[0], _head)
+    base = Path(head["root"]) if root is None else root
+    samples = [
+        _line(path, number, line, partial(_sample, root=base))
+        for number, line in enumerate(lines[1:], start=2)
+    ]
+    return Manifest(head["dataset"], head["category"], base, tuple(samples), tuple(head["notes"]))
+
+
+def _line(path: Path, number: int, line: str, build: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        return build(json.loads(line))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}, line {number}: not a line of a manifest ({error!r})", hint=_REWRITE
+        ) from error
+
+
+def _head(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("dataset", "category", "root", "notes")}
+
+
+def _hashed(sample: Sample) -> Sample:
+    try:
+        image = sample.sha256 or hash_file(sample.path)
+        mask = sample.mask_sha256
+        if mask is None and sample.mask_path is not None:
+            mask = hash_file(sample.mask_path)
+    except OSError as error:
+        path = Path(error.filename) if error.filename else sample.path
+        raise ImageError(f"{path}: cannot be read ({error.strerror})", path=path) from error
+    return replace(sample, sha256=image, mask_sha256=mask)
+
+
+def _row(sample: Sample, root: Path) -> dict[str, Any]:
+    return {
+        "id": sample.id,
+        "path": _relative(sample.path, root),
+        "label": sample.label,
+        "mask": None if sample.mask_path is None else _relative(sample.mask_path, root),
+        "defect": sample.defect,
+        "split": sample.split,
+        "group": sample.group,
+        "sha256": sample.sha256,
+        "mask_sha256": sample.mask_sha256,
+    }
+
+
+def _sample(row: dict[str, Any], root: Path) -> Sample:
+    if row["label"] not in ("good", "defect", None):
+        raise ValueError(f"label {row['label']!r}")
+    return Sample(
+        id=row["id"],
+        path=root / row["path"],
+        label=row["label"],
+        mask_path=None if row["mask"] is None else root / row["mask"],
+        defect=row["defect"],
+        split=None if row["split"] is None else Split(row["split"]),
+        group=row["group"],
+        sha256=row["sha256"],
+        mask_sha256=row["mask_sha256"],
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()

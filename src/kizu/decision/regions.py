@@ -1,0 +1,70 @@
+"""A map to regions: threshold it, join what touches, drop what is too small."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from kizu.core.types import F32, Bool
+
+EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One connected flaw, in pixels of the original image."""
+
+    area: int
+    """pixels"""
+    bbox: tuple[int, int, int, int]
+    """(x_min, y_min, x_max, y_max), half open: the width is x_max - x_min"""
+    centroid: tuple[float, float]
+    """(x, y), of the region's pixels, unweighted"""
+    peak: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """The regions of one map, the highest peak first, and the mask they fill."""
+
+    found: tuple[Region, ...]
+    mask: Bool
+    """(H, W)"""
+
+
+def find_regions(anomaly_map: F32, threshold: float, *, min_area_px: int = 1) -> Regions:
+    """Regions of pixels strictly above `threshold`, 8-connected, of at least `min_area_px` pixels.
+
+    `anomaly_map`: (H, W), raw, in pixels of the original image.
+    """
+    labelled, count = ndimage.label(anomaly_map > threshold, structure=EIGHT_CONNECTED)
+    areas = np.bincount(labelled.ravel(), minlength=count + 1)
+    boxes = ndimage.find_objects(labelled)
+    found = [
+        _describe(anomaly_map, box, labelled[box] == label)
+        for label, box in enumerate(boxes, start=1)
+        if areas[label] >= min_area_px
+    ]
+    found.sort(key=lambda region: -region.peak)
+    is_kept = areas >= min_area_px
+    is_kept[0] = False
+    return Regions(found=tuple(found), mask=is_kept[labelled])
+
+
+def no_regions(image_hw: tuple[int, int]) -> Regions:
+    """What a part without flaws has."""
+    return Regions(found=(), mask=np.zeros(image_hw, dtype=bool))
+
+
+def _describe(anomaly_map: F32, box: tuple[slice, ...], inside: Bool) -> Region:
+    ys, xs = np.nonzero(inside)
+    values = anomaly_map[box][inside]
+    y, x = box
+    return Region(
+        area=len(ys),
+        bbox=(x.start, y.start, x.stop, y.stop),
+        centroid=(float(xs.mean() + x.start), float(ys.mean() + y.start)),
+        peak=float(values.max()),
+        mean=float(values.mean(dtype=np.float64)),
+    )

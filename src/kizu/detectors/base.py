@@ -1,0 +1,131 @@
+"""What a detector is: settings, a fit that returns a fitted scorer, and the way back from stored arrays."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from kizu.backbones.base import Backbone
+from kizu.backbones.graph import Embedder, Normalisation, build_embedder
+from kizu.backbones.session import Engine
+from kizu.core.config import Config
+from kizu.core.errors import DataError, ScoreError
+from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.scoring.maps import map_maker
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class DetectorConfig(Config):
+    """What every method has. Each method adds its own."""
+
+    kind: str
+    patch_size: Annotated[int, Field(ge=1, le=9)]
+    """Side of the neighbourhood over which features are averaged, in patches; odd; 1: none."""
+    smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 1 / 64
+    """Sigma of the map's Gaussian, as a fraction of the shorter side (4 pixels at 256)."""
+    top_k: Annotated[int, Field(ge=1)] = 5
+    """Patches averaged by the image score `top_k_patches`."""
+
+
+class EmbeddingConfig(Config):
+    """Which features are looked at."""
+
+    backbone: str = "efficientnet_lite0"
+    """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
+    layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Finest first. None: the last layer at stride 8 and the last at stride 16."""
+    normalisation: Normalisation = "imagenet"
+    """How pixels are scaled. `native`: as the backbone was trained; see docs/decisions/0012 for the default."""
+
+
+class Fitted(Protocol):
+    """A scorer that can be stored."""
+
+    @property
+    def embedder(self) -> Embedder: ...
+
+    def score(self, images: U8) -> Scores:
+        """Score images (N, H, W, 3); the same image gets the same score whatever else is in the batch."""
+        ...
+
+    def state(self) -> Arrays:
+        """All that was learned, by name; `restore` takes it back."""
+        ...
+
+
+class Detector(Protocol):
+    """One method, set up and not yet fitted."""
+
+    @property
+    def config(self) -> DetectorConfig: ...
+
+    def channels(self, dim: int, rng: np.random.Generator) -> I64 | None:
+        """Which of the `dim` features to keep, or None for all."""
+        ...
+
+    def fit(
+        self,
+        embedder: Embedder,
+        images: Iterable[U8],
+        *,
+        count: int,
+        rng: np.random.Generator,
+        on_progress: StageProgress | None = None,
+    ) -> Fitted:
+        """Learn from batches of good images (N, H, W, 3), all of one size. `count`: how many come, at most.
+
+        Raises `DataError` when none comes.
+        """
+        ...
+
+    def restore(self, embedder: Embedder, arrays: Arrays) -> Fitted:
+        """The fitted scorer whose `state` was `arrays`."""
+        ...
+
+
+def default_layers(backbone: Backbone) -> tuple[str, ...]:
+    """The last layer at stride 8 and the last at stride 16: fine enough to place a flaw, deep enough to know one."""
+    last = {layer.stride: layer.name for layer in backbone.spec.layers}
+    names = tuple(last[stride] for stride in (8, 16) if stride in last)
+    return names or (backbone.spec.layers[-1].name,)
+
+
+def embedder_for(
+    detector: Detector, backbone: Backbone, config: EmbeddingConfig, rng: np.random.Generator, engine: Engine
+) -> Embedder:
+    """The graph from image to embedding that this detector wants."""
+    layers = config.layers or default_layers(backbone)
+    dims = {layer.name: layer.dim for layer in backbone.spec.layers}
+    model = build_embedder(
+        backbone,
+        layers=layers,
+        normalisation=config.normalisation,
+        patch_size=detector.config.patch_size,
+        channels=detector.channels(sum(dims.get(name, 0) for name in layers), rng),
+    )
+    return Embedder(model.SerializeToString(), engine)
+
+
+def embeddings(
+    embedder: Embedder, images: Iterable[U8], count: int, on_progress: StageProgress | None
+) -> Iterator[F32]:
+    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass. Raises `DataError` for an empty stream."""
+    seen = 0
+    for batch in images:
+        yield embedder.embed(batch)
+        seen += len(batch)
+        if on_progress is not None:
+            on_progress("features", seen, count)
+    if seen == 0:
+        raise DataError("there is no good image to fit on")
+
+
+def smoothed_maps(patches: F32, input_hw: HW, smoothing: float) -> F32:
+    """Patch distances (N, h, w) -> maps (N, H, W). Raises `ScoreError` where a distance is not finite."""
+    finite = np.isfinite(patches).all(axis=(1, 2))
+    if not finite.all():
+        raise ScoreError(f"the distances of image {int(np.argmin(finite))} of the batch are not finite")
+    return map_maker((patches.shape[1], patches.shape[2]), input_hw, smoothing)(patches)

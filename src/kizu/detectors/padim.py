@@ -1,0 +1,101 @@
+"""PaDiM (Defard et al., "PaDiM: a Patch Distribution Modeling Framework", ICPR 2020 workshops).
+
+One normal distribution per patch position over a random subset of features; a patch's score is its Mahalanobis
+distance to the distribution at its place. It wants parts that lie alike in every picture.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kizu.backbones.graph import Embedder
+from kizu.core.errors import DataError
+from kizu.core.types import HW, I64, U8, Scores, StageProgress
+from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
+from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
+from kizu.scoring.maps import ImageScoreRule, image_scores
+
+
+class PadimConfig(DetectorConfig):
+    """Defaults are the paper's."""
+
+    kind: Literal["padim"] = "padim"
+    patch_size: Annotated[int, Field(ge=1, le=9)] = 1
+    features: Annotated[int, Field(ge=1)] = 100
+    """d: features drawn at random from all layers; all of them where there are fewer."""
+    epsilon: Annotated[float, Field(gt=0)] = 0.01
+    """Added to the diagonal of each covariance (equation 1)."""
+    image_score: ImageScoreRule = "max_map"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedPadim:
+    """One Gaussian per position of one grid."""
+
+    config: PadimConfig
+    embedder: Embedder
+    gaussian: Gaussian
+    grid_hw: HW
+
+    def score(self, images: U8) -> Scores:
+        """(N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root).
+
+        Raises `DataError` for images of another size than it was fitted on: every position has its own Gaussian.
+        """
+        embedding = self.embedder.embed(images)  # (N, h, w, D)
+        n, h, w, dim = embedding.shape
+        if (h, w) != self.grid_hw:
+            raise DataError(f"PaDiM was fitted on a grid of {self.grid_hw} patches, these images give {(h, w)}")
+        patches = mahalanobis(self.gaussian, embedding.reshape(n, h * w, dim)).reshape(n, h, w)
+        maps = smoothed_maps(patches, images.shape[1:3], self.config.smoothing)
+        return Scores(image_scores(patches, maps, self.config.image_score, self.config.top_k), maps)
+
+    def state(self) -> Arrays:
+        """Means (P, D), whiteners (P, D, D), and the grid they lie on."""
+        return {
+            "mean": self.gaussian.mean,
+            "whitener": self.gaussian.whitener,
+            "grid_hw": np.array(self.grid_hw, dtype=np.int64),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Padim:
+    """PaDiM, set up and not yet fitted."""
+
+    config: PadimConfig
+
+    def channels(self, dim: int, rng: np.random.Generator) -> I64 | None:
+        """A random subset, in ascending order."""
+        if self.config.features >= dim:
+            return None
+        return np.sort(rng.choice(dim, size=self.config.features, replace=False)).astype(np.int64)
+
+    def fit(
+        self,
+        embedder: Embedder,
+        images: Iterable[U8],
+        *,
+        count: int,
+        rng: np.random.Generator,
+        on_progress: StageProgress | None = None,
+    ) -> FittedPadim:
+        """One pass; memory does not grow with the number of images."""
+        moments: RunningMoments | None = None
+        grid_hw = (0, 0)
+        for embedding in embeddings(embedder, images, count, on_progress):
+            n, *grid, dim = embedding.shape
+            if moments is None:
+                grid_hw = (grid[0], grid[1])
+                moments = RunningMoments(grid[0] * grid[1], dim)
+            moments.add(embedding.reshape(n, -1, dim))
+        assert moments is not None  # noqa: S101 - embeddings() refuses an empty stream
+        return FittedPadim(self.config, embedder, fit_gaussian(moments, self.config.epsilon), grid_hw)
+
+    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPadim:
+        """From `state()`."""
+        h, w = arrays["grid_hw"].tolist()
+        return FittedPadim(self.config, embedder, Gaussian(arrays["mean"], arrays["whitener"]), (h, w))

@@ -1,0 +1,66 @@
+"""The whole of what an engineer chooses, and the way from a bundle back to a scorer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from kizu.backbones.graph import Embedder
+from kizu.backbones.session import Engine
+from kizu.bundles.manifest import Bundle
+from kizu.core.config import Config
+from kizu.core.errors import ConfigError
+from kizu.decision.calibration import CalibrationConfig
+from kizu.detectors import detector_config, make_detector
+from kizu.detectors.base import DetectorConfig, EmbeddingConfig, Fitted
+from kizu.detectors.patchcore import PatchcoreConfig
+from kizu.imaging.placement import PlacementConfig
+
+
+class PipelineConfig(Config):
+    """One pipeline: everything that a number depends on, besides the data."""
+
+    detector: Annotated[SerializeAsAny[DetectorConfig], BeforeValidator(detector_config)] = PatchcoreConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    placement: PlacementConfig = PlacementConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """From a YAML file. Raises `ConfigError` naming the file and the key."""
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from error
+        return cls.parse(values or {}, where=str(path))
+
+    def to_yaml(self) -> str:
+        """What `read` takes back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def changed(self, sections: Mapping[str, Mapping[str, Any]], *, seed: int | None = None, where: str) -> Self:
+        """A copy with some keys of some sections replaced, checked like a file. `where` names the source."""
+        values = self.model_dump(mode="json")
+        for section, settings in sections.items():
+            values[section].update(settings)
+        if seed is not None:
+            values["seed"] = seed
+        return self.parse(values, where=where)
+
+    def with_detector(self, kind: str | None, settings: Mapping[str, Any]) -> Self:
+        """A copy with another method, or other settings of the same; a new method starts from its defaults."""
+        kind = kind or self.detector.kind
+        kept = self.detector.model_dump(mode="json") if kind == self.detector.kind else {}
+        detector = detector_config({**kept, "kind": kind, **settings}, where=f"detector {kind}")
+        return self.model_copy(update={"detector": detector})
+
+
+def open_bundle(bundle: Bundle, engine: Engine = Engine()) -> Fitted:
+    """The fitted scorer that `bundle` holds."""
+    detector = make_detector(detector_config(bundle.manifest.detector, where="bundle"))
+    return detector.restore(Embedder(bundle.graph, engine), bundle.arrays)

@@ -1,0 +1,182 @@
+"""Show a verdict: heat, contours, boxes, banners, contact sheets. Array in, new array out; never measured.
+
+Images are (H, W, 3) uint8 RGB of any size from 1 x 1; lines and letters grow with the image unless told.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from kizu.core.types import F32, I64, U8, Bool
+
+Colour = tuple[int, int, int]
+
+RED: Colour = (226, 44, 52)
+GREEN: Colour = (38, 150, 84)
+YELLOW: Colour = (255, 214, 64)
+WHITE: Colour = (255, 255, 255)
+INK: Colour = (24, 26, 32)
+PAPER: Colour = (244, 244, 246)
+
+# Our own anchors, black - violet - red - orange - cream, chosen so that CIE lightness rises in even steps:
+# more anomalous is brighter, also in a grey print and to a colour-blind eye.
+_HEAT_ANCHORS = (
+    (4, 4, 18),
+    (44, 14, 82),
+    (98, 18, 110),
+    (152, 32, 104),
+    (204, 54, 78),
+    (238, 92, 42),
+    (252, 144, 22),
+    (252, 202, 54),
+    (254, 250, 208),
+)
+
+
+def _heat_table() -> U8:
+    anchors = np.array(_HEAT_ANCHORS, dtype=np.float64)
+    steps, at = np.linspace(0, len(anchors) - 1, 256), np.arange(len(anchors))
+    channels = [np.interp(steps, at, anchors[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)  # (256, 3)
+
+
+HEAT_TABLE = _heat_table()
+"""(256, 3) uint8: colours from low to high."""
+
+
+def between(score_map: F32, low: float, high: float) -> F32:
+    """Scores -> 0..1 of the same shape: 0 at `low` and below, 1 at `high` and above. For display only."""
+    if high <= low:
+        return (score_map > low).astype(np.float32)
+    part = (score_map - np.float32(low)) / np.float32(high - low)
+    return np.asarray(np.clip(part, 0, 1), dtype=np.float32)
+
+
+def heat_map(score_map: F32, low: float, high: float) -> U8:
+    """(H, W) scores -> (H, W, 3) colours, dark at `low` and below, bright at `high` and above."""
+    return HEAT_TABLE[np.rint(between(score_map, low, high) * 255).astype(np.intp)]
+
+
+def blend(image: U8, over: U8, alpha: F32 | float) -> U8:
+    """`over` on top of `image`, both (..., 3); `alpha` 0..1 is one number or (...)."""
+    weight = np.asarray(alpha, dtype=np.float32)[..., None]
+    mixed = image + (over.astype(np.float32) - image) * weight
+    return np.rint(mixed).astype(np.uint8)
+
+
+def heat_overlay(image: U8, score_map: F32, low: float, high: float, *, strength: float = 0.75) -> U8:
+    """The image with heat where the score rises above `low`; what is normal stays a clear photograph.
+
+    `score_map` is (H, W), at the image's size. `strength` 0..1 is the opacity at `high` and above.
+    """
+    drawn = image.copy()
+    hot = score_map > low  # (H, W), as a rule a small part of the image
+    part = between(score_map[hot], low, high)
+    drawn[hot] = blend(
+        image[hot], HEAT_TABLE[np.rint(part * 255).astype(np.intp)], part * np.float32(strength)
+    )
+    return drawn
+
+
+def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None = None) -> U8:
+    """The image with a line of `width` px just outside each region of `mask` (H, W); inside nothing changes.
+
+    A thin dark rim sets the line off from bright surroundings.
+    """
+    width = width or line_width_px(image)
+    reach = width + max(1, width // 2)
+    distance = np.full(mask.shape, np.inf, dtype=np.float32)  # to the nearest region, known within reach
+    labels, _ = ndimage.label(mask)
+    for region in ndimage.find_objects(labels):
+        window = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in region)
+        near = ndimage.distance_transform_edt(~mask[window])
+        distance[window] = np.minimum(distance[window], near)
+    drawn = image.copy()
+    drawn[(distance > width) & (distance <= reach)] = INK
+    drawn[(distance > 0) & (distance <= width)] = colour
+    return drawn
+
+
+def draw_boxes(image: U8, boxes: I64, colour: Colour = YELLOW, width: int | None = None) -> U8:
+    """The image with a frame round each of `boxes`, (R, 4) px: top, left, and past-the-end bottom, right."""
+    width = width or line_width_px(image)
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    for top, left, bottom, right in np.asarray(boxes, dtype=np.int64).reshape(-1, 4).tolist():
+        frame = (
+            left - width,
+            top - width,
+            max(right, left + 1) + width - 1,
+            max(bottom, top + 1) + width - 1,
+        )
+        draw.rectangle(frame, outline=colour, width=width)
+    return np.array(canvas)
+
+
+def banner(image: U8, text: str, colour: Colour = INK) -> U8:
+    """The image with a strip of `colour` above it that says `text`, in letters that fit where they can."""
+    height, width = image.shape[:2]
+    size = max(10, min(height, width) // 14)
+    while size > 8 and _text_width(text, size) > width * 0.96:
+        size -= 1
+    strip = Image.new("RGB", (width, round(size * 1.7)), colour)
+    _write(strip, text, (width / 2, strip.height / 2), size, WHITE)
+    return np.concatenate([np.asarray(strip), image])
+
+
+def contact_sheet(
+    tiles: Sequence[U8], columns: int, captions: Sequence[str] = (), *, tile_px: int = 192
+) -> U8:
+    """Tiles of any sizes on one sheet, `columns` to a row, each fitted into a square, captions beneath.
+
+    Raises `ValueError` when there is no tile, or there are captions but not one for each tile.
+    """
+    if not tiles or (captions and len(captions) != len(tiles)):
+        raise ValueError(f"{len(tiles)} tiles, {len(captions)} captions")
+    gap, size = max(2, tile_px // 24), max(9, tile_px // 15)
+    line = round(size * 1.6) if captions else 0
+    columns = max(1, min(columns, len(tiles)))
+    rows = -(-len(tiles) // columns)
+    step_x, step_y = tile_px + gap, tile_px + line + gap
+    sheet = Image.new("RGB", (columns * step_x + gap, rows * step_y + gap), PAPER)
+    for index, tile in enumerate(tiles):
+        left, top = gap + index % columns * step_x, gap + index // columns * step_y
+        fitted = _fitted(tile, tile_px)
+        sheet.paste(fitted, (left + (tile_px - fitted.width) // 2, top + (tile_px - fitted.height) // 2))
+        if captions:
+            text = _shortened(captions[index], tile_px, size)
+            _write(sheet, text, (left + tile_px / 2, top + tile_px + line / 2), size, INK)
+    return np.array(sheet)
+
+
+def line_width_px(image: U8) -> int:
+    """A line that is seen and hides little: 1/150 of the shorter side, at least 1 px."""
+    height, width = image.shape[:2]
+    return max(1, round(min(height, width) / 150))
+
+
+def _fitted(tile: U8, side_px: int) -> Image.Image:
+    image = Image.fromarray(tile)
+    scale = side_px / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    enlarged = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
+    return image.resize(size, enlarged)
+
+
+def _text_width(text: str, size: int) -> float:
+    return float(ImageFont.load_default(size).getlength(text))
+
+
+def _shortened(text: str, width_px: int, size: int) -> str:
+    """The end of a path says more than its beginning."""
+    if _text_width(text, size) <= width_px:
+        return text
+    while len(text) > 1 and _text_width("…" + text, size) > width_px:
+        text = text[1:]
+    return "…" + text
+
+
+def _write(canvas: Image.Image, text: str, centre: tuple[float, float], size: int, colour: Colour) -> None:
+    ImageDraw.Draw(canvas).text(centre, text, fill=colour, font=ImageFont.load_default(size), anchor="mm")

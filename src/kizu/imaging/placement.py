@@ -1,0 +1,137 @@
+"""From image pixels to the network's input, and the exact way back.
+
+Coordinates: the centre of pixel (y, x) is (y, x). An image of H rows reaches from -0.5 to H - 0.5.
+"""
+
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from PIL import Image
+from pydantic import Field, field_validator, model_validator
+
+from kizu.core.config import Config
+from kizu.core.types import F32, F64, HW, I64, U8
+
+Side = Annotated[int, Field(ge=1, le=8192)]
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_REDUCING_GAP = 3.0
+"""Shrink by a whole-number box first, to 3 times the target: faster, and by eye no different."""
+_BLOCK_ROWS = 64
+
+
+class PlacementConfig(Config):
+    """How an image of any size becomes the network's input: squash to `resize`, then cut out the centre.
+
+    Squashing keeps the whole part in view; give `image_size` the aspect ratio of the product's own images.
+    """
+
+    image_size: tuple[Side, Side] = (256, 256)
+    """(H, W) of the network's input. One number means a square."""
+    resize: tuple[Side, Side] | None = None
+    """(H, W) before the centre crop; None: `image_size`, nothing is cut off."""
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    """Both widen their kernel when shrinking (antialiased)."""
+
+    @field_validator("image_size", "resize", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.resize is not None and any(r < c for r, c in zip(self.resize, self.image_size, strict=True)):
+            raise ValueError(f"resize {self.resize} is smaller than image_size {self.image_size}")
+        return self
+
+    @property
+    def resized_hw(self) -> HW:
+        """(H, W) after the resize, before the crop."""
+        return self.resize or self.image_size
+
+    @property
+    def crop_offset(self) -> tuple[int, int]:
+        """(top, left) of the crop in the resized image, in pixels; of an odd rest, more goes bottom right."""
+        (height, width), (h, w) = self.resized_hw, self.image_size
+        return (height - h) // 2, (width - w) // 2
+
+
+class _Axis(NamedTuple):
+    """Where the seen pixels of one image axis lie between the cells of the map."""
+
+    before: I64
+    """(S,) the cell at or before each pixel start..stop-1"""
+    after: I64
+    """(S,)"""
+    weight: F32
+    """(S,) of `after`"""
+    start: int
+    stop: int
+
+
+def place(image: U8, config: PlacementConfig) -> U8:
+    """(H, W, 3) uint8 of any size -> (h, w, 3) uint8 with (h, w) == `config.image_size`, contiguous."""
+    height, width = config.resized_hw
+    if image.shape[:2] != (height, width):
+        resized = Image.fromarray(image).resize(
+            (width, height), _RESAMPLING[config.resample], reducing_gap=_REDUCING_GAP
+        )
+        image = np.asarray(resized)
+    (top, left), (h, w) = config.crop_offset, config.image_size
+    return np.ascontiguousarray(image[top : top + h, left : left + w])  # (h, w, 3)
+
+
+def map_back(score_map: F32, image_hw: HW, config: PlacementConfig) -> F32:
+    """A map over the network's input -> (H, W) float32 over the original image.
+
+    `score_map` is (h, w) float32 of any resolution; it covers the whole network input. Bilinear with
+    half-pixel centres, the border repeated; no value leaves the range of `score_map`. Pixels that the crop
+    cut off are 0.0: distances are >= 0, and what was not seen is never the reason of an NG.
+    """
+    (height, width), (top, left) = config.resized_hw, config.crop_offset
+    (h, w), (grid_h, grid_w) = config.image_size, score_map.shape
+    rows = _axis(image_hw[0], height, top, h, grid_h)
+    columns = _axis(image_hw[1], width, left, w, grid_w)
+    seen = _interpolated(score_map, rows, columns)
+    if seen.shape == image_hw:
+        return seen
+    whole = np.zeros(image_hw, dtype=np.float32)
+    whole[rows.start : rows.stop, columns.start : columns.stop] = seen
+    return whole
+
+
+def _interpolated(score_map: F32, rows: _Axis, columns: _Axis) -> F32:
+    """(h, w) -> (rows, columns): across first, then down, in blocks that fit the processor's cache."""
+    low, high = score_map.min(), score_map.max()
+    wide = np.take(score_map, columns.before, axis=1)  # (h, W)
+    wide += (np.take(score_map, columns.after, axis=1) - wide) * columns.weight
+    whole = np.empty((rows.weight.size, columns.weight.size), dtype=np.float32)
+    steps = np.empty_like(whole[:_BLOCK_ROWS])
+    for top in range(0, whole.shape[0], _BLOCK_ROWS):
+        here = slice(top, top + _BLOCK_ROWS)
+        block = whole[here]
+        np.take(wide, rows.before[here], axis=0, out=block, mode="clip")
+        step = np.take(wide, rows.after[here], axis=0, out=steps[: len(block)], mode="clip")
+        step -= block
+        step *= rows.weight[here, None]
+        block += step
+        np.clip(block, low, high, out=block)  # rounding may overshoot by the last bit
+    return whole
+
+
+def points_back(points: F64, image_hw: HW, config: PlacementConfig) -> F64:
+    """(K, 2) points (y, x) on the network's input -> (K, 2) on the original image; both in pixels."""
+    scale = np.divide(image_hw, config.resized_hw)
+    return np.asarray((np.asarray(points, dtype=np.float64) + config.crop_offset + 0.5) * scale - 0.5)
+
+
+@lru_cache(maxsize=256)
+def _axis(image: int, resized: int, offset: int, network: int, grid: int) -> _Axis:
+    """The same for all images of one size; all lengths in pixels, `grid` in cells."""
+    position = (np.arange(image) + 0.5) * (resized / image) - offset  # 0 .. network, from edge to edge
+    inside = np.flatnonzero((position >= 0) & (position <= network))
+    cell = np.clip(position[inside] * (grid / network) - 0.5, 0, grid - 1)
+    before = np.floor(cell).astype(np.int64)
+    start, stop = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
+    return _Axis(before, np.minimum(before + 1, grid - 1), (cell - before).astype(np.float32), start, stop)

@@ -1,0 +1,94 @@
+"""One image in, one verdict out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kizu.backbones.session import Engine
+from kizu.bundles.manifest import Bundle
+from kizu.bundles.store import load
+from kizu.core.types import F32, HW, U8
+from kizu.decision.policy import Label, Policy, PolicyConfig
+from kizu.decision.regions import Region
+from kizu.detectors.pipeline import open_bundle
+from kizu.imaging.codec import decode, to_rgb
+from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
+from kizu.imaging.placement import map_back, place
+
+
+HEAT_RANGE = (0.7, 1.7)
+"""The heat map fades in from below the pixel threshold and is full well above it; in parts of that threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in one image. All coordinates are pixels of that image."""
+
+    label: Label
+    score: float
+    threshold: float
+    pixel_threshold: float
+    map: F32
+    """(H, W), raw: the higher, the more anomalous"""
+    mask: NDArray[np.bool_]
+    """(H, W), the flaw's pixels; empty when OK"""
+    regions: tuple[Region, ...]
+
+    def overlay(self, image: U8) -> U8:
+        """The image with the heat map, the flaw's contour and the verdict: (H, W, 3)."""
+        low, high = (factor * self.pixel_threshold for factor in HEAT_RANGE)
+        drawn = draw_contours(heat_overlay(image, self.map, low, high), self.mask)
+        verdict = f"{self.label}  {self.score:.3f} {'>' if self.label == 'NG' else '<='} {self.threshold:.3f}"
+        return banner(drawn, verdict, RED if self.label == "NG" else GREEN)
+
+
+def bundle_folder(path: Path) -> Path:
+    """The bundle of a run folder, or the folder itself."""
+    return path / "bundle" if (path / "bundle").is_dir() else path
+
+
+class Inspector:
+    """A bundle made ready to look at images. Safe to call from several threads."""
+
+    def __init__(
+        self, bundle: Bundle, *, policy: PolicyConfig = PolicyConfig(), engine: Engine = Engine()
+    ) -> None:
+        self.manifest = bundle.manifest
+        self.policy = Policy(bundle.manifest.thresholds, policy)
+        self.bundle = bundle
+        self._scorer = open_bundle(bundle, engine)
+
+    @classmethod
+    def open(cls, folder: Path | str, **options: Any) -> Self:
+        """From a run folder or a bundle folder; `options` as for the constructor. Raises `BundleError`."""
+        return cls(load(bundle_folder(Path(folder))), **options)
+
+    def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
+        """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
+        pixels = decode(Path(image)) if isinstance(image, (str, Path)) else to_rgb(image)
+        placed = place(pixels, self.manifest.placement)
+        return self.inspect_placed(placed[None], [(pixels.shape[0], pixels.shape[1])])[0]
+
+    def inspect_placed(self, images: U8, sizes: Sequence[HW]) -> list[Inspection]:
+        """Inspect images (N, H, W, 3) at the network's input size whose originals were of `sizes`."""
+        scores = self._scorer.score(images)
+        return [
+            self._decide(float(score), map_back(net_map, size, self.manifest.placement))
+            for score, net_map, size in zip(scores.image, scores.maps, sizes, strict=True)
+        ]
+
+    def _decide(self, score: float, anomaly_map: F32) -> Inspection:
+        verdict = self.policy.decide(score, anomaly_map)
+        return Inspection(
+            label=verdict.label,
+            score=score,
+            threshold=self.policy.thresholds.image.value,
+            pixel_threshold=self.policy.pixel_threshold,
+            map=anomaly_map,
+            mask=verdict.regions.mask,
+            regions=verdict.regions.found,
+        )

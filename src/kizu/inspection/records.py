@@ -1,0 +1,120 @@
+"""What an inspection writes: one line of `preds.jsonl` for each image, and `report.json` for all."""
+
+from typing import Any
+
+from kizu.bundles.manifest import BundleManifest
+from kizu.core.provenance import utc_now
+from kizu.core.types import HW
+from kizu.decision.thresholds import Threshold
+from kizu.inspection.inspector import Inspection
+
+Record = dict[str, Any]
+
+
+def prediction_record(
+    image_path: str, inspection: Inspection, manifest: BundleManifest, bundle_sha256: str, *, gt_label: str | None = None
+) -> Record:
+    """One line of `preds.jsonl`. Coordinates are pixels of the original image; `image_size` is [height, width]."""
+    thresholds = manifest.thresholds
+    regions = inspection.regions
+    return {
+        "image_path": image_path,
+        "model": manifest.model,
+        "category": manifest.category,
+        "image_size": list(inspection.map.shape),
+        "gt_label": gt_label,
+        "pred_score": inspection.score,
+        "image_threshold": thresholds.image.value,
+        "pixel_threshold": thresholds.pixel.value,
+        "effective_pixel_threshold": inspection.pixel_threshold,
+        "label": inspection.label,
+        "is_anomaly": inspection.label == "NG",
+        "num_defects": len(regions),
+        "total_defect_area": sum(region.area for region in regions),
+        "defects": [
+            {
+                "component_id": number,
+                "area": region.area,
+                "bbox": list(region.bbox),
+                "centroid": list(region.centroid),
+                "max_anomaly_value": region.peak,
+                "mean_anomaly_value": region.mean,
+            }
+            for number, region in enumerate(regions, start=1)
+        ],
+        "bundle_sha256": bundle_sha256,
+    }
+
+
+def error_record(image_path: str, message: str, bundle_sha256: str) -> Record:
+    """The line of an image that could not be read."""
+    return {"image_path": image_path, "error": message, "bundle_sha256": bundle_sha256}
+
+
+class Tally:
+    """Running totals for `report.json`; its memory does not grow with the number of images."""
+
+    def __init__(self) -> None:
+        self.count = self.ng = self.errors = self.defects = self.area = self.largest = 0
+        self.low, self.high, self.sum = float("inf"), float("-inf"), 0.0
+
+    def add(self, record: Record) -> None:
+        """Count one line of `preds.jsonl`."""
+        if "error" in record:
+            self.errors += 1
+            return
+        score = record["pred_score"]
+        self.count += 1
+        self.ng += record["is_anomaly"]
+        self.low, self.high, self.sum = min(self.low, score), max(self.high, score), self.sum + score
+        self.defects += record["num_defects"]
+        self.area += record["total_defect_area"]
+        self.largest = max([self.largest, *(defect["area"] for defect in record["defects"])])
+
+    def report(self, manifest: BundleManifest) -> Record:
+        """`report.json`. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
+        n = self.count
+        report: Record = {
+            "model": manifest.model,
+            "category": manifest.category,
+            "run_id": manifest.run_id,
+            "thresholds": _thresholds(manifest.thresholds.image, manifest.thresholds.pixel),
+            "num_images": n,
+            "num_ok": n - self.ng,
+            "num_ng": self.ng,
+            "num_errors": self.errors,
+            "ng_rate": self.ng / n if n else 0.0,
+            "ok_rate": (n - self.ng) / n if n else 0.0,
+        }
+        if n:
+            report["score_stats"] = {"min": self.low, "max": self.high, "mean": self.sum / n}
+        report["defect_stats"] = (
+            {
+                "total_defects": self.defects,
+                "avg_defects_per_ng": self.defects / self.ng if self.ng else 0.0,
+                "max_defect_area": self.largest,
+                "avg_total_defect_area": self.area / self.ng if self.ng else 0.0,
+            }
+            if n
+            else None
+        )
+        report["created_at"] = utc_now()
+        return report
+
+
+def _thresholds(image: Threshold, pixel: Threshold) -> Record:
+    return {
+        "image_threshold": image.value,
+        "pixel_threshold": pixel.value,
+        "quantile_image": _quantile(image),
+        "quantile_pixel": _quantile(pixel),
+        "rule": image.rule,
+        "pixel_rule": pixel.rule,
+        "count": image.count,
+        "false_alarm_rate": image.false_alarm_rate,
+    }
+
+
+def _quantile(threshold: Threshold) -> float | None:
+    rule, _, level = threshold.rule.partition("@")
+    return float(level) if rule == "quantile" else None

@@ -1,0 +1,188 @@
+"""Good images in, a bundle out: fit, then set thresholds on good images that were not fitted on."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kizu.backbones.session import Engine
+from kizu.backbones.store import load_backbone
+from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
+from kizu.core.provenance import package_versions, utc_now
+from kizu.core.randomness import rng_for
+from kizu.core.types import F32, U8, Bool, StageProgress
+from kizu.decision.calibration import Thresholds, image_threshold, pixel_threshold, sample_pixels
+from kizu.detectors import make_detector
+from kizu.detectors.base import Fitted, default_layers, embedder_for
+from kizu.detectors.pipeline import PipelineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedImages:
+    """Images at the network's input size, in batches (N, H, W, 3), read once."""
+
+    count: int
+    """How many there are, at most."""
+    batches: Iterable[U8]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """Validation images and whether each is defective (N,), in the same order."""
+
+    images: PlacedImages
+    defective: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a fit may see. The test split is not among it."""
+
+    fit: PlacedImages
+    calibration: PlacedImages
+    validation: LabelledImages | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the bundle will call itself."""
+
+    category: str
+    run_id: str
+    dataset: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Scores of the held-out good images, in their order."""
+
+    scores: F32
+    """(N,)"""
+    peaks: F32
+    """(N,) highest pixel of each map"""
+    pixels: F32
+    """(S,) a sample of all maps' pixels"""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedBundle:
+    """A bundle, and how it came about."""
+
+    bundle: Bundle
+    calibration: Calibration
+    seconds: dict[str, float]
+    """By stage."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block under `name`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def fit_bundle(
+    config: PipelineConfig,
+    sides: Sides,
+    identity: Identity,
+    *,
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> FittedBundle:
+    """Fit on `sides.fit`, set thresholds on the other sides. Raises `DataError`, `CalibrationError`, `ConfigError`."""
+    watch = Stopwatch()
+    detector = make_detector(config.detector)
+    with watch.stage("backbone"):
+        backbone = load_backbone(config.embedding.backbone)
+        embedding = config.embedding.model_copy(
+            update={"layers": config.embedding.layers or default_layers(backbone)}
+        )
+        embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), engine)
+    counted = _Counted(sides.fit.batches)
+    with watch.stage("fit"):
+        fitted = detector.fit(
+            embedder, counted, count=sides.fit.count, rng=rng_for(config.seed, "fit"), on_progress=on_progress
+        )
+    with watch.stage("calibrate"):
+        calibration = _calibrate(fitted, sides.calibration, rng_for(config.seed, "pixels"), on_progress)
+        thresholds = Thresholds(
+            image=image_threshold(
+                config.calibration, calibration.scores, validation=_validate(fitted, sides.validation)
+            ),
+            pixel=pixel_threshold(config.calibration, calibration.peaks, calibration.pixels),
+        )
+    spec = backbone.spec
+    manifest = BundleManifest(
+        model=config.detector.kind,
+        category=identity.category,
+        run_id=identity.run_id,
+        created_at=utc_now(),
+        detector=config.detector.model_dump(mode="json"),
+        embedding=embedding.model_dump(mode="json"),
+        placement=config.placement,
+        thresholds=thresholds,
+        seed=config.seed,
+        backbone=BackboneRecord(
+            name=spec.name, licence=spec.licence, source=spec.source, weights_sha256=spec.weights_sha256
+        ),
+        fitted_on=FittedOn(
+            dataset=identity.dataset,
+            manifest_sha256=identity.manifest_sha256,
+            fit_count=counted.count,
+            calibration_count=len(calibration.scores),
+        ),
+        versions=package_versions(),
+    )
+    return FittedBundle(Bundle(manifest, embedder.model_bytes, fitted.state()), calibration, watch.seconds)
+
+
+class _Counted:
+    """Batches, counted as they pass."""
+
+    def __init__(self, batches: Iterable[U8]) -> None:
+        self.count = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[U8]:
+        for batch in self._batches:
+            self.count += len(batch)
+            yield batch
+
+
+def _calibrate(
+    fitted: Fitted, images: PlacedImages, rng: np.random.Generator, on_progress: StageProgress | None
+) -> Calibration:
+    scores: list[F32] = []
+    peaks: list[F32] = []
+    pixels: list[F32] = []
+    done = 0
+    for batch in images.batches:
+        scored = fitted.score(batch)
+        scores.append(scored.image)
+        peaks.append(scored.maps.max(axis=(1, 2)))
+        pixels.append(sample_pixels(scored.maps, rng))
+        done += len(batch)
+        if on_progress is not None:
+            on_progress("calibration", done, images.count)
+    return Calibration(*(_joined(parts) for parts in (scores, peaks, pixels)))
+
+
+def _joined(parts: list[F32]) -> F32:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+
+
+def _validate(fitted: Fitted, validation: LabelledImages | None) -> tuple[F32, Bool] | None:
+    if validation is None:
+        return None
+    scores = _joined([fitted.score(batch).image for batch in validation.images.batches])
+    return scores, validation.defective

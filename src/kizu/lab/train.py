@@ -1,0 +1,133 @@
+"""A data set in, a run folder out."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kizu.backbones.session import Engine
+from kizu.core.config import Config
+from kizu.core.errors import DataError, ImageError
+from kizu.core.files import write_json, write_text
+from kizu.core.provenance import machine, package_versions, utc_now
+from kizu.core.registry import look_up
+from kizu.core.randomness import rng_for
+from kizu.core.types import U8, StageProgress
+from kizu.data.batches import stream
+from kizu.data.layouts import LAYOUTS
+from kizu.data.manifest import Manifest, Sample
+from kizu.data.splits import ensure_apart, hold_out
+from kizu.bundles.store import save
+from kizu.detectors.pipeline import PipelineConfig
+from kizu.imaging.placement import PlacementConfig
+from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
+from kizu.lab.runs import RunFolder, new_run
+
+BATCH_SIZE = 8
+
+OnBroken = Callable[[Sample, ImageError], None]
+
+
+class DataConfig(Config):
+    """Which images."""
+
+    layout: str = "mvtec_ad"
+    root: Path | None = None
+    category: str | None = None
+
+
+class RunConfig(PipelineConfig):
+    """A pipeline and the data it is for: what `config.yaml` holds."""
+
+    data: DataConfig = DataConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A finished run folder and what is in it."""
+
+    folder: RunFolder
+    fitted: FittedBundle
+    skipped: tuple[str, ...]
+    """Broken images that were left out."""
+
+
+def scan_data(data: DataConfig) -> Manifest:
+    """The manifest of the configured data set. Raises `DataError` when it is not there."""
+    return look_up(LAYOUTS, data.layout, noun="layout")(data.root, data.category)
+
+
+def train_run(
+    config: RunConfig,
+    output_dir: Path,
+    *,
+    run_id: str | None = None,
+    skip_broken: bool = False,
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> TrainedRun:
+    """Fit on a seeded part of train/good, calibrate on the rest, and write the run folder.
+
+    Raises `ImageError` for a broken image unless `skip_broken`.
+    """
+    start = time.perf_counter()
+    manifest = scan_data(config.data).with_hashes()
+    good = manifest.train_good()
+    if len(good) < 2:
+        raise DataError(
+            f"{manifest.category} has {len(good)} good training image(s)",
+            hint="at least 2 are needed: one to fit, one to set the threshold; 100 and more make a threshold worth having",
+        )
+    fit_side, calibration_side = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
+    ensure_apart(good, manifest.test())
+    folder = new_run(output_dir, config.detector.kind, manifest.category, run_id)
+    write_text(folder.config, config.to_yaml())
+    manifest.write(folder.manifest)
+    skipped: list[str] = []
+    on_broken: OnBroken | None = (lambda sample, _error: skipped.append(sample.id)) if skip_broken else None
+    fitted = fit_bundle(
+        config,
+        Sides(
+            fit=_placed(fit_side, config.placement, on_broken),
+            calibration=_placed(calibration_side, config.placement, on_broken),
+            validation=_validation(manifest, config),
+        ),
+        Identity(manifest.category, folder.path.name, manifest.dataset, manifest.content_hash()),
+        engine=engine,
+        on_progress=on_progress,
+    )
+    bundle_sha256 = save(fitted.bundle, folder.bundle)
+    meta = {
+        "created_at": utc_now(),
+        "bundle_sha256": bundle_sha256,
+        "manifest_sha256": fitted.bundle.manifest.fitted_on.manifest_sha256,
+        "fit": [sample.id for sample in fit_side if sample.id not in skipped],
+        "calibration": [sample.id for sample in calibration_side if sample.id not in skipped],
+        "skipped": skipped,
+        "thresholds": fitted.bundle.manifest.thresholds.model_dump(mode="json"),
+        "calibration_scores": np.round(fitted.calibration.scores.astype(float), 6).tolist(),
+        "seconds": {stage: round(value, 4) for stage, value in fitted.seconds.items()}
+        | {"total": round(time.perf_counter() - start, 4)},
+        "versions": package_versions(),
+        "machine": machine(),
+    }
+    write_json(folder.meta, meta)
+    return TrainedRun(folder, fitted, tuple(skipped))
+
+
+def _placed(samples: Sequence[Sample], placement: PlacementConfig, on_broken: OnBroken | None) -> PlacedImages:
+    def batches() -> Iterator[U8]:
+        for batch in stream(samples, placement, batch_size=BATCH_SIZE, on_broken=on_broken):
+            yield batch.images
+
+    return PlacedImages(len(samples), batches())
+
+
+def _validation(manifest: Manifest, config: RunConfig) -> LabelledImages | None:
+    samples = manifest.validation()
+    if not samples:
+        return None
+    defective = np.array([sample.label == "defect" for sample in samples])
+    return LabelledImages(_placed(samples, config.placement, None), defective)

@@ -1,0 +1,113 @@
+"""The pixels of all images in one ranking, without holding them all at once.
+
+Maps and masks are sequences that may read lazily from disk: one pass collects the defective pixels (few), a
+second counts the good pixels above each of them, chunk by chunk. The memory used is a small multiple of the
+defective pixels, not of the images.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from kizu.core.errors import DataError, ScoreError
+from kizu.core.types import F64, Bool
+from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.ranking import Ranking, Reals, count_alarms
+
+EIGHT_CONNECTED = np.ones((3, 3), np.bool_)
+SMALLEST_CHUNK_PX = 1 << 22  # below this, searching a chunk costs more than sorting it
+CHUNK_PER_DEFECTIVE = 4  # keeps chunks so few that the searches never outweigh the sort
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRanking:
+    """The ranking of all pixels, and what each defective score adds to the overlap with the regions."""
+
+    ranking: Ranking
+    overlap_gain: F64  # (T,) rise of the covered fractions, summed over the regions
+
+
+def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> PixelRanking:
+    """Rank the pixels of N `maps` (H, W) against N `masks` (H, W), True on defects; sizes may differ.
+
+    Raises `DataError` when maps and masks do not match, `ScoreError` when a map value is not finite.
+    """
+    _check_lengths(maps, masks)
+    scores, fractions = _defective_pixels(maps, masks)
+    levels, inverse = np.unique(scores, return_inverse=True)
+    hits = np.bincount(inverse, minlength=levels.size)
+    gain = np.zeros(levels.size)
+    np.add.at(gain, inverse, fractions)
+    chunk_px = max(SMALLEST_CHUNK_PX, CHUNK_PER_DEFECTIVE * scores.size)
+    above, level, good = count_alarms(levels, _chunks(_good_pixels(maps, masks), chunk_px))
+    ranking = Ranking(levels[::-1], hits[::-1], above[::-1], level[::-1], scores.size, good, noun="pixels")
+    return PixelRanking(ranking, gain[::-1])
+
+
+def pixel_confusion(maps: Sequence[Reals], masks: Sequence[Bool], threshold: float) -> Confusion:
+    """Count decisions on all pixels, NG when strictly above `threshold`; otherwise as `rank_pixels`."""
+    _check_lengths(maps, masks)
+    total = Confusion(0, 0, 0, 0, noun="pixels")
+    for index, mask in enumerate(masks):
+        total += confusion(mask.ravel(), _checked(maps, index, mask).ravel(), threshold)
+    return total
+
+
+def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Reals, F64]:
+    """The scores (F,) of all defective pixels, and the fraction (F,) of its region that each is."""
+    scores: list[Reals] = [np.empty(0, np.float32)]
+    fractions: list[F64] = [np.empty(0)]
+    for index, mask in enumerate(masks):
+        if mask.any():  # most maps are read once only
+            scores.append(_checked(maps, index, mask)[mask])
+            region = ndimage.label(mask, structure=EIGHT_CONNECTED)[0][mask]
+            fractions.append(1 / np.bincount(region)[region])
+    return np.concatenate(scores), np.concatenate(fractions)
+
+
+def _good_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> Iterator[Reals]:
+    """The scores of the good pixels of each image, flat."""
+    for index, mask in enumerate(masks):
+        scores = _checked(maps, index, mask)
+        yield scores[~mask] if mask.any() else scores.ravel()
+
+
+def _chunks(pieces: Iterator[Reals], chunk_px: int) -> Iterator[Reals]:
+    """Join `pieces` to fresh arrays of about `chunk_px` values."""
+    gathered: list[Reals] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += piece.size
+        if size >= chunk_px:
+            yield np.concatenate(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield np.concatenate(gathered)
+
+
+def _check_lengths(maps: Sequence[Reals], masks: Sequence[Bool]) -> None:
+    if len(maps) != len(masks):
+        raise DataError(f"{len(maps)} maps but {len(masks)} masks")
+
+
+def _checked(maps: Sequence[Reals], index: int, mask: NDArray[Any]) -> Reals:
+    """The map at `index`, when it fits its mask and is finite."""
+    scores = maps[index]
+    if mask.dtype != np.bool_:
+        raise DataError(f"mask {index} must be boolean (True = defect), got {mask.dtype}")
+    if scores.ndim != 2 or scores.shape != mask.shape:
+        raise DataError(
+            f"map {index} has shape {scores.shape} but its mask has shape {mask.shape}",
+            hint="metrics are taken at the mask's own resolution: resize the map to it",
+        )
+    if not np.isfinite(scores).all():
+        y, x = np.argwhere(~np.isfinite(scores))[0]
+        raise ScoreError(
+            f"map {index} is {scores[y, x]} at pixel (y={y}, x={x})", hint="metrics need finite scores"
+        )
+    return scores

@@ -1,0 +1,118 @@
+"""The numbers of a report, in one table: add a metric by adding a row."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+from kizu.core.errors import DataError
+from kizu.core.types import Bool
+from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.overlap import aupro_of
+from kizu.metrics.pixels import PixelRanking, pixel_confusion, rank_pixels
+from kizu.metrics.ranking import Ranking, Reals, auprc, auroc, fpr_at_tpr, oracle_f1_of, rank
+from kizu.metrics.undefined import Undefined
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured. Each view is made once, when a metric asks; `Undefined` if a part is missing."""
+
+    image_labels: Bool  # (N,)
+    image_scores: Reals  # (N,)
+    image_threshold: float | None
+    maps: Sequence[Reals] | None  # N times (H, W)
+    masks: Sequence[Bool] | None  # N times (H, W)
+    pixel_threshold: float | None
+
+    @cached_property
+    def images(self) -> Ranking:
+        return rank(self.image_labels, self.image_scores, noun="images")
+
+    @cached_property
+    def image_decisions(self) -> Confusion:
+        threshold = _present(self.image_threshold, "image threshold")
+        return confusion(self.image_labels, self.image_scores, threshold, noun="images")
+
+    @cached_property
+    def pixels(self) -> PixelRanking:
+        return rank_pixels(_present(self.maps, "maps"), _present(self.masks, "masks"))
+
+    @cached_property
+    def pixel_decisions(self) -> Confusion:
+        maps, masks = _present(self.maps, "maps"), _present(self.masks, "masks")
+        return pixel_confusion(maps, masks, _present(self.pixel_threshold, "pixel threshold"))
+
+
+class Row(NamedTuple):
+    """One metric of the suite: its key in reports and how it comes from the evidence."""
+
+    key: str
+    value: Callable[[Evidence], float]
+
+
+METRICS = (
+    Row("image_auroc", lambda e: float(auroc.of(e.images))),
+    Row("image_auprc", lambda e: float(auprc.of(e.images))),
+    Row("image_f1", lambda e: e.image_decisions.f1),
+    Row("image_precision", lambda e: e.image_decisions.precision),
+    Row("image_recall", lambda e: e.image_decisions.recall),
+    Row("image_accuracy", lambda e: e.image_decisions.accuracy),
+    Row("image_specificity", lambda e: e.image_decisions.specificity),
+    Row("image_escape_rate", lambda e: e.image_decisions.escape_rate),
+    Row("image_overkill_rate", lambda e: e.image_decisions.overkill_rate),
+    Row("image_oracle_f1_max", lambda e: oracle_f1_of(e.images).value),
+    Row("image_fpr_at_95_tpr", lambda e: float(fpr_at_tpr(0.95).of(e.images))),
+    Row("pixel_auroc", lambda e: float(auroc.of(e.pixels.ranking))),
+    Row("pixel_auprc", lambda e: float(auprc.of(e.pixels.ranking))),
+    Row("pixel_f1", lambda e: e.pixel_decisions.f1),
+    Row("pixel_iou", lambda e: e.pixel_decisions.iou),
+    Row("aupro_030", lambda e: aupro_of(e.pixels, 0.30)),
+    Row("aupro_005", lambda e: aupro_of(e.pixels, 0.05)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """One value per row of `METRICS`, and the reason for each that is None."""
+
+    values: dict[str, float | None]
+    reasons: dict[str, str]
+
+
+def evaluate(
+    image_labels: Bool,
+    image_scores: Reals,
+    *,
+    image_threshold: float | None,
+    maps: Sequence[Reals] | None = None,
+    masks: Sequence[Bool] | None = None,
+    pixel_threshold: float | None = None,
+) -> SuiteResult:
+    """All metrics of N images: labels (N,) True = defective, raw scores (N,), maps and masks N times (H, W).
+
+    Sizes may differ from image to image; `maps` and `masks` may read lazily and are walked through three
+    times. What cannot be computed is None with a reason, never a flattering number. Raises `DataError` for
+    inputs that do not match, `ScoreError` for scores that are not finite.
+    """
+    for name, images in (("maps", maps), ("masks", masks)):
+        if images is not None and len(images) != len(image_labels):
+            raise DataError(f"{len(image_labels)} image labels but {len(images)} {name}")
+    evidence = Evidence(image_labels, image_scores, image_threshold, maps, masks, pixel_threshold)
+    values: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    for row in METRICS:
+        try:
+            values[row.key] = row.value(evidence)
+        except Undefined as missing:
+            values[row.key] = None
+            reasons[row.key] = missing.message
+    return SuiteResult(values, reasons)
+
+
+def _present(thing: T | None, name: str) -> T:
+    if thing is None:
+        raise Undefined(f"no {name}")
+    return thing

@@ -1,0 +1,140 @@
+"""The page to look at: the cases that went wrong, and those that went best, beside their numbers."""
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kizu import __version__
+from kizu.backbones.session import Engine
+from kizu.core.files import write_text
+from kizu.core.provenance import utc_now
+from kizu.core.types import U8
+from kizu.imaging.codec import decode, jpeg_bytes
+from kizu.imaging.placement import PlacementConfig, place
+from kizu.inspection.inspector import Inspector
+from kizu.lab.evaluate import Evaluation, Prediction, ranked
+from kizu.lab.runs import RunFolder
+from kizu.report.tables import number
+
+CASES_PER_GROUP = 6
+LONGEST_SIDE_PX = 480
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image, before and after."""
+
+    name: str
+    kind: str
+    score: str
+    label: str
+    original: str
+    """data URI"""
+    overlay: str
+    """data URI"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cases of one sort."""
+
+    title: str
+    count: int
+    """How many there are; the page shows the first few."""
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One run's part of the page."""
+
+    title: str
+    facts: Mapping[str, str]
+    metrics: Mapping[str, str]
+    groups: Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    title: str
+    keep: Callable[[Prediction], bool]
+    highest_first: bool
+
+
+SORTS = (
+    _Sort("Missed defects, the most confident mistake first", lambda p: p.is_wrong and not p.is_anomaly, False),
+    _Sort("Rejected good parts, the most confident mistake first", lambda p: p.is_wrong and p.is_anomaly, True),
+    _Sort("Found defects, the clearest first", lambda p: not p.is_wrong and p.is_anomaly, True),
+    _Sort("Passed good parts, the cleanest first", lambda p: not p.is_wrong and not p.is_anomaly, False),
+)
+
+
+def run_section(folder: RunFolder, evaluation: Evaluation, engine: Engine = Engine()) -> Section:
+    """What the page says of one run; its shown cases are inspected again to draw them."""
+    inspector = Inspector.open(folder.bundle, engine=engine)
+    manifest = inspector.manifest
+    counts = evaluation.as_json()["counts"]
+    facts = {
+        "Data": f"{manifest.fitted_on.dataset} / {manifest.category}: fitted on {manifest.fitted_on.fit_count}, calibrated"
+        f" on {manifest.fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective",
+        "Method": f"{manifest.model} on {manifest.backbone.name} ({', '.join(manifest.embedding['layers'])}),"
+        f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",
+        "Image threshold": manifest.thresholds.image.describe(),
+        "Pixel threshold": manifest.thresholds.pixel.describe(),
+    }
+    return Section(
+        title=f"{manifest.category} · {manifest.model}",
+        facts=facts,
+        metrics={name: number(value) for name, value in evaluation.metrics.items()},
+        groups=[_group(sort, evaluation.predictions, inspector) for sort in SORTS],
+    )
+
+
+def write_page(path: Path, title: str, sections: Iterable[Section], seconds: Mapping[str, float]) -> None:
+    """One HTML file with everything in it: it can be mailed."""
+    environment = Environment(
+        loader=PackageLoader("kizu.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("cases.html").render(
+        title=title,
+        sections=list(sections),
+        seconds={stage: f"{value:.1f} s" for stage, value in seconds.items()},
+        version=__version__,
+        created_at=utc_now(),
+    )
+    write_text(path, page)
+
+
+def write_case_page(folder: RunFolder, evaluation: Evaluation, engine: Engine = Engine()) -> None:
+    """`report.html` of one run."""
+    section = run_section(folder, evaluation, engine)
+    write_page(folder.page, section.title, [section], evaluation.seconds)
+
+
+def _group(sort: _Sort, predictions: Sequence[Prediction], inspector: Inspector) -> Group:
+    shown = ranked(predictions, sort.keep, most=CASES_PER_GROUP, highest_first=sort.highest_first)
+    return Group(sort.title, sum(map(sort.keep, predictions)), tuple(_case(p, inspector) for p in shown))
+
+
+def _case(prediction: Prediction, inspector: Inspector) -> Case:
+    image = decode(prediction.sample.path)
+    found = inspector.inspect(image)
+    return Case(
+        name=prediction.sample.id,
+        kind=prediction.sample.defect,
+        score=f"{found.score:.3f}",
+        label=found.label,
+        original=_data_uri(image),
+        overlay=_data_uri(found.overlay(image)),
+    )
+
+
+def _data_uri(image: U8) -> str:
+    scale = LONGEST_SIDE_PX / max(image.shape)
+    if scale < 1:
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        image = place(image, PlacementConfig(image_size=(height, width)))
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(image, 85)).decode()

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from kizu.core.errors import DataError, ScoreError
+from kizu.metrics.suite import METRICS, evaluate
+
+LABELS = np.array([False, True, False, True])
+SCORES = np.array([1, 4, 2, 3], np.float32)
+MASKS = [np.zeros((4, 4), bool), np.eye(4, dtype=bool), np.zeros((3, 5), bool), np.eye(3, 5, dtype=bool)]
+MAPS = [mask.astype(np.float32) for mask in MASKS]
+KEYS = [row.key for row in METRICS]
+PIXEL_KEYS = [key for key in KEYS if not key.startswith("image_")]
+DECISIONS = ["f1", "precision", "recall", "accuracy", "specificity", "escape_rate", "overkill_rate"]
+
+
+def run(**changes):
+    given = {"image_threshold": 2.5, "maps": MAPS, "masks": MASKS, "pixel_threshold": 0.5} | changes
+    return evaluate(given.pop("labels", LABELS), given.pop("scores", SCORES), **given)
+
+
+def test_a_perfect_scorer_gets_perfect_numbers():
+    result = run()
+    assert result.reasons == {}
+    lowest = {"image_escape_rate", "image_overkill_rate", "image_fpr_at_95_tpr"}
+    assert result.values == {key: 0.0 if key in lowest else 1.0 for key in KEYS}
+    assert {type(value) for value in result.values.values()} == {float}
+
+
+@pytest.mark.parametrize(
+    ("missing", "keys", "reason"),
+    [
+        ({"image_threshold": None}, [f"image_{name}" for name in DECISIONS], "no image threshold"),
+        ({"pixel_threshold": None}, ["pixel_f1", "pixel_iou"], "no pixel threshold"),
+        ({"masks": None}, PIXEL_KEYS, "no masks"),
+        ({"maps": None}, PIXEL_KEYS, "no maps"),
+        ({"masks": [mask & False for mask in MASKS]}, PIXEL_KEYS, "no defective pixels"),
+        ({"masks": [mask | True for mask in MASKS]}, PIXEL_KEYS, "no good pixels"),
+    ],
+)
+def test_what_is_missing_gives_null_and_the_reason(missing, keys, reason):
+    result = run(**missing)
+    assert result.reasons == dict.fromkeys(keys, reason)
+    assert [key for key in KEYS if result.values[key] is None] == keys
+
+
+@pytest.mark.parametrize(
+    ("labels", "defined", "reason"),
+    [
+        (LABELS & False, ["accuracy", "specificity", "overkill_rate"], "no defective images"),
+        (LABELS | True, ["recall", "accuracy", "escape_rate"], "no good images"),
+    ],
+)
+def test_images_of_one_kind_leave_only_that_kinds_rates(labels, defined, reason):
+    result = run(labels=labels)
+    keys = [key for key in KEYS if key.startswith("image_") and key.removeprefix("image_") not in defined]
+    assert result.reasons == dict.fromkeys(keys, reason)
+
+
+def test_nothing_at_all_gives_nulls():
+    result = evaluate(np.zeros(0, bool), np.zeros(0, np.float32), image_threshold=1.0, maps=[], masks=[])
+    assert set(result.values.values()) == {None}
+    assert set(result.reasons) == set(KEYS)
+
+
+def test_bad_inputs_are_errors_not_nulls():
+    with pytest.raises(ScoreError, match="score 2"):
+        run(scores=np.array([1, 4, np.nan, 3]))
+    with pytest.raises(ScoreError, match="map 3"):
+        run(maps=[*MAPS[:3], np.full((3, 5), np.inf)])
+    with pytest.raises(DataError, match="map 0 has shape"):
+        run(maps=[MAPS[2], *MAPS[1:]])
+    with pytest.raises(DataError, match="4 image labels but 3 maps"):
+        run(maps=MAPS[:3])
+    with pytest.raises(DataError, match="4 image labels but 5 masks"):
+        run(masks=[*MASKS, MASKS[0]])
