@@ -10,8 +10,15 @@ from kizu.core.errors import ConfigError
 if TYPE_CHECKING:
     import onnx
 
+Triple = tuple[float, float, float]
+"""One number per channel: red, green, blue."""
+
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+HALF: Triple = (0.5, 0.5, 0.5)
+
 PIXELS = "pixels"
-"""The one input of every backbone graph: (N, 3, H, W) float32 RGB, already normalised."""
+"""What the graphs drawn here call their input."""
 
 LOGITS = "logits"
 """The output of the classification head, (N, classes), where the network has one."""
@@ -35,9 +42,9 @@ class BackboneSpec:
     name: str
     layers: tuple[Layer, ...]
     """From the input to the output."""
-    mean: tuple[float, float, float]
+    mean: Triple
     """Per RGB channel, on the 0..1 scale: what the network was trained with."""
-    std: tuple[float, float, float]
+    std: Triple
     licence: str
     """Of the weights (SPDX where there is one)."""
     source: str
@@ -63,7 +70,12 @@ class BackboneSpec:
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """The bare network as a graph: `pixels` in, one output per layer under the layer's name, N, H and W free."""
+    """The bare network as a graph.
+
+    Its one input is (N, 3, H, W) float32 RGB, already normalised; each layer is an output (N, dim, h, w) under the
+    layer's name, and the head's `logits` (N, classes) may follow. N, H and W are free in the graphs drawn here; a
+    file may fix them.
+    """
 
     spec: BackboneSpec
     model: onnx.ModelProto

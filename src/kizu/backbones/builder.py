@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +68,23 @@ class GraphBuilder:
         low, high = (self.constant(np.float32(limit)) for limit in (0, 6))
         return self.node("Clip", x, low, high)
 
+    def splice(self, model: onnx.ModelProto, outputs: Sequence[str], *, prefix: str) -> None:
+        """Add the part of `model` that `outputs` depend on, every name of it behind `prefix`.
+
+        The caller draws what feeds it: a value called `prefix` + the name of the model's input.
+        """
+        from onnx import compose
+
+        graph = compose.add_prefix(model, prefix).graph
+        needed = {prefix + name for name in outputs}
+        nodes = []
+        for node in reversed(graph.node):
+            if needed.intersection(node.output):
+                nodes.append(node)
+                needed.update(_values_read(node))
+        self.nodes.extend(reversed(nodes))
+        self.constants.extend(tensor for tensor in graph.initializer if tensor.name in needed)
+
     def model(
         self,
         inputs: Mapping[str, tuple[type[np.generic], Shape]],
@@ -92,3 +109,11 @@ class GraphBuilder:
         model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION, producer_name="kizu")
         helper.set_model_props(model, dict(metadata or {}))
         return model
+
+
+def _values_read(node: onnx.NodeProto) -> Iterator[str]:
+    """The inputs of a node, and what the branches and bodies inside it may take from the graph around them."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _values_read(inner)

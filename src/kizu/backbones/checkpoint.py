@@ -105,7 +105,9 @@ def _load(stream: io.BytesIO) -> Any:
     return _TensorsOnly(stream).load()
 
 
-def _tensor_reference(storage: _StorageRef, offset: int, shape: Any, strides: Any, *_unused: Any) -> _TensorRef:
+def _tensor_reference(
+    storage: _StorageRef, offset: int, shape: Any, strides: Any, *_unused: Any
+) -> _TensorRef:
     return _TensorRef(storage=storage, offset=offset, shape=tuple(shape), strides=tuple(strides))
 
 

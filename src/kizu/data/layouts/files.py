@@ -90,4 +90,6 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot list {folder}: {error.strerror}", hint="check who may read the folder") from error
+        raise DataError(
+            f"cannot list {folder}: {error.strerror}", hint="check who may read the folder"
+        ) from error

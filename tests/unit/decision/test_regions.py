@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from kizu.core.split import Split
+from kizu.decision.calibration import Thresholds
+from kizu.decision.policy import Policy, PolicyConfig
+from kizu.decision.regions import find_regions
+from kizu.decision.thresholds import Threshold
+
+
+def thresholds(image: float, pixel: float) -> Thresholds:
+    return Thresholds(
+        **{
+            name: Threshold(value=value, rule="quantile@1", split=Split.CALIBRATION, count=1)
+            for name, value in (("image", image), ("pixel", pixel))
+        }
+    )
+
+
+def test_a_rectangle_is_described_exactly() -> None:
+    anomaly_map = np.zeros((20, 30), dtype=np.float32)
+    anomaly_map[4:7, 10:15] = 2
+    anomaly_map[5, 12] = 5
+    (region,) = find_regions(anomaly_map, 1.0).found
+    assert region.bbox == (10, 4, 15, 7)
+    assert region.area == 15
+    assert region.centroid == (12.0, 5.0)
+    assert region.peak == 5
+    assert region.mean == pytest.approx((14 * 2 + 5) / 15)
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
+    assert len(find_regions(np.eye(5, dtype=np.float32), 0.5).found) == 1
+
+
+def test_small_regions_leave_list_and_mask() -> None:
+    anomaly_map = np.zeros((10, 10), dtype=np.float32)
+    anomaly_map[0, 0] = 9
+    anomaly_map[5:8, 5:8] = 1
+    regions = find_regions(anomaly_map, 0.5, min_area_px=2)
+    assert [region.area for region in regions.found] == [9]
+    assert regions.mask.sum() == 9
+    assert [region.area for region in find_regions(anomaly_map, 0.5).found] == [1, 9]  # highest peak first
+
+
+def test_nothing_above_the_threshold_is_no_region() -> None:
+    regions = find_regions(np.ones((3, 3), dtype=np.float32), 1.0)
+    assert regions.found == ()
+    assert not regions.mask.any()
+
+
+def test_an_ok_image_lists_no_regions_and_an_ng_image_does() -> None:
+    anomaly_map = np.zeros((4, 4), dtype=np.float32)
+    anomaly_map[1, 1] = 3
+    policy = Policy(thresholds(image=2.0, pixel=1.0))
+    assert policy.decide(2.0, anomaly_map).label == "OK"
+    assert policy.decide(2.0, anomaly_map).regions.found == ()
+    assert len(policy.decide(2.1, anomaly_map).regions.found) == 1
+
+
+def test_the_multiplier_moves_the_pixel_threshold_only() -> None:
+    anomaly_map = np.full((4, 4), 3, dtype=np.float32)
+    policy = Policy(thresholds(image=2.0, pixel=1.0), PolicyConfig(pixel_threshold_mult=4))
+    verdict = policy.decide(2.1, anomaly_map)
+    assert verdict.label == "NG"
+    assert verdict.regions.found == ()
