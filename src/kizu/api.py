@@ -1,8 +1,8 @@
 """For notebooks and programs: fit, inspect, look.
 
-    inspector = kizu.fit(paths)
-    found = inspector.inspect("new.png")
-    found.label, found.score, found.map
+inspector = kizu.fit(paths)
+found = inspector.inspect("new.png")
+found.label, found.score, found.map
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,10 @@ def fit(
     fewer than two different images, `ImageError` for one that cannot be read.
     """
     sources = [Path(image) if isinstance(image, str) else image for image in images]
-    hashes = [hash_file(s) if isinstance(s, Path) else hash_bytes(np.ascontiguousarray(s).tobytes()) for s in sources]
+    hashes = [
+        hash_file(s) if isinstance(s, Path) else hash_bytes(np.ascontiguousarray(s).tobytes())
+        for s in sources
+    ]
     different = sorted(set(hashes), key=hashes.index)
     if len(different) < 2:
         raise DataError(
@@ -52,13 +55,17 @@ def fit(
     held_count = min(max(1, round(len(different) * config.calibration.fraction)), len(different) - 1)
     order = rng_for(config.seed, "hold_out").permutation(len(different))
     held = {different[index] for index in order[:held_count]}
-    sides = [[s for s, h in zip(sources, hashes, strict=True) if (h in held) is side] for side in (False, True)]
+    sides = [
+        [s for s, h in zip(sources, hashes, strict=True) if (h in held) is side] for side in (False, True)
+    ]
     fit_side, calibration_side = (
         PlacedImages(len(side), (b.images for b in stream(side, config.placement, batch_size=BATCH_SIZE)))
         for side in sides
     )
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
     return Inspector(
-        fit_bundle(config, Sides(fit_side, calibration_side), identity, engine=engine, on_progress=on_progress).bundle,
+        fit_bundle(
+            config, Sides(fit_side, calibration_side), identity, engine=engine, on_progress=on_progress
+        ).bundle,
         engine=engine,
     )

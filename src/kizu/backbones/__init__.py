@@ -1,4 +1,4 @@
-"""Backbones: networks that turn images into feature maps. The registry; nothing heavy is imported until one is made."""
+"""Networks that turn images into feature maps: the registry. Nothing heavy is imported until one is made."""
 
 from __future__ import annotations
 

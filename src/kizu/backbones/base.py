@@ -72,9 +72,9 @@ class BackboneSpec:
 class Backbone:
     """The bare network as a graph.
 
-    Its one input is (N, 3, H, W) float32 RGB, already normalised; each layer is an output (N, dim, h, w) under the
-    layer's name, and the head's `logits` (N, classes) may follow. N, H and W are free in the graphs drawn here; a
-    file may fix them.
+    Its one input is (N, 3, H, W) float32 RGB, already normalised. Each layer is an output (N, dim, h, w)
+    under its name, and the head's `logits` (N, classes) may follow. N, H and W are free in the graphs drawn
+    here; a file may fix them.
     """
 
     spec: BackboneSpec

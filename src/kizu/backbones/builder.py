@@ -33,7 +33,7 @@ class GraphBuilder:
         from onnx import numpy_helper
 
         name = f"{self.prefix}/constant{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def node(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
@@ -49,7 +49,7 @@ class GraphBuilder:
     ) -> str:
         """Convolve `x` with TensorFlow's "same" padding, whose amount depends on the size of the input.
 
-        `weight`: (out, in / groups, k, k), depthwise when its second axis is 1; `bias`: (out,). Kept as float32.
+        `weight`: (out, in / groups, k, k), depthwise when its second axis is 1; `bias`: (out,). As float32.
         """
         return self.node(
             "Conv",
@@ -65,7 +65,7 @@ class GraphBuilder:
 
     def relu6(self, x: str) -> str:
         """min(max(x, 0), 6)"""
-        low, high = (self.constant(np.float32(limit)) for limit in (0, 6))
+        low, high = (self.constant(np.array(limit, np.float32)) for limit in (0, 6))
         return self.node("Clip", x, low, high)
 
     def splice(self, model: onnx.ModelProto, outputs: Sequence[str], *, prefix: str) -> None:
@@ -73,9 +73,9 @@ class GraphBuilder:
 
         The caller draws what feeds it: a value called `prefix` + the name of the model's input.
         """
-        from onnx import compose
-
-        graph = compose.add_prefix(model, prefix).graph
+        graph = type(model.graph)()
+        graph.CopyFrom(model.graph)
+        _rename(graph, prefix)
         needed = {prefix + name for name in outputs}
         nodes = []
         for node in reversed(graph.node):
@@ -90,10 +90,13 @@ class GraphBuilder:
         inputs: Mapping[str, tuple[type[np.generic], Shape]],
         outputs: Mapping[str, tuple[type[np.generic], Shape]],
         *,
-        opsets: Mapping[str, int] | None = None,
+        like: onnx.ModelProto | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> onnx.ModelProto:
-        """Close the graph over the named inputs and outputs, each with its type and shape."""
+        """Close the graph over the named inputs and outputs, each with its type and shape.
+
+        `like`: a model that was spliced in and whose versions must therefore be kept.
+        """
         from onnx import helper
 
         def described(values: Mapping[str, tuple[type[np.generic], Shape]]) -> list[onnx.ValueInfoProto]:
@@ -105,14 +108,31 @@ class GraphBuilder:
         graph = helper.make_graph(
             self.nodes, self.prefix, described(inputs), described(outputs), initializer=self.constants
         )
-        versions = [helper.make_opsetid(domain, v) for domain, v in (opsets or {"": OPSET}).items()]
-        model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION, producer_name="kizu")
+        opsets = like.opset_import if like else [helper.make_opsetid("", OPSET)]
+        ir_version = max(IR_VERSION, like.ir_version if like else 0)
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name="kizu")
         helper.set_model_props(model, dict(metadata or {}))
         return model
 
 
+def _rename(graph: onnx.GraphProto, prefix: str) -> None:
+    """Put `prefix` before every name of `graph` and of the graphs inside its nodes, in place.
+
+    `onnx.compose.add_prefix` misses the constants of a graph that are used only inside a branch.
+    """
+    for node in graph.node:
+        node.name = prefix + node.name if node.name else ""
+        for names in (node.input, node.output):
+            names[:] = [prefix + name if name else "" for name in names]  # "": an optional input left out
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, prefix)
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        value.name = prefix + value.name
+
+
 def _values_read(node: onnx.NodeProto) -> Iterator[str]:
-    """The inputs of a node, and what the branches and bodies inside it may take from the graph around them."""
+    """The inputs of a node, and what the graphs inside it (branches, loops) may take from around them."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:

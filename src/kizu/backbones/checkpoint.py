@@ -2,7 +2,7 @@
 
 The format is five pickles in a row (magic number, protocol, system facts, the state dict with one persistent
 id per storage, the list of storage keys), then for each key an int64 element count and the raw values.
-Unpickling may call only what a state dict needs; every other name in the file is refused before it is imported.
+Unpickling may call only what a state dict needs; every other name is refused before it is imported.
 """
 
 import io
@@ -114,7 +114,7 @@ def _tensor_reference(
 def _read_storages(
     stream: io.BytesIO, content: bytes, keys: list[str], references: dict[str, Any]
 ) -> dict[str, NDArray[Any]]:
-    """The flat arrays behind the tensors, by storage key. The file's own counts must agree with the state dict's."""
+    """The flat arrays behind the tensors, by storage key. Their sizes must agree with the state dict."""
     for key, reference in references.items():
         if not isinstance(reference, _TensorRef):
             raise pickle.UnpicklingError(f"{key!r} is not a tensor")

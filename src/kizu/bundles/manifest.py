@@ -35,7 +35,7 @@ class FittedOn(Config):
 class BundleManifest(Config):
     """All that is not an array or a graph."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     model: str
     """The detector's name."""
     category: str

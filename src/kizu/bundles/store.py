@@ -1,8 +1,8 @@
 """A bundle on disk: one folder, every file hashed, written under a temporary name and renamed, never a pickle.
 
-    bundle.json          the manifest, the hash of every other file, and the hash of all that
-    graph.onnx           image -> embedding
-    arrays/<name>.npy    what the detector learned
+bundle.json          the manifest, the hash of every other file, and the hash of all that
+graph.onnx           image -> embedding
+arrays/<name>.npy    what the detector learned
 """
 
 import json
@@ -57,15 +57,20 @@ def load(folder: Path) -> Bundle:
     for name, expected in index["files"].items():
         path = folder / name
         if not path.is_file():
-            raise BundleError(f"{path} is missing from its bundle", hint="copy the whole folder again, or train anew")
+            raise BundleError(
+                f"{path} is missing from its bundle", hint="copy the whole folder again, or train anew"
+            )
         if hash_file(path) != expected:
             raise BundleError(
-                f"{path} has changed since its bundle was written", hint="copy the whole folder again, or train anew"
+                f"{path} has changed since its bundle was written",
+                hint="copy the whole folder again, or train anew",
             )
     try:
         manifest = BundleManifest.parse(index["manifest"], where=str(folder / INDEX))
     except ConfigError as error:
-        raise BundleError(error.message, hint="it was written by another version of kizu: train anew") from error
+        raise BundleError(
+            error.message, hint="it was written by another version of kizu: train anew"
+        ) from error
     arrays = {
         Path(name).stem: np.load(folder / name, allow_pickle=False)
         for name in index["files"]
@@ -85,7 +90,9 @@ def _write(bundle: Bundle, folder: Path) -> str:
     for name, array in bundle.arrays.items():
         np.save(folder / ARRAYS / f"{name}.npy", array, allow_pickle=False)
     files = {
-        path.relative_to(folder).as_posix(): hash_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        path.relative_to(folder).as_posix(): hash_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
     body = {"manifest": bundle.manifest.model_dump(mode="json"), "files": files}
     digest = hash_value(body)
@@ -96,7 +103,9 @@ def _write(bundle: Bundle, folder: Path) -> str:
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file():
-        raise BundleError(f"{folder} is not a bundle: it has no {INDEX}", hint="give a run folder or its bundle folder")
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {INDEX}", hint="give a run folder or its bundle folder"
+        )
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         body = {"manifest": index["manifest"], "files": index["files"]}
@@ -104,7 +113,9 @@ def _read_index(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} cannot be read: {error}", hint="copy the whole folder again") from error
     if not intact:
-        raise BundleError(f"{path} has changed since it was written", hint="copy the whole folder again, or train anew")
+        raise BundleError(
+            f"{path} has changed since it was written", hint="copy the whole folder again, or train anew"
+        )
     if index["manifest"].get("format") != FORMAT:
         raise BundleError(
             f"{path} has format {index['manifest'].get('format')!r}, this version of kizu reads {FORMAT}",

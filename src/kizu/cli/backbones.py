@@ -1,6 +1,7 @@
 """`kizu backbones`"""
 
 import json
+from typing import Any
 
 import typer
 
@@ -15,7 +16,7 @@ def backbones(as_json: AsJson = False) -> None:
 
     rows = []
     for name, entry in BACKBONES.items():
-        row = {"name": name, "summary": entry.summary}
+        row: dict[str, Any] = {"name": name, "summary": entry.summary}
         try:
             spec = load_backbone(name).spec
         except MissingExtraError as error:

@@ -27,7 +27,8 @@ def check(
 ) -> None:
     """Count, measure and look for problems; write a contact sheet."""
     start_logging(verbose)
-    from kizu.data.check import check as look, preview_sheet
+    from kizu.data.check import check as look
+    from kizu.data.check import preview_sheet
     from kizu.imaging.codec import encode_png
     from kizu.lab.train import DataConfig, scan_data
 

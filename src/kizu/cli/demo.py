@@ -12,9 +12,9 @@ from kizu.cli.progress import stages
 
 
 def demo(
-    output_dir: Annotated[Path, typer.Option(help="Where everything goes; replaced when it is an earlier demo.")] = Path(
-        "kizu-demo"
-    ),
+    output_dir: Annotated[
+        Path, typer.Option(help="Where everything goes; replaced when it is an earlier demo.")
+    ] = Path("kizu-demo"),
     seed: Annotated[int, typer.Option(help="All randomness comes from it.", min=0)] = 0,
     threads: Threads = None,
     verbose: Verbose = False,
@@ -34,7 +34,8 @@ def demo(
         DataConfig(layout="elpv", category="mono"),
         DataConfig(layout="demo", root=output_dir / "drawn_parts", category="disc"),
     ]
-    sections, rows, seconds = [], [], {}
+    sections, rows = [], []
+    seconds: dict[str, float] = {}
     start = time.perf_counter()
     for data in sets:
         for model in ("patchcore", "padim"):

@@ -25,16 +25,25 @@ EXIT_NG_FOUND = 1
 
 def inspect(
     run_dir: RunDir,
-    folder: Annotated[Path | None, typer.Argument(help="Folder of images, searched with its sub-folders, or one image.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of images, searched with its sub-folders, or one image.")
+    ] = None,
     input_dir: Annotated[Path | None, typer.Option(help="The same as the argument.")] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Where results go. Default: inspections/<folder name> in the run folder.")
+        Path | None,
+        typer.Option(help="Where results go. Default: inspections/<folder name> in the run folder."),
     ] = None,
     min_defect_area: Annotated[int, typer.Option(help="Smaller flaws are not listed; pixels.", min=1)] = 1,
-    pixel_threshold_mult: Annotated[float, typer.Option(help="Multiplies the pixel threshold.", min=1e-6)] = 1.0,
+    pixel_threshold_mult: Annotated[
+        float, typer.Option(help="Multiplies the pixel threshold.", min=1e-6)
+    ] = 1.0,
     save_masks: Annotated[bool, typer.Option("--save-masks/--no-save-masks", help="Write masks/.")] = True,
-    save_overlays: Annotated[bool, typer.Option("--save-overlays/--no-save-overlays", help="Write overlays/.")] = True,
-    fail_on_ng: Annotated[bool, typer.Option("--fail-on-ng", help="Exit with 1 when any image is NG.")] = False,
+    save_overlays: Annotated[
+        bool, typer.Option("--save-overlays/--no-save-overlays", help="Write overlays/.")
+    ] = True,
+    fail_on_ng: Annotated[
+        bool, typer.Option("--fail-on-ng", help="Exit with 1 when any image is NG.")
+    ] = False,
     device: DeviceOption = Device.CPU,
     runtime: RuntimeOption = Runtime.ONNXRUNTIME,
     threads: Threads = None,
@@ -45,7 +54,7 @@ def inspect(
     start_logging(verbose)
     from kizu.backbones.session import Engine
     from kizu.bundles.store import bundle_hash
-    from kizu.data.layouts.files import find_images
+    from kizu.data.listing import list_images
     from kizu.decision.policy import PolicyConfig
     from kizu.inspection.folder import FolderOptions, FolderRunner
     from kizu.inspection.inspector import Inspector, bundle_folder
@@ -54,7 +63,7 @@ def inspect(
     if source is None or (folder and input_dir):
         raise ConfigError("give one folder of images", hint="kizu inspect --run-dir RUN FOLDER")
     bundle = bundle_folder(run_dir)
-    samples = find_images(source)
+    samples = list_images(source)
     output_dir = output_dir or run_dir / "inspections" / (source.resolve().name or "images")
     inspector = Inspector.open(
         bundle,

@@ -1,7 +1,6 @@
 """The flags that several commands share, and how they reach the settings."""
 
 import logging
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from kizu.core.errors import ConfigError
-
 
 
 class Device(StrEnum):
@@ -28,10 +26,14 @@ class Runtime(StrEnum):
 
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML with any of the settings; flags win over it.", dir_okay=False)
+    Path | None,
+    typer.Option("--config", help="YAML with any of the settings; flags win over it.", dir_okay=False),
 ]
 DataRoot = Annotated[
-    Path | None, typer.Option(help="Folder of the data set. Default: the MVTEC_ROOT environment variable.")
+    Path | None,
+    typer.Option(
+        help="Folder of the data set; mvtec_ad looks at the MVTEC_ROOT environment variable when it is not given."
+    ),
 ]
 Category = Annotated[str | None, typer.Option(help="Which of its products.")]
 Layout = Annotated[
@@ -48,14 +50,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 def start_logging(verbose: bool) -> None:
     """Facts on stderr; stdout is for data."""
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(message)s",
     )
-
-
-def data_root(given: Path | None, configured: Path | None) -> Path | None:
-    """The flag, else the config file, else MVTEC_ROOT."""
-    environment = os.environ.get("MVTEC_ROOT")
-    return given or configured or (Path(environment) if environment else None)
 
 
 def set_values(**flags: Any) -> dict[str, Any]:
@@ -64,8 +62,10 @@ def set_values(**flags: Any) -> dict[str, Any]:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """"256" or "256x384" (height x width)."""
+    """ "256" or "256x384" (height x width)."""
     sides = text.lower().split("x")
     if not all(side.isdigit() for side in sides) or len(sides) > 2:
-        raise ConfigError(f"--image-size {text!r} is not a size", hint="give 256, or height x width such as 256x384")
+        raise ConfigError(
+            f"--image-size {text!r} is not a size", hint="give 256, or height x width such as 256x384"
+        )
     return int(sides[0]), int(sides[-1])

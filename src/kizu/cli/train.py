@@ -16,7 +16,6 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    data_root,
     parse_size,
     set_values,
     start_logging,
@@ -32,12 +31,21 @@ def train(
     layout: Layout = None,
     output_dir: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     run_id: Annotated[str | None, typer.Option(help="Name of the run folder. Default: the time.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="A name from `kizu backbones`, or an ONNX file.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="A name from `kizu backbones`, or an ONNX file.")
+    ] = None,
     layers: Annotated[str | None, typer.Option(help="Feature layers, comma separated.")] = None,
-    image_size: Annotated[str | None, typer.Option(help="Network input: 256, or height x width: 256x384.")] = None,
-    coreset: Annotated[float | None, typer.Option(help="PatchCore: part of the patches that is kept.")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(help="Network input: 256, or height x width: 256x384.")
+    ] = None,
+    coreset: Annotated[
+        float | None, typer.Option(help="PatchCore: part of the patches that is kept.")
+    ] = None,
     false_alarm_rate: Annotated[
-        float | None, typer.Option(help="Guarantee this rate on good parts, or refuse. Default: 0.01 or the best there is.")
+        float | None,
+        typer.Option(
+            help="Guarantee this rate on good parts, or refuse. Default: 0.01 or the best there is."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="All randomness comes from it.", min=0)] = None,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable images out.")] = False,
@@ -56,11 +64,11 @@ def train(
         "embedding": set_values(backbone=backbone, layers=layers.split(",") if layers else None),
         "placement": set_values(image_size=parse_size(image_size) if image_size else None),
         "calibration": set_values(false_alarm_rate=false_alarm_rate),
-        "data": set_values(
-            layout=layout, category=category, root=str(found) if (found := data_root(root, config.data.root)) else None
-        ),
+        "data": set_values(layout=layout, category=category, root=None if root is None else str(root)),
     }
-    config = config.with_detector(model, set_values(coreset=coreset)).changed(changes, seed=seed, where="options")
+    config = config.with_detector(model, set_values(coreset=coreset)).changed(
+        changes, seed=seed, where="options"
+    )
     with stages() as on_progress:
         run = train_run(
             config,
@@ -73,7 +81,10 @@ def train(
     manifest = run.fitted.bundle.manifest
     for name in run.skipped:
         typer.echo(f"skipped {name}: cannot be read", err=True)
-    typer.echo(f"fitted on {manifest.fitted_on.fit_count} images in {sum(run.fitted.seconds.values()):.1f} s", err=True)
+    typer.echo(
+        f"fitted on {manifest.fitted_on.fit_count} images in {sum(run.fitted.seconds.values()):.1f} s",
+        err=True,
+    )
     typer.echo(f"image threshold {manifest.thresholds.image.describe()}", err=True)
     typer.echo(f"pixel threshold {manifest.thresholds.pixel.describe()}", err=True)
     typer.echo(str(run.folder.path))

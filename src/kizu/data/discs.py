@@ -1,24 +1,27 @@
 """Draw a turned metal disc, seen from above: bore, hub, groove, six bolt holes, on a dark mat.
 
-No two are alike, as on a line: each stands, is lit and was turned a little differently. Lengths are fractions of the
-disc's radius; angles are radians.
+No two are alike, as on a line: each stands, is lit and was turned a little differently. Lengths are fractions
+of the disc's radius; angles are radians.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from kizu.core.types import F64, U8, Bool
+from kizu.core.types import F32, U8, Bool
 
 _OVERSAMPLING = 2
 _RADIUS = 0.43
 """Of the image's side."""
 _BORE, _HUB, _GROOVE, _CHAMFER = 0.2, 0.47, 0.5, 0.955
 _HOLES, _HOLE_CIRCLE, _HOLE, _COUNTERSINK = 6, 0.74, 0.072, 0.1
-_DIMPLE_AT, _DIMPLE = 0.345, 0.032
-_STEEL = np.array([0.975, 1.0, 1.03])
-_MAT = np.array([30.0, 37.0, 40.0])
+_DIMPLE_CIRCLE, _DIMPLE, _DIMPLE_EDGE = 0.345, 0.013, 0.032
+_RADII = 1024
+"""Steps in which what depends on the radius alone is worked out."""
+_STEEL = np.array([0.975, 1.0, 1.03], dtype=np.float32)
+_MAT = np.array([30.0, 37.0, 40.0], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,82 +35,113 @@ class Disc:
 
 
 @dataclass(frozen=True, slots=True)
-class _Polar:
-    """Each pixel as seen from a centre."""
+class _Seen:
+    """Pixels as seen from a point on the disc."""
 
-    radius: F64
-    angle: F64
+    radius: F32
+    facing: F32
+    """The cosine of the angle between a pixel's direction and the light's."""
 
 
 def draw_disc(rng: np.random.Generator, side_px: int = 256) -> Disc:
     """One part, drawn from `rng`."""
-    fine = side_px * _OVERSAMPLING
-    scale = _RADIUS * fine * rng.normal(1, 0.006)
-    centre = fine / 2 + rng.normal(0, 0.008 * fine, 2)
-    y, x = ((np.indices((fine, fine)) + 0.5) - centre[:, None, None]) / scale
+    scale = _RADIUS * side_px * rng.normal(1, 0.006)
+    cy, cx = (side_px / 2 + rng.normal(0, 0.008 * side_px) for _ in range(2))
     light = -2.2 + rng.normal(0, 0.1)
     turned = rng.normal(0, 0.05)
-    face = _Polar(np.hypot(y, x), np.arctan2(y, x))
-    grey = _turned_face(face, light, rng)
-    metal = (face.radius < 1) & (face.radius > _BORE)
-    for angle in turned + np.arange(_HOLES) * 2 * np.pi / _HOLES:
-        hole = _seen_from(y, x, _HOLE_CIRCLE * np.sin(angle), _HOLE_CIRCLE * np.cos(angle))
-        grey = _drilled(grey, hole, _HOLE, _COUNTERSINK, light)
-        metal &= hole.radius > _HOLE
-    dimple = _seen_from(y, x, _DIMPLE_AT * np.sin(turned - 0.52), _DIMPLE_AT * np.cos(turned - 0.52))
-    grey = _drilled(grey, dimple, 0.4 * _DIMPLE, _DIMPLE, light)
-    image = np.where((face.radius < 1)[..., None], grey[..., None] * _STEEL, _mat(y, x, light, rng))
-    vignette = 1 - 0.1 * (y**2 + x**2) / 2.7
-    image = _shrunk(image * (vignette * rng.normal(1, 0.025))[..., None])
-    image = ndimage.gaussian_filter(image, (0.45, 0.45, 0)) + rng.normal(0, 1.6, image.shape)
-    part = _shrunk(metal[..., None].astype(np.float64))[..., 0] > 0.5
-    return Disc(np.clip(np.rint(image), 0, 255).astype(np.uint8), part)
+    y, x = _grid(side_px * _OVERSAMPLING, (cy * _OVERSAMPLING, cx * _OVERSAMPLING), scale * _OVERSAMPLING)
+    face = _seen(y, x, light)
+    grey = _turned_face(face, rng)
+    solid = (face.radius < 1) & (face.radius > _BORE)
+    for hole in range(_HOLES):
+        angle = turned + hole * math.tau / _HOLES
+        _drill(grey, solid, (y, x), (_HOLE_CIRCLE, angle), (_HOLE, _COUNTERSINK), light)
+    _drill(grey, solid, (y, x), (_DIMPLE_CIRCLE, turned - 0.52), (_DIMPLE, _DIMPLE_EDGE), light)
+    disc = face.radius < 1
+    cover, metal = _shrunk(disc.astype(np.float32)), _shrunk(np.where(disc, grey, 0))
+    y, x = _grid(side_px, (cy, cx), scale)
+    image = metal[..., None] * _STEEL + (1 - cover[..., None]) * _mat(y, x, light, rng)
+    gain = (1 - 0.037 * (y**2 + x**2)) * rng.normal(1, 0.025)
+    image = ndimage.gaussian_filter(image * gain[..., None], (0.45, 0.45, 0))
+    image += 1.6 * _noise(rng, *image.shape)
+    return Disc(np.clip(np.rint(image), 0, 255).astype(np.uint8), _shrunk(solid.astype(np.float32)) > 0.5)
 
 
-def _turned_face(face: _Polar, light: float, rng: np.random.Generator) -> F64:
-    """(S, S) grey of the whole disc before it is drilled; the tool's rings reflect the light in two fans."""
-    away = face.angle - light
-    fans = np.abs(np.cos(away)) ** 3
-    rings = _rings(face.radius, rng)
-    outer = 118 + 62 * fans + rings * (9 + 16 * fans)
-    hub = 148 + 34 * np.abs(np.cos(away)) ** 1.5 + rings * 6
+def _grid(side: int, centre: tuple[float, float], scale: float) -> tuple[F32, F32]:
+    """y (S, 1) and x (1, S) of each pixel's middle."""
+    along = np.arange(side, dtype=np.float32) + np.float32(0.5)
+    return (along[:, None] - centre[0]) / scale, (along[None, :] - centre[1]) / scale
+
+
+def _seen(y: F32, x: F32, light: float) -> _Seen:
+    radius = np.hypot(y, x)
+    facing = (y * math.sin(light) + x * math.cos(light)) / np.maximum(radius, np.float32(1e-9))
+    return _Seen(radius, np.asarray(facing, dtype=np.float32))
+
+
+def _turned_face(face: _Seen, rng: np.random.Generator) -> F32:
+    """(S, S) grey of the whole disc before the bolt holes; the tool's rings reflect the light in two fans."""
+    radii = np.linspace(0, 1, _RADII, dtype=np.float32)
+    at = np.minimum((face.radius * (_RADII - 1)).astype(np.intp), _RADII - 1)
+    rings = _rings(rng)[at]
+    fan = np.abs(face.facing)
+    sharp = fan * fan * fan
+    outer = 118 + 62 * sharp + rings * (9 + 16 * sharp)
+    hub = 148 + 34 * fan * np.sqrt(fan) + rings * 6
     grey = np.where(face.radius < _HUB, hub, outer)
-    groove = np.exp(-(((face.radius - (_HUB + _GROOVE) / 2) / 0.012) ** 2))
-    grey = grey * (1 - 0.75 * groove) + 26 * np.exp(-(((face.radius - _GROOVE - 0.014) / 0.008) ** 2))
-    chamfer = 128 + 84 * np.cos(away)
-    grey = np.where(face.radius > _CHAMFER, chamfer, grey)
-    return _drilled(grey, face, _BORE, _BORE + 0.028, light)
+    groove = np.exp(-(((radii - (_HUB + _GROOVE) / 2) / 0.012) ** 2))
+    ridge = np.exp(-(((radii - _GROOVE - 0.014) / 0.008) ** 2))
+    grey = grey * (1 - 0.75 * groove)[at] + 26 * ridge[at]
+    grey = np.where(face.radius > _CHAMFER, 128 + 84 * face.facing, grey)
+    return _hollowed(grey, face, _BORE, _BORE + 0.028)
 
 
-def _rings(radius: F64, rng: np.random.Generator) -> F64:
-    """(S, S) tool marks: fine and coarse noise along the radius, unit variance, different on each part."""
-    fine = rng.normal(size=512)
-    coarse = ndimage.gaussian_filter1d(rng.normal(size=512), 6) * 3.5
-    profile = ndimage.gaussian_filter1d(fine, 1.2) * 1.6 + coarse * 0.5
-    return np.interp(radius, np.linspace(0, 1.05, 512), profile / profile.std())
+def _rings(rng: np.random.Generator) -> F32:
+    """(_RADII,) tool marks from the middle out, of variance 1: fine and coarse noise, new on each part."""
+    fine = ndimage.gaussian_filter1d(_noise(rng, _RADII), 2.4) * 2.3
+    coarse = ndimage.gaussian_filter1d(_noise(rng, _RADII), 12) * 2.5
+    profile = fine + coarse
+    return np.asarray(profile / profile.std())
 
 
-def _seen_from(y: F64, x: F64, at_y: float, at_x: float) -> _Polar:
-    return _Polar(np.hypot(y - at_y, x - at_x), np.arctan2(y - at_y, x - at_x))
+def _drill(
+    grey: F32,
+    solid: Bool,
+    grid: tuple[F32, F32],
+    at: tuple[float, float],
+    radii: tuple[float, float],
+    light: float,
+) -> None:
+    """Cut a countersunk hole into `grey` and `solid`, at (radius, angle), of (inner, outer) radii."""
+    y, x = grid[0] - at[0] * math.sin(at[1]), grid[1] - at[0] * math.cos(at[1])
+    window = np.ix_(np.abs(y[:, 0]) <= radii[1], np.abs(x[0]) <= radii[1])
+    hole = _seen(y[np.abs(y[:, 0]) <= radii[1]], x[:, np.abs(x[0]) <= radii[1]], light)
+    grey[window] = _hollowed(grey[window], hole, *radii)
+    solid[window] &= hole.radius > radii[0]
 
 
-def _drilled(grey: F64, hole: _Polar, inner: float, outer: float, light: float) -> F64:
+def _hollowed(grey: F32, hole: _Seen, inner: float, outer: float) -> F32:
     """A hole with a countersink: its far flank faces the light."""
-    away = np.cos(hole.angle - light)
-    flank = 112 - 82 * away
-    depth = 16 + 20 * np.clip(hole.radius / inner, 0, 1) ** 3 * np.clip(-away, 0, 1)
-    return np.where(hole.radius < inner, depth, np.where(hole.radius < outer, flank, grey))
+    glow = np.minimum(hole.radius / inner, 1)
+    depth = 16 + 20 * glow * glow * glow * np.maximum(-hole.facing, 0)
+    sunk = np.where(hole.radius < outer, 112 - 82 * hole.facing, grey)
+    return np.where(hole.radius < inner, depth, sunk)
 
 
-def _mat(y: F64, x: F64, light: float, rng: np.random.Generator) -> F64:
+def _mat(y: F32, x: F32, light: float, rng: np.random.Generator) -> F32:
     """(S, S, 3) rubber mat: grain, and the disc's soft shadow on the side away from the light."""
-    grain = ndimage.gaussian_filter(rng.normal(size=y.shape), 1.5) * 11
-    beyond = np.hypot(y + 0.07 * np.sin(light), x + 0.07 * np.cos(light)) - 1
+    grain = ndimage.gaussian_filter(_noise(rng, y.size, x.size), 0.8) * 6
+    beyond = np.hypot(y + 0.07 * math.sin(light), x + 0.07 * math.cos(light)) - 1
     shadow = 1 - 0.6 * np.exp(-np.clip(beyond, 0, None) / 0.07)
     return np.asarray((_MAT + grain[..., None]) * shadow[..., None])
 
 
-def _shrunk(image: F64) -> F64:
-    """(2S, 2S, C) -> (S, S, C): the mean of each 2 x 2."""
+def _noise(rng: np.random.Generator, *shape: int) -> F32:
+    """Normal, of variance 1."""
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def _shrunk(image: F32) -> F32:
+    """(2S, 2S) -> (S, S): the mean of each 2 x 2."""
     side = image.shape[0] // _OVERSAMPLING
-    return np.asarray(image.reshape(side, _OVERSAMPLING, side, _OVERSAMPLING, -1).mean(axis=(1, 3)))
+    return np.asarray(image.reshape(side, _OVERSAMPLING, side, _OVERSAMPLING).mean(axis=(1, 3)))

@@ -16,8 +16,8 @@ def hold_out(
     """Cut into (fit, calibration) at random, each in the order of `samples`, at least one in each.
 
     `fraction` of the samples are held out, rounded; fewer where whole groups do not fit. Samples of one group
-    stay together, and so do copies of one file (where hashed). Raises `ConfigError` for a fraction that is not
-    between 0 and 1, `DataError` when no two samples may be parted.
+    stay together, and so do copies of one file (where hashed). Raises `ConfigError` for a fraction that is
+    not between 0 and 1, `DataError` when no two samples may be parted.
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"the held-out fraction must lie between 0 and 1, got {fraction}")

@@ -32,7 +32,8 @@ class Threshold(Config):
     def _never_from_test(self) -> Self:
         if self.split is Split.TEST:
             raise LeakageError(
-                "the test split cannot set a threshold", hint="use held-out good images or labelled validation"
+                "the test split cannot set a threshold",
+                hint="use held-out good images or labelled validation",
             )
         return self
 
@@ -66,7 +67,8 @@ def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Spli
     n = len(scores)
     if not 0 < false_alarm_rate < 1:
         raise CalibrationError(
-            f"a false-alarm rate of {false_alarm_rate} is not between 0 and 1", hint="for one in a hundred, give 0.01"
+            f"a false-alarm rate of {false_alarm_rate} is not between 0 and 1",
+            hint="for one in a hundred, give 0.01",
         )
     rank = math.ceil((n + 1) * (1 - false_alarm_rate) - 1e-9)
     if rank > n:
@@ -93,7 +95,9 @@ def quantile(scores: F32 | F64, q: float, *, split: Split = Split.CALIBRATION) -
     scores = _usable(scores)
     if not 0 <= q <= 1:
         raise CalibrationError(f"a quantile of {q} is not between 0 and 1", hint="for 99.5 %, give 0.995")
-    return Threshold(value=float(np.quantile(scores, q)), rule=f"quantile@{q:g}", split=split, count=len(scores))
+    return Threshold(
+        value=float(np.quantile(scores, q)), rule=f"quantile@{q:g}", split=split, count=len(scores)
+    )
 
 
 def f1_max(scores: F32 | F64, defective: Bool, *, split: Split = Split.VALIDATION) -> Threshold:
@@ -124,5 +128,7 @@ def _usable(scores: F32 | F64) -> F64:
     if len(scores) == 0:
         raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
     if not np.isfinite(scores).all():
-        raise CalibrationError(f"calibration score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not finite")
+        raise CalibrationError(
+            f"calibration score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not finite"
+        )
     return scores.astype(np.float64)

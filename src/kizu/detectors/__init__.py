@@ -19,7 +19,9 @@ def detector_config(values: Any, *, where: str = "detector") -> DetectorConfig:
     if isinstance(values, DetectorConfig):
         return values
     if not isinstance(values, dict) or "kind" not in values:
-        raise ConfigError(f"{where}: the key 'kind' is missing", hint=f"one of: {', '.join(sorted(DETECTORS))}")
+        raise ConfigError(
+            f"{where}: the key 'kind' is missing", hint=f"one of: {', '.join(sorted(DETECTORS))}"
+        )
     config_type, _ = look_up(DETECTORS, str(values["kind"]), noun="detector")
     return config_type.parse(values, where=where)
 

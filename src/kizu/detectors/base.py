@@ -94,7 +94,11 @@ def default_layers(backbone: Backbone) -> tuple[str, ...]:
 
 
 def embedder_for(
-    detector: Detector, backbone: Backbone, config: EmbeddingConfig, rng: np.random.Generator, engine: Engine
+    detector: Detector,
+    backbone: Backbone,
+    config: EmbeddingConfig,
+    rng: np.random.Generator,
+    engine: Engine = Engine(),
 ) -> Embedder:
     """The graph from image to embedding that this detector wants."""
     layers = config.layers or default_layers(backbone)

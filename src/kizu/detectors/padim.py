@@ -48,7 +48,9 @@ class FittedPadim:
         embedding = self.embedder.embed(images)  # (N, h, w, D)
         n, h, w, dim = embedding.shape
         if (h, w) != self.grid_hw:
-            raise DataError(f"PaDiM was fitted on a grid of {self.grid_hw} patches, these images give {(h, w)}")
+            raise DataError(
+                f"PaDiM was fitted on a grid of {self.grid_hw} patches, these images give {(h, w)}"
+            )
         patches = mahalanobis(self.gaussian, embedding.reshape(n, h * w, dim)).reshape(n, h, w)
         maps = smoothed_maps(patches, images.shape[1:3], self.config.smoothing)
         return Scores(image_scores(patches, maps, self.config.image_score, self.config.top_k), maps)

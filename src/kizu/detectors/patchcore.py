@@ -101,7 +101,9 @@ class Patchcore:
         for embedding in embeddings(embedder, images, count, on_progress):
             patches = embedding.reshape(-1, embedding.shape[-1])  # (N * P, D)
             if features is None:
-                features = np.empty((count * len(patches) // len(embedding), patches.shape[1]), dtype=np.float32)
+                features = np.empty(
+                    (count * len(patches) // len(embedding), patches.shape[1]), dtype=np.float32
+                )
             features[filled : filled + len(patches)] = patches
             filled += len(patches)
         assert features is not None  # noqa: S101 - embeddings() refuses an empty stream
@@ -117,7 +119,9 @@ class Patchcore:
             features,
             size,
             first=int(rng.integers(len(features))),
-            on_progress=None if on_progress is None else lambda done, total: on_progress("coreset", done, total),
+            on_progress=None
+            if on_progress is None
+            else lambda done, total: on_progress("coreset", done, total),
         )
 
     def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchcore:

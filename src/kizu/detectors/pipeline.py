@@ -43,7 +43,9 @@ class PipelineConfig(Config):
         """What `read` takes back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
-    def changed(self, sections: Mapping[str, Mapping[str, Any]], *, seed: int | None = None, where: str) -> Self:
+    def changed(
+        self, sections: Mapping[str, Mapping[str, Any]], *, seed: int | None = None, where: str
+    ) -> Self:
         """A copy with some keys of some sections replaced, checked like a file. `where` names the source."""
         values = self.model_dump(mode="json")
         for section, settings in sections.items():

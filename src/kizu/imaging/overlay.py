@@ -153,8 +153,8 @@ def contact_sheet(
 
 def line_width_px(image: U8) -> int:
     """A line that is seen and hides little: 1/150 of the shorter side, at least 1 px."""
-    height, width = image.shape[:2]
-    return max(1, round(min(height, width) / 150))
+    shorter: int = min(image.shape[:2])
+    return max(1, round(shorter / 150))
 
 
 def _fitted(tile: U8, side_px: int) -> Image.Image:

@@ -71,7 +71,10 @@ class _Axis(NamedTuple):
 
 
 def place(image: U8, config: PlacementConfig) -> U8:
-    """(H, W, 3) uint8 of any size -> (h, w, 3) uint8 with (h, w) == `config.image_size`, contiguous."""
+    """(H, W, 3) uint8 of any size -> (h, w, 3) uint8 with (h, w) == `config.image_size`, contiguous.
+
+    The image itself where nothing is to be done.
+    """
     height, width = config.resized_hw
     if image.shape[:2] != (height, width):
         resized = Image.fromarray(image).resize(

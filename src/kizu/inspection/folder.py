@@ -103,13 +103,17 @@ class FolderRunner:
             for record in self._records(batch):
                 keep(record)
 
-    def _records(self, batch: PlacedBatch) -> list[Record]:
+    def _records(self, batch: PlacedBatch[Sample]) -> list[Record]:
         inspections = self._inspector.inspect_placed(batch.images, batch.sizes)
         originals: Sequence[U8 | None] = batch.originals or [None] * len(inspections)
         return [
             {
                 **prediction_record(
-                    str(sample.path), inspection, self._inspector.manifest, self._bundle_sha256, gt_label=sample.label
+                    str(sample.path),
+                    inspection,
+                    self._inspector.manifest,
+                    self._bundle_sha256,
+                    gt_label=sample.label,
                 ),
                 **self._save_pictures(sample, inspection, original),
             }
@@ -128,5 +132,3 @@ class FolderRunner:
             encode_jpeg(path, inspection.overlay(original))
             saved["overlay_path"] = str(path)
         return saved
-
-

@@ -12,7 +12,12 @@ Record = dict[str, Any]
 
 
 def prediction_record(
-    image_path: str, inspection: Inspection, manifest: BundleManifest, bundle_sha256: str, *, gt_label: str | None = None
+    image_path: str,
+    inspection: Inspection,
+    manifest: BundleManifest,
+    bundle_sha256: str,
+    *,
+    gt_label: str | None = None,
 ) -> Record:
     """One line of `preds.jsonl`. Coordinates are pixels of the original image; `image_size` is [height, width]."""
     thresholds = manifest.thresholds

@@ -57,7 +57,9 @@ class Evaluation:
             **self.metrics,
             "reasons": self.reasons,
             "counts": {"good": labels.count("good"), "defect": labels.count("defect")},
-            "counts_by_kind": {kind: sum(p.sample.defect == kind for p in self.predictions) for kind in kinds},
+            "counts_by_kind": {
+                kind: sum(p.sample.defect == kind for p in self.predictions) for kind in kinds
+            },
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
         }
 
@@ -83,7 +85,9 @@ def evaluate(
     start = time.perf_counter()
     for batch in batches:
         scored = scorer.score(batch.images)
-        for sample, score, net_map, size in zip(batch.samples, scored.image, scored.maps, batch.sizes, strict=True):
+        for sample, score, net_map, size in zip(
+            batch.samples, scored.image, scored.maps, batch.sizes, strict=True
+        ):
             samples.append(sample)
             scores.append(float(score))
             mask = true_mask(sample, size)
@@ -93,7 +97,9 @@ def evaluate(
         if on_progress is not None:
             on_progress("test", len(samples), count)
     if not samples:
-        raise DataError("there is no test image to evaluate", hint="the test split is <category>/test/<kind>/")
+        raise DataError(
+            "there is no test image to evaluate", hint="the test split is <category>/test/<kind>/"
+        )
     predicted = time.perf_counter()
     thresholds = bundle.manifest.thresholds
     defective = np.array([sample.label == "defect" for sample in samples])

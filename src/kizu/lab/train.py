@@ -117,7 +117,9 @@ def train_run(
     return TrainedRun(folder, fitted, tuple(skipped))
 
 
-def _placed(samples: Sequence[Sample], placement: PlacementConfig, on_broken: OnBroken | None) -> PlacedImages:
+def _placed(
+    samples: Sequence[Sample], placement: PlacementConfig, on_broken: OnBroken | None
+) -> PlacedImages:
     def batches() -> Iterator[U8]:
         for batch in stream(samples, placement, batch_size=BATCH_SIZE, on_broken=on_broken):
             yield batch.images

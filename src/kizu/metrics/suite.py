@@ -93,13 +93,13 @@ def evaluate(
 ) -> SuiteResult:
     """All metrics of N images: labels (N,) True = defective, raw scores (N,), maps and masks N times (H, W).
 
-    Sizes may differ from image to image; `maps` and `masks` may read lazily and are walked through three
+    Maps and masks may be of fewer images than the labels (those whose flaws somebody drew). Sizes may differ
+    from image to image; `maps` and `masks` may read lazily and are walked through three
     times. What cannot be computed is None with a reason, never a flattering number. Raises `DataError` for
     inputs that do not match, `ScoreError` for scores that are not finite.
     """
-    for name, images in (("maps", maps), ("masks", masks)):
-        if images is not None and len(images) != len(image_labels):
-            raise DataError(f"{len(image_labels)} image labels but {len(images)} {name}")
+    if maps is not None and masks is not None and len(maps) != len(masks):
+        raise DataError(f"{len(maps)} maps but {len(masks)} masks")
     evidence = Evidence(image_labels, image_scores, image_threshold, maps, masks, pixel_threshold)
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kizu import __version__
 from kizu.backbones.session import Engine
 from kizu.core.files import write_text
-from kizu.core.provenance import utc_now
+from kizu.core.provenance import package_versions, utc_now
 from kizu.core.types import U8
 from kizu.imaging.codec import decode, jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
@@ -65,8 +64,12 @@ class _Sort:
 
 
 SORTS = (
-    _Sort("Missed defects, the most confident mistake first", lambda p: p.is_wrong and not p.is_anomaly, False),
-    _Sort("Rejected good parts, the most confident mistake first", lambda p: p.is_wrong and p.is_anomaly, True),
+    _Sort(
+        "Missed defects, the most confident mistake first", lambda p: p.is_wrong and not p.is_anomaly, False
+    ),
+    _Sort(
+        "Rejected good parts, the most confident mistake first", lambda p: p.is_wrong and p.is_anomaly, True
+    ),
     _Sort("Found defects, the clearest first", lambda p: not p.is_wrong and p.is_anomaly, True),
     _Sort("Passed good parts, the cleanest first", lambda p: not p.is_wrong and not p.is_anomaly, False),
 )
@@ -102,7 +105,7 @@ def write_page(path: Path, title: str, sections: Iterable[Section], seconds: Map
         title=title,
         sections=list(sections),
         seconds={stage: f"{value:.1f} s" for stage, value in seconds.items()},
-        version=__version__,
+        version=package_versions()["kizu"],
         created_at=utc_now(),
     )
     write_text(path, page)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from kizu.core.types import F32, HW
+from kizu.core.types import F32, F64, HW
 
 ImageScoreRule = Literal["max_patch", "top_k_patches", "max_map"]
 """Which number stands for the image: the highest patch, the mean of the k highest patches, or the highest
@@ -54,7 +54,7 @@ def _axis_matrix(grid_size: int, size: int, sigma_px: float) -> F32:
     centres = np.clip((np.arange(size) + 0.5) * grid_size / size - 0.5, 0, grid_size - 1)
     below = np.minimum(centres.astype(np.intp), max(grid_size - 2, 0))
     weight = centres - below
-    matrix = np.zeros((size, grid_size))
+    matrix: F64 = np.zeros((size, grid_size))
     pixels = np.arange(size)
     matrix[pixels, below] += 1 - weight
     matrix[pixels, np.minimum(below + 1, grid_size - 1)] += weight

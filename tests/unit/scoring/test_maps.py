@@ -20,9 +20,13 @@ def upsampled_slowly(grid: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize(("grid_hw", "hw"), [((4, 4), (16, 16)), ((3, 5), (11, 19)), ((1, 1), (7, 5)), ((8, 2), (8, 9))])
+@pytest.mark.parametrize(
+    ("grid_hw", "hw"), [((4, 4), (16, 16)), ((3, 5), (11, 19)), ((1, 1), (7, 5)), ((8, 2), (8, 9))]
+)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_two_matrices_upsample_and_smooth(grid_hw: tuple[int, int], hw: tuple[int, int], smoothing: float) -> None:
+def test_the_two_matrices_upsample_and_smooth(
+    grid_hw: tuple[int, int], hw: tuple[int, int], smoothing: float
+) -> None:
     grid = np.random.default_rng(0).random((2, *grid_hw), dtype=np.float32)
     maps = map_maker(grid_hw, hw, smoothing)(grid)
     assert maps.dtype == np.float32

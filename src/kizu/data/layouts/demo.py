@@ -26,7 +26,7 @@ from kizu.imaging.codec import encode_png
 
 CATEGORY = "disc"
 _MARK = "demo.json"
-"""Written last: the folder is complete, and these are its options."""
+"""Says that the folder is ours, what was drawn, and whether all of it was."""
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -52,22 +52,31 @@ def scan(
     if root is None:
         raise DataError("the drawn parts need a folder to be written to", hint="give it as the data root")
     folder = root.expanduser() / (category or CATEGORY)
+    if not _is_drawn(folder, options):
+        write_json(folder / _MARK, {"options": options.model_dump(), "complete": False})
+        _draw(folder, options)
+        write_json(folder / _MARK, {"options": options.model_dump(), "complete": True})
+    return replace(mvtec_ad.scan(folder), dataset="demo")
+
+
+def _is_drawn(folder: Path, options: DemoOptions) -> bool:
+    """Whether all parts are there. Raises `DataError` rather than draw among files that are not ours."""
     mark = folder / _MARK
     if mark.is_file():
-        drawn = DemoOptions.parse(json.loads(mark.read_text()), where=str(mark))
-        if drawn != options:
-            raise DataError(
-                f"{folder} holds parts drawn with {drawn}", hint="name another folder, or remove it"
-            )
-    else:
-        _draw(folder, options)
-        write_json(mark, options.model_dump())
-    return replace(mvtec_ad.scan(folder), dataset="demo")
+        found = json.loads(mark.read_text(encoding="utf-8"))
+        if found.get("options") == options.model_dump():
+            return bool(found["complete"])
+        raise DataError(
+            f"{folder} holds parts drawn with other options", hint="name another folder, or remove it"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder} holds something else", hint="name another folder")
+    return False
 
 
 def _draw(folder: Path, options: DemoOptions) -> None:
     with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(lambda job: _draw_one(folder, *job, options), _jobs(options)))
+        list(pool.map(lambda job: _draw_one(folder, job[0], job[1], options), _jobs(options)))
 
 
 def _jobs(options: DemoOptions) -> Iterator[tuple[str, str]]:

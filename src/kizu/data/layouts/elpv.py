@@ -1,14 +1,15 @@
 """ELPV: electroluminescence photographs of solar cells, 300 x 300 grey, from the PyPI package `elpv-dataset`.
 
-Experts gave each cell a probability of being defective. Good is 0, defective is 1; the cells in between (401 of 2624)
-are left out. There are no masks. A seeded part of the good cells is for testing, with all defective ones.
+Experts gave each cell a probability of being defective. Good is 0, defective is 1; the cells in between (401
+of 2624) are left out. There are no masks. A seeded part of the good cells is for testing, with all defective
+ones.
 
 Categories: "mono" (the default), "poly" (crystalline), "all". The images are CC BY-NC-SA 4.0.
 """
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -23,6 +24,8 @@ from kizu.data.splits import with_good_tests
 
 CELLS = {"mono": ("mono",), "poly": ("poly",), "all": ("mono", "poly")}
 """The kinds of cell in each category."""
+_LABELS: dict[float, Label] = {0.0: "good", 1.0: "defect"}
+"""By the probability of being defective."""
 
 
 class ElpvOptions(Config):
@@ -59,18 +62,18 @@ def _installed() -> Path:
 
 def _labels(path: Path) -> list[tuple[str, Label | None, str]]:
     """(file, label, kind of cell) of each row; the label is None where the experts were not sure."""
-    by_probability: dict[float, Literal["good", "defect"]] = {0.0: "good", 1.0: "defect"}
-    rows = []
     try:
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            if line.strip():
-                name, probability, cell = line.split()
-                rows.append((name, by_probability.get(float(probability)), cell))
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         hint = "the root must hold labels.csv and images/"
         raise DataError(f"cannot read {path}: {error.strerror}", hint=hint) from error
-    except ValueError as error:
-        raise DataError(f"{path}, line {number}: not 'file probability kind'") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            name, probability, cell = line.split()
+            rows.append((name, _LABELS.get(float(probability)), cell))
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: not 'file probability kind'") from error
     return rows
 
 

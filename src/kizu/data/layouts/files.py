@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kizu.core.errors import DataError
-from kizu.data.manifest import Sample
-from kizu.imaging.codec import FORMATS, IMAGE_SUFFIXES
+from kizu.imaging.codec import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +20,11 @@ class Passed:
         return tuple(f"{count} {what} passed over" for what, count in sorted(self.counts.items()))
 
 
-def find_images(source: Path) -> tuple[Sample, ...]:
-    """All images in a folder and the folders below it (or the one file `source` is), nothing known about them.
-
-    Raises `DataError` when there is none.
-    """
-    if source.is_file():
-        return (Sample(id=source.name, path=source),)
-    folder = existing(source)
-    found = images_in(folder, Passed(), deep=True)
-    if not found:
-        raise DataError(f"no image in {folder}", hint=f"Kizu reads {FORMATS} files")
-    return tuple(Sample(id=path.relative_to(folder).as_posix(), path=path) for path in found)
-
-
 def images_in(folder: Path, passed: Passed, *, deep: bool = False) -> list[Path]:
     """The image files in `folder`, sorted by name, those of its sub-folders (when `deep`) after its own.
 
-    What else is there is counted in `passed`: hidden files, other files, folders not entered. Links to folders are
-    not followed.
+    What else is there is counted in `passed`: hidden files, other files, folders not entered. Links to
+    folders are not followed.
     """
     found, below = [], []
     for path in _entries(folder):

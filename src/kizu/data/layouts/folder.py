@@ -6,11 +6,12 @@ Without options, what is in the root decides:
   (upper or lower case; other folders are passed over);
 - where no sub-folder has a good or bad name, all images in the root and below are good.
 
-All are searched to any depth. The first folder below a bad one names the kind of defect; images directly in it are
-of the kind "defect". The mask of `<bad>/a/b.png` is `<masks>/a/b_mask.*` or `<masks>/a/b.*`, or the same without `a`.
+All are searched to any depth. The first folder below a bad one names the kind of defect; images directly in
+it are of the kind "defect". The mask of `<bad>/a/b.png` is `<masks>/a/b_mask.*` or `<masks>/a/b.*`, or the
+same without `a`.
 
-Good images are for training. Where there are bad ones, a seeded part of the good ones joins them in the test split;
-copies of one file stay together.
+Good images are for training. Where there are bad ones, a seeded part of the good ones joins them in the test
+split; copies of one file stay together.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ DEFECT = "defect"
 
 
 class FolderOptions(Config):
-    """Where the images lie when the names of the folders do not say it, and how much of the good is for testing."""
+    """Where the images lie when no folder's name says it, and how much of the good is for testing."""
 
     good_dir: Path | None = None
     """Relative to the root, as the next two; or absolute."""

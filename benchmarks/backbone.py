@@ -1,0 +1,124 @@
+"""Milliseconds per image: the bare backbone (to blocks.4) and embedders, by size, batch, threads and runtime.
+
+    python benchmarks/backbone.py [--backbone efficientnet_lite0] [--seconds 0.5] [--json PATH]
+
+All cases take turns, several times over, and the least time of each is told: on a machine that is shared, it
+is the one that says what the code costs. "x" is the embedder's time over the bare backbone's.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kizu.backbones.base import PIXELS, Backbone
+from kizu.backbones.builder import GraphBuilder
+from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.store import load_backbone
+from kizu.core.provenance import machine, package_versions
+from kizu.core.types import HW
+
+SIZES: tuple[HW, ...] = ((224, 224), (256, 256), (384, 256))
+BATCHES = (1, 8)
+ENGINES = (
+    Engine("onnxruntime", threads=1),
+    Engine("onnxruntime", threads=2),
+    Engine("openvino", threads=2),
+)
+EMBEDDINGS = {
+    "2+4": ("blocks.2", "blocks.4"),
+    "1+2+4": ("blocks.1", "blocks.2", "blocks.4"),
+}
+ROUNDS = 4
+
+
+def bare(backbone: Backbone) -> bytes:
+    """The backbone cut after blocks.4, float32 pixels in."""
+    graph = GraphBuilder("bare")
+    graph.node("Identity", PIXELS, name="in/" + PIXELS)
+    graph.splice(backbone.model, ["blocks.4"], prefix="in/")
+    model = graph.model(
+        {PIXELS: (np.float32, ("N", 3, "H", "W"))},
+        {"in/blocks.4": (np.float32, ("N", "D", "h", "w"))},
+        like=backbone.model,
+    )
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def calls(backbone: Backbone, engine: Engine, hw: HW, batch: int) -> dict[str, Callable[[], object]]:
+    """What is timed, by column."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch, *hw, 3), dtype=np.uint8)
+    pixels = ((images / 255 - 0.5) / 0.5).astype(np.float32).transpose(0, 3, 1, 2)
+    pixels = np.ascontiguousarray(pixels)
+    session = GraphSession(bare(backbone), engine)
+    found: dict[str, Callable[[], object]] = {
+        "bare, one batch": lambda: session.run({PIXELS: pixels}),
+        "bare": lambda: session.run_each({PIXELS: pixels}),
+    }
+    for name, layers in EMBEDDINGS.items():
+        model = build_embedder(backbone, layers=layers, normalisation="native")
+        embedder = Embedder(model.SerializeToString(), engine)
+        found[name] = lambda embedder=embedder: embedder.embed(images)  # type: ignore[misc]
+    return found
+
+
+def least_ms(cases: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """The least milliseconds of one call of each case, which take turns."""
+    least = dict.fromkeys(cases, float("inf"))
+    for _ in range(ROUNDS):
+        for name, call in cases.items():
+            call()
+            until = time.perf_counter() + seconds / ROUNDS
+            while (start := time.perf_counter()) < until:
+                call()
+                least[name] = min(least[name], (time.perf_counter() - start) * 1e3)
+    return least
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of measuring, per cell")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    backbone = load_backbone(arguments.backbone)
+    rows: list[dict[str, Any]] = []
+    for engine, hw, batch in product(ENGINES, SIZES, BATCHES):
+        ms = least_ms(calls(backbone, engine, hw, batch), arguments.seconds)
+        ms = {name: value / batch for name, value in ms.items()}
+        where = {
+            "runtime": engine.runtime,
+            "threads": engine.threads,
+            "size": f"{hw[0]}x{hw[1]}",
+            "batch": batch,
+        }
+        overhead = {name: ms[name] / ms["bare"] for name in EMBEDDINGS}
+        rows.append(where | {"ms_per_image": ms, "overhead": overhead})
+        cells = "".join(f"{name} {value:6.2f}   " for name, value in ms.items())
+        ratios = "  ".join(f"{name} x{value:.2f}" for name, value in overhead.items())
+        print(
+            f"{engine.runtime:12}{engine.threads}t {where['size']:8} batch {batch}:  {cells}{ratios}",
+            flush=True,
+        )
+    if arguments.json:
+        result = {
+            "backbone": arguments.backbone,
+            "machine": machine(),
+            "versions": package_versions(),
+            "rows": rows,
+        }
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

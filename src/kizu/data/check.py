@@ -1,0 +1,268 @@
+"""Look a data set over before anything is fitted to it: what there is, and what is wrong with it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from kizu.core.errors import ImageError
+from kizu.core.hashing import hash_file
+from kizu.core.provenance import usable_cores
+from kizu.core.split import Split
+from kizu.core.types import HW, U8, Progress
+from kizu.data.manifest import GOOD, Manifest, Sample
+from kizu.imaging.codec import decode, decode_mask, image_info
+from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
+
+Severity = Literal["error", "warning"]
+
+FEW_GOOD = 20
+"""Fewer good images than this cannot both teach and set a threshold."""
+SMALL_PX = 32
+"""A side shorter than this leaves a network nothing to look at."""
+_DARK_16_BIT = 64
+"""High bytes below this: a 10, 12 or 14 bit camera wrote into 16 bits without scaling."""
+_MISSING = np.full((96, 96, 3), 224, dtype=np.uint8)
+"""The tile of an image that cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of trouble and the samples that have it."""
+
+    severity: Severity
+    """An error stops training or makes its numbers wrong."""
+    what: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Samples of one split and kind."""
+
+    split: str
+    kind: str
+    images: int
+    masks: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a data set consists of and suffers from."""
+
+    dataset: str
+    category: str
+    counts: tuple[Count, ...]
+    sizes: dict[str, int]
+    """Images by "H x W", the most frequent first."""
+    modes: dict[str, int]
+    """Images by Pillow's name of their pixels."""
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether training would stop or measure something wrong."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "dataset": self.dataset,
+            "category": self.category,
+            "counts": [
+                {"split": c.split, "kind": c.kind, "images": c.images, "masks": c.masks} for c in self.counts
+            ],
+            "sizes": self.sizes,
+            "modes": self.modes,
+            "problems": [{"severity": p.severity, "what": p.what, "ids": list(p.ids)} for p in self.problems],
+            "notes": list(self.notes),
+        }
+
+    def as_text(self) -> str:
+        """For people."""
+        lines = [f"{self.dataset} / {self.category}", ""]
+        width = max([len(count.kind) for count in self.counts], default=0)
+        lines += [
+            f"  {c.split:<12}{c.kind:<{width}}  {c.images:>6} images"
+            + (f", {c.masks} masks" if c.masks else "")
+            for c in self.counts
+        ]
+        lines += ["", f"  sizes (H x W): {_most(self.sizes)}", f"  pixels: {_most(self.modes)}"]
+        lines += ["", *(f"  note: {note}" for note in self.notes)] if self.notes else []
+        lines += ["", *(f"  {p.severity}: {p.what} ({len(p.ids)}): {_some(p.ids)}" for p in self.problems)]
+        return "\n".join(lines if self.problems else [*lines, "  no problems found"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What one sample's files are like; None where that could not be found out."""
+
+    sample: Sample
+    """With the hash of its image, where it can be read."""
+    error: str | None = None
+    hw: HW | None = None
+    mode: str | None = None
+    brightest: int = 0
+    mask_error: str | None = None
+    mask_hw: HW | None = None
+    flawed_fraction: float = 0.0
+
+
+_RULES: tuple[tuple[Severity, str, Callable[[_Finding], bool]], ...] = (
+    ("error", "mask of another size than its image", lambda f: f.mask_hw is not None and f.mask_hw != f.hw),
+    ("error", "mask without a flawed pixel", lambda f: f.mask_hw is not None and f.flawed_fraction == 0),
+    ("warning", "mask over more than half of the image (inverted?)", lambda f: f.flawed_fraction > 0.5),
+    ("warning", f"side shorter than {SMALL_PX} px", lambda f: f.hw is not None and min(f.hw) < SMALL_PX),
+    (
+        "warning",
+        "16-bit file with the lowest bits in use only: nearly black; scale all images by one factor",
+        lambda f: f.mode is not None and f.mode.startswith("I;16") and f.brightest < _DARK_16_BIT,
+    ),
+)
+
+
+def check(manifest: Manifest, on_progress: Progress | None = None) -> CheckReport:
+    """Decode every image and mask. Raises nothing: what is wrong is reported."""
+    findings = []
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="kizu-check") as pool:
+        for done, finding in enumerate(pool.map(_find, manifest.samples), start=1):
+            findings.append(finding)
+            if on_progress is not None:
+                on_progress(done, len(manifest))
+    sizes = Counter(f"{f.hw[0]} x {f.hw[1]}" for f in findings if f.hw is not None)
+    modes = Counter(f.mode for f in findings if f.mode is not None)
+    return CheckReport(
+        dataset=manifest.dataset,
+        category=manifest.category,
+        counts=_counts(manifest.samples),
+        sizes=dict(sizes.most_common()),
+        modes=dict(modes.most_common()),
+        problems=tuple(_problems(findings)),
+        notes=manifest.notes,
+    )
+
+
+def preview_sheet(manifest: Manifest, per_kind: int = 8, tile_px: int = 160) -> U8:
+    """A contact sheet, (H, W, 3): a row of samples for each split and kind, masks outlined."""
+    tiles, captions = [], []
+    for samples in _by_kind(manifest.samples).values():
+        spread = np.linspace(0, len(samples) - 1, min(per_kind, len(samples))).astype(int)
+        tiles += [_tile(samples[index]) for index in spread]
+        captions += [samples[index].id for index in spread]
+        empty = -len(spread) % per_kind
+        tiles += [np.full((1, 1, 3), PAPER, dtype=np.uint8)] * empty
+        captions += [""] * empty
+    return contact_sheet(tiles or [_MISSING], per_kind, captions or ["no images"], tile_px=tile_px)
+
+
+def _find(sample: Sample) -> _Finding:
+    try:
+        info, image = image_info(sample.path), decode(sample.path)
+    except ImageError as error:
+        return _Finding(sample, error=_reason(error))
+    sample = replace(sample, sha256=sample.sha256 or hash_file(sample.path))
+    finding = _Finding(sample, hw=info.hw, mode=info.mode, brightest=int(image.max()))
+    if sample.mask_path is None:
+        return finding
+    try:
+        mask = decode_mask(sample.mask_path)
+    except ImageError as error:
+        return replace(finding, mask_error=_reason(error))
+    return replace(finding, mask_hw=(mask.shape[0], mask.shape[1]), flawed_fraction=float(mask.mean()))
+
+
+def _reason(error: ImageError) -> str:
+    """The message without the file's name."""
+    return error.message.removeprefix(f"{error.path}: ")
+
+
+def _problems(findings: Sequence[_Finding]) -> list[Problem]:
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for finding in findings:
+        if finding.error is not None:
+            by_reason[finding.error].append(finding.sample.id)
+        if finding.mask_error is not None:
+            by_reason[f"its mask {finding.mask_error}"].append(finding.sample.id)
+    found = [Problem("error", reason, tuple(ids)) for reason, ids in by_reason.items()]
+    for severity, what, applies in _RULES:
+        found.append(Problem(severity, what, tuple(f.sample.id for f in findings if applies(f))))
+    found += _copies(findings)
+    found += _scarcities([finding.sample for finding in findings])
+    return sorted((p for p in found if p.ids), key=lambda problem: problem.severity)
+
+
+def _copies(findings: Sequence[_Finding]) -> list[Problem]:
+    by_content: defaultdict[str, list[Sample]] = defaultdict(list)
+    for finding in findings:
+        if finding.sample.sha256 is not None:
+            by_content[finding.sample.sha256].append(finding.sample)
+    across: list[str] = []
+    within: list[str] = []
+    for samples in by_content.values():
+        if len(samples) > 1:
+            splits = {sample.split for sample in samples}
+            (across if len(splits) > 1 else within).extend(sample.id for sample in samples)
+    return [
+        Problem("error", "same file in two splits (leakage)", tuple(across)),
+        Problem("warning", "same file more than once in a split", tuple(within)),
+    ]
+
+
+def _scarcities(samples: Sequence[Sample]) -> list[Problem]:
+    good = [s.id for s in samples if s.split == Split.TRAIN and s.label == "good"]
+    defective = [s for s in samples if s.label == "defect"]
+    unmasked = [s.id for s in defective if s.mask_path is None]
+    few = len(good) < FEW_GOOD
+    some_masks = len(unmasked) < len(defective)
+    return [
+        Problem("warning", f"fewer than {FEW_GOOD} good images to learn from", tuple(good if few else ())),
+        Problem(
+            "warning",
+            "defect without a mask" if some_masks else "no defect has a mask, so pixels cannot be measured",
+            tuple(unmasked),
+        ),
+    ]
+
+
+def _by_kind(samples: Iterable[Sample]) -> dict[tuple[str, str], list[Sample]]:
+    """By split in the order of learning, then by kind, good first; in each the order of the manifest."""
+    kinds: defaultdict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        kinds[sample.split or "-", sample.defect].append(sample)
+    order = ["-", *Split]
+    return dict(
+        sorted(kinds.items(), key=lambda item: (order.index(item[0][0]), item[0][1] != GOOD, item[0][1]))
+    )
+
+
+def _counts(samples: Iterable[Sample]) -> tuple[Count, ...]:
+    return tuple(
+        Count(split, kind, len(members), sum(sample.mask_path is not None for sample in members))
+        for (split, kind), members in _by_kind(samples).items()
+    )
+
+
+def _tile(sample: Sample) -> U8:
+    """The image, flaws outlined; grey when it cannot be shown."""
+    try:
+        image = decode(sample.path)
+        mask = None if sample.mask_path is None else decode_mask(sample.mask_path)
+    except ImageError:
+        return _MISSING
+    return image if mask is None or mask.shape != image.shape[:2] else draw_contours(image, mask)
+
+
+def _most(counts: dict[str, int], shown: int = 4) -> str:
+    """The most frequent few: "512 x 512 (40), 512 x 522 (1)"."""
+    text = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:shown]) or "none"
+    rest = len(counts) - shown
+    return text + (f" and {rest} more" if rest > 0 else "")
+
+
+def _some(ids: Sequence[str], shown: int = 3) -> str:
+    rest = len(ids) - shown
+    return ", ".join(ids[:shown]) + (f" and {rest} more" if rest > 0 else "")

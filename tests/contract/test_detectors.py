@@ -1,0 +1,131 @@
+"""What every method in the table must do, whatever it is."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.store import load_backbone
+from kizu.core.errors import DataError
+from kizu.core.randomness import rng_for
+from kizu.core.types import U8
+from kizu.detectors import DETECTORS, detector_config, make_detector
+from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
+from tests.conftest import part_picture, with_flaw
+
+TINY = EmbeddingConfig(backbone="tiny")
+
+
+@pytest.fixture(params=sorted(DETECTORS))
+def detector(request: pytest.FixtureRequest) -> Detector:
+    # a bank large enough that a handful of small pictures fills it
+    settings = {"coreset": 0.2} if request.param == "patchcore" else {}
+    return make_detector(detector_config({"kind": request.param, **settings}))
+
+
+def fit(detector: Detector, images: U8, seed: int = 0) -> Fitted:
+    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(seed, "channels"))
+    batches = (images[start : start + 5] for start in range(0, len(images), 5))
+    return detector.fit(embedder, batches, count=len(images), rng=rng_for(seed, "fit"))
+
+
+def test_score_does_not_depend_on_the_batch(detector: Detector, good_pictures: U8) -> None:
+    fitted = fit(detector, good_pictures[:10])
+    together = fitted.score(good_pictures[10:16])
+    for index, image in enumerate(good_pictures[10:16]):
+        alone = fitted.score(image[None])
+        assert alone.image[0] == pytest.approx(together.image[index], rel=1e-4)
+        assert alone.maps[0] == pytest.approx(together.maps[index], rel=1e-3, abs=1e-4)
+
+
+def test_scores_have_the_shapes_and_types_that_are_promised(detector: Detector, good_pictures: U8) -> None:
+    scores = fit(detector, good_pictures[:6]).score(good_pictures[:3])
+    assert scores.image.shape == (3,)
+    assert scores.maps.shape == (3, 64, 64)
+    assert scores.image.dtype == scores.maps.dtype == np.float32
+    assert np.isfinite(scores.image).all()
+    assert (scores.maps >= 0).all()
+
+
+def test_images_are_left_as_they_are(detector: Detector, good_pictures: U8) -> None:
+    images = good_pictures[:6].copy()
+    fit(detector, images).score(images)
+    assert (images == good_pictures[:6]).all()
+
+
+def test_same_seed_same_state(detector: Detector, good_pictures: U8) -> None:
+    one, two = (fit(detector, good_pictures[:8], seed=3).state() for _ in range(2))
+    assert one.keys() == two.keys()
+    for name in one:
+        assert (one[name] == two[name]).all()
+
+
+def test_state_round_trip_gives_the_same_scores(detector: Detector, good_pictures: U8) -> None:
+    fitted = fit(detector, good_pictures[:8])
+    arrays = {name: array.copy() for name, array in fitted.state().items()}
+    restored = detector.restore(Embedder(fitted.embedder.model_bytes), arrays)
+    before, after = fitted.score(good_pictures[8:12]), restored.score(good_pictures[8:12])
+    # not to the last bit: matrix products may round otherwise where arrays lie otherwise in memory
+    assert after.image == pytest.approx(before.image, rel=1e-5)
+    assert after.maps == pytest.approx(before.maps, rel=1e-5)
+
+
+@pytest.mark.parametrize(("top", "left"), [(4, 8), (44, 40), (24, 26)])
+def test_a_painted_defect_raises_the_score_and_is_found_where_it_is(
+    detector: Detector, good_pictures: U8, top: int, left: int
+) -> None:
+    fitted = fit(detector, good_pictures)
+    good = part_picture(99)
+    scores = fitted.score(np.stack([good, with_flaw(good, top, left)]))
+    assert scores.image[1] > scores.image[0]
+    y, x = np.unravel_index(int(scores.maps[1].argmax()), scores.maps[1].shape)
+    assert top - 4 <= y < top + 16
+    assert left - 4 <= x < left + 16
+
+
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_few_good_images_are_enough_to_run(detector: Detector, good_pictures: U8, count: int) -> None:
+    scores = fit(detector, good_pictures[:count]).score(good_pictures[:12])
+    assert np.isfinite(scores.image).all()
+
+
+def test_constant_and_repeated_images_do_not_break_it(detector: Detector) -> None:
+    grey = np.full((6, 64, 64, 3), 128, dtype=np.uint8)
+    scores = fit(detector, grey).score(np.concatenate([grey[:1], np.zeros((1, 64, 64, 3), dtype=np.uint8)]))
+    assert np.isfinite(scores.image).all()
+    assert scores.image[1] > scores.image[0]
+
+
+def test_a_stream_without_images_is_refused(detector: Detector) -> None:
+    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(0, "channels"))
+    nothing: Iterable[U8] = iter(())
+    with pytest.raises(DataError, match="no good image"):
+        detector.fit(embedder, nothing, count=0, rng=rng_for(0, "fit"))
+
+
+def test_progress_is_told_and_ends(detector: Detector, good_pictures: U8) -> None:
+    told: list[tuple[str, int, int]] = []
+    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(0, "channels"))
+    detector.fit(
+        embedder,
+        iter([good_pictures[:4]]),
+        count=4,
+        rng=rng_for(0, "fit"),
+        on_progress=lambda *step: told.append(step),
+    )
+    assert ("features", 4, 4) in told
+
+
+def test_fewer_images_than_announced_are_fine(detector: Detector, good_pictures: U8) -> None:
+    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(0, "channels"))
+    fitted = detector.fit(embedder, iter([good_pictures[:4]]), count=9, rng=rng_for(0, "fit"))
+    exact = detector.fit(embedder, iter([good_pictures[:4]]), count=4, rng=rng_for(0, "fit"))
+    assert (fitted.score(good_pictures[5:7]).image == exact.score(good_pictures[5:7]).image).all()
+
+
+def test_the_embedder_keeps_to_known_layers() -> None:
+    backbone = load_backbone("tiny")
+    names = [layer.name for layer in backbone.spec.layers]
+    model = build_embedder(backbone, layers=names[:1], normalisation="native", patch_size=1)
+    assert Embedder(model.SerializeToString()).dim == backbone.spec.layers[0].dim

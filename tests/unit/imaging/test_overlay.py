@@ -1,0 +1,130 @@
+"""Pictures for eyes: they show what they should and never fail on a size."""
+
+import numpy as np
+import pytest
+
+from kizu.imaging.overlay import (
+    HEAT_TABLE,
+    RED,
+    banner,
+    between,
+    blend,
+    contact_sheet,
+    draw_boxes,
+    draw_contours,
+    heat_map,
+    heat_overlay,
+)
+
+SIZES = [(1, 1), (1, 40), (3, 2), (33, 500), (400, 300)]
+
+
+def grey(hw: tuple[int, int], value: int = 120) -> np.ndarray:
+    return np.full((*hw, 3), value, dtype=np.uint8)
+
+
+def test_heat_rises_in_lightness_all_the_way() -> None:
+    linear = np.where(
+        HEAT_TABLE / 255 <= 0.04045, HEAT_TABLE / 255 / 12.92, ((HEAT_TABLE / 255 + 0.055) / 1.055) ** 2.4
+    )
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(luminance > 216 / 24389, 116 * np.cbrt(luminance) - 16, luminance * 24389 / 27)
+    assert (np.diff(lightness) > 0).all()
+    assert lightness[-1] - lightness[0] > 90
+
+
+def test_heat_is_clipped_at_both_ends_and_a_flat_scale_is_a_step() -> None:
+    scores = np.array([[-5, 1, 2, 3, 99]], dtype=np.float32)
+    assert between(scores, 1, 3)[0].tolist() == [0, 0, 0.5, 1, 1]
+    assert between(scores, 2, 2)[0].tolist() == [0, 0, 0, 1, 1]
+    colours = heat_map(scores, 1, 3)[0]
+    assert colours[0].tolist() == colours[1].tolist() == HEAT_TABLE[0].tolist()
+    assert colours[3].tolist() == colours[4].tolist() == HEAT_TABLE[255].tolist()
+
+
+def test_blending_mixes_by_alpha() -> None:
+    low, high = grey((2, 2), 0), grey((2, 2), 200)
+    assert blend(low, high, 0.0).max() == 0
+    assert blend(low, high, 1.0).min() == 200
+    assert blend(low, high, np.array([[0, 1], [0.5, 0.25]], np.float32))[..., 0].tolist() == [
+        [0, 200],
+        [100, 50],
+    ]
+
+
+def test_an_overlay_leaves_the_normal_part_of_the_photograph_as_it_is() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    scores = np.zeros((30, 40), np.float32)
+    scores[10:15, 10:15] = 3
+    drawn = heat_overlay(image, scores, 1, 3)
+    changed = (drawn != image).any(axis=2)
+    assert changed[10:15, 10:15].mean() > 0.9
+    assert changed.sum() <= 25
+
+
+def test_a_contour_surrounds_the_region_and_spares_its_inside() -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[20:30, 20:50] = True
+    drawn = draw_contours(grey((60, 80)), mask, RED, width=2)
+    assert (drawn[mask] == 120).all()
+    assert (drawn[18:20, 20:50] == RED).all()
+    assert (drawn[:16] == 120).all()
+    assert (drawn == RED).all(axis=2).sum() >= 2 * (10 + 30) * 2
+
+
+def test_contours_of_neighbours_do_not_hide_each_other() -> None:
+    mask = np.zeros((20, 40), bool)
+    mask[8:12, 5:10] = mask[8:12, 14:20] = True
+    drawn = draw_contours(grey((20, 40)), mask, RED, width=2)
+    assert (drawn[8:12, 10:14] == RED).all()
+
+
+def test_a_box_is_drawn_round_its_pixels() -> None:
+    drawn = draw_boxes(grey((40, 40)), np.array([[10, 12, 20, 30]]), RED, width=1)
+    assert (drawn[10:20, 12:30] == 120).all()
+    assert (drawn[9, 11:31] == RED).all()
+    assert (drawn[20, 11:31] == RED).all()
+    assert (drawn[9:21, 11] == RED).all()
+    assert (drawn[9:21, 30] == RED).all()
+    assert (drawn == RED).all(axis=2).sum() == 2 * 20 + 2 * 10
+
+
+@pytest.mark.parametrize("hw", SIZES)
+def test_any_size_can_be_drawn_on_and_is_not_changed_in_place(hw: tuple[int, int]) -> None:
+    image, everywhere = grey(hw), np.ones(hw, bool)
+    box = np.array([[0, 0, *hw]])
+    assert draw_contours(image, everywhere).shape == image.shape
+    assert draw_contours(image, ~everywhere).shape == image.shape
+    assert draw_boxes(image, box).shape == image.shape
+    assert draw_boxes(image, np.zeros((0, 4), np.int64)).shape == image.shape
+    assert heat_overlay(image, everywhere.astype(np.float32), 0, 1).shape == image.shape
+    assert banner(image, "NG 3.21 > 2.90", RED).shape[1] == hw[1]
+    assert (image == 120).all()
+
+
+def test_a_banner_sits_on_top_and_says_something() -> None:
+    image = grey((200, 300))
+    drawn = banner(image, "NG 3.21 > 2.90", RED)
+    strip = drawn[:-200]
+    assert np.array_equal(drawn[-200:], image)
+    assert (strip[0, 0] == RED).all()
+    assert (strip > 240).all(axis=2).sum() > 50  # white letters
+
+
+def test_a_contact_sheet_has_a_place_for_each_tile() -> None:
+    tiles = [grey(hw, 10) for hw in SIZES]
+    sheet = contact_sheet(
+        tiles, columns=3, captions=["a/very/long/path/to/an/image/of/a/part.png"] * 5, tile_px=48
+    )
+    plain = contact_sheet(tiles, columns=3, tile_px=48)
+    assert sheet.shape[1] == plain.shape[1] == 3 * 50 + 2
+    assert plain.shape[0] == 2 * 50 + 2
+    assert sheet.shape[0] > plain.shape[0]
+    assert contact_sheet(tiles[:1], columns=9, tile_px=48).shape == (52, 52, 3)
+
+
+def test_a_contact_sheet_needs_tiles_and_matching_captions() -> None:
+    with pytest.raises(ValueError, match="0 tiles"):
+        contact_sheet([], 3)
+    with pytest.raises(ValueError, match="1 captions"):
+        contact_sheet([grey((2, 2))] * 2, 3, ["one"])
