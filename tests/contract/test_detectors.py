@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from tests.conftest import part_picture, with_flaw
 
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
@@ -12,7 +13,6 @@ from kizu.core.randomness import rng_for
 from kizu.core.types import U8
 from kizu.detectors import DETECTORS, detector_config, make_detector
 from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
-from tests.conftest import part_picture, with_flaw
 
 TINY = EmbeddingConfig(backbone="tiny")
 

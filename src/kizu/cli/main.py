@@ -3,10 +3,10 @@
 Exit codes: 0 done; 1 NG found, only when asked with --fail-on-ng; 2 the user can mend it; 130 interrupted.
 """
 
-import sys
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from kizu.cli import backbones, data, demo, evaluate, inspect, train
 from kizu.core.errors import KizuError
@@ -14,8 +14,24 @@ from kizu.core.errors import KizuError
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+
+class _Edge(TyperGroup):
+    """Where errors become one message, one hint and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KizuError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(EXIT_USER_ERROR) from error
+        except KeyboardInterrupt as error:
+            typer.echo("\ninterrupted; what was written is whole, run the same command to go on", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
 app = typer.Typer(
     name="kizu",
+    cls=_Edge,
     help="Learn what a good part looks like from pictures of good parts only; say OK or NG, and show where the flaw is.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,19 +61,5 @@ def _main(
 
 
 def run() -> None:
-    """The entry point: errors become one message, one hint and an exit code."""
-    try:
-        code = app(standalone_mode=False)
-    except KizuError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(EXIT_USER_ERROR)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_USER_ERROR)
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("\ninterrupted; what was written is whole, run the same command to go on\n")
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
+    """The entry point."""
+    app()

@@ -31,9 +31,7 @@ ConfigFile = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of the data set; mvtec_ad looks at the MVTEC_ROOT environment variable when it is not given."
-    ),
+    typer.Option("--data-root", help="Folder of the data set; mvtec_ad also looks at MVTEC_ROOT."),
 ]
 Category = Annotated[str | None, typer.Option(help="Which of its products.")]
 Layout = Annotated[

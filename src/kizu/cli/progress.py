@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from kizu.core.types import StageProgress
+if TYPE_CHECKING:
+    from kizu.core.types import StageProgress
 
 
 @contextmanager
-def stages() -> Iterator[StageProgress]:
+def stages() -> "Iterator[StageProgress]":
     """A bar for each stage as it begins."""
     if not sys.stderr.isatty():
         yield lambda _stage, _done, _total: None

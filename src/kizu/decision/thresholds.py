@@ -12,7 +12,7 @@ from pydantic import model_validator
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
-from kizu.core.types import F64, Bool, F32
+from kizu.core.types import F32, F64, Bool
 
 
 class Threshold(Config):

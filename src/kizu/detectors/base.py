@@ -26,8 +26,8 @@ class DetectorConfig(Config):
     """Side of the neighbourhood over which features are averaged, in patches; odd; 1: none."""
     smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 1 / 64
     """Sigma of the map's Gaussian, as a fraction of the shorter side (4 pixels at 256)."""
-    top_k: Annotated[int, Field(ge=1)] = 5
-    """Patches averaged by the image score `top_k_patches`."""
+    top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Part of the patches that the image score `top_patches` averages."""
 
 
 class EmbeddingConfig(Config):
@@ -37,8 +37,8 @@ class EmbeddingConfig(Config):
     """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
     layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Finest first. None: the last layer at stride 8 and the last at stride 16."""
-    normalisation: Normalisation = "imagenet"
-    """How pixels are scaled. `native`: as the backbone was trained; see docs/decisions/0012 for the default."""
+    normalisation: Normalisation = "native"
+    """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
 
 
 class Fitted(Protocol):

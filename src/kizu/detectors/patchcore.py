@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.graph import Embedder
-from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.core.types import F32, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.maps import ImageScoreRule, image_scores
@@ -49,7 +49,9 @@ class FittedPatchcore:
         patches = distances.reshape(n, h, w)
         maps = smoothed_maps(patches, images.shape[1:3], self.config.smoothing)
         if self.config.image_score != "reweighted_max":
-            return Scores(image_scores(patches, maps, self.config.image_score, self.config.top_k), maps)
+            return Scores(
+                image_scores(patches, maps, self.config.image_score, self.config.top_fraction), maps
+            )
         flat = patches.reshape(n, h * w)
         highest = np.arange(n) * (h * w) + flat.argmax(axis=1)
         return Scores(self._reweighted(queries[highest], indices[highest, 0], distances[highest, 0]), maps)
@@ -106,7 +108,7 @@ class Patchcore:
                 )
             features[filled : filled + len(patches)] = patches
             filled += len(patches)
-        assert features is not None  # noqa: S101 - embeddings() refuses an empty stream
+        assert features is not None
         features = features[:filled]
         kept = features[self._coreset(features, rng, on_progress)]
         return FittedPatchcore(self.config, embedder, build_bank(kept))

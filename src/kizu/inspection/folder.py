@@ -11,7 +11,7 @@ from typing import Any
 from kizu.core.config import Config
 from kizu.core.errors import ImageError
 from kizu.core.files import write_json
-from kizu.core.types import Progress, U8
+from kizu.core.types import U8, Progress
 from kizu.data.batches import PlacedBatch, stream
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_jpeg, encode_png

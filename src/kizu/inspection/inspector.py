@@ -19,7 +19,6 @@ from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
 from kizu.imaging.placement import map_back, place
 
-
 HEAT_RANGE = (0.7, 1.7)
 """The heat map fades in from below the pixel threshold and is full well above it; in parts of that threshold."""
 

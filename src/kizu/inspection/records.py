@@ -4,7 +4,6 @@ from typing import Any
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.provenance import utc_now
-from kizu.core.types import HW
 from kizu.decision.thresholds import Threshold
 from kizu.inspection.inspector import Inspection
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from kizu.backbones.session import Engine
+from kizu.bundles.store import save
 from kizu.core.config import Config
 from kizu.core.errors import DataError, ImageError
 from kizu.core.files import write_json, write_text
 from kizu.core.provenance import machine, package_versions, utc_now
-from kizu.core.registry import look_up
 from kizu.core.randomness import rng_for
+from kizu.core.registry import look_up
 from kizu.core.types import U8, StageProgress
 from kizu.data.batches import stream
 from kizu.data.layouts import LAYOUTS
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.splits import ensure_apart, hold_out
-from kizu.bundles.store import save
 from kizu.detectors.pipeline import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle

@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from kizu.core.types import F32, F64, HW
 
-ImageScoreRule = Literal["max_patch", "top_k_patches", "max_map"]
-"""Which number stands for the image: the highest patch, the mean of the k highest patches, or the highest
+ImageScoreRule = Literal["max_patch", "top_patches", "max_map"]
+"""Which number stands for the image: the highest patch, the mean of the highest few patches, or the highest
 pixel of the smoothed map."""
 
 SMOOTHING_REACH = 4.0
@@ -63,9 +63,12 @@ def _axis_matrix(grid_size: int, size: int, sigma_px: float) -> F32:
     return matrix.astype(np.float32)
 
 
-def image_scores(grid: F32, maps: F32, rule: ImageScoreRule, top_k: int) -> F32:
-    """One number for each image, from its patch distances (N, h, w) or its map (N, H, W) -> (N,)."""
+def image_scores(grid: F32, maps: F32, rule: ImageScoreRule, top_fraction: float) -> F32:
+    """One number for each image, from its patch distances (N, h, w) or its map (N, H, W) -> (N,).
+
+    `top_fraction`: part of the patches that `top_patches` averages, at least one patch.
+    """
     patches = (maps if rule == "max_map" else grid).reshape(len(grid), -1)  # (N, P)
-    k = min(top_k, patches.shape[1]) if rule == "top_k_patches" else 1
+    k = max(1, round(top_fraction * patches.shape[1])) if rule == "top_patches" else 1
     highest: F32 = np.partition(patches, -k, axis=1)[:, -k:].mean(axis=1)
     return highest

@@ -45,7 +45,8 @@ def test_a_constant_stays_constant() -> None:
 def test_image_score_rules() -> None:
     grid = np.array([[[1, 2], [3, 4]], [[8, 0], [0, 0]]], dtype=np.float32)
     maps = grid * 10
-    assert image_scores(grid, maps, "max_patch", 2).tolist() == [4, 8]
-    assert image_scores(grid, maps, "top_k_patches", 2).tolist() == [3.5, 4]
-    assert image_scores(grid, maps, "top_k_patches", 99).tolist() == [2.5, 2]
-    assert image_scores(grid, maps, "max_map", 2).tolist() == [40, 80]
+    assert image_scores(grid, maps, "max_patch", 0.5).tolist() == [4, 8]
+    assert image_scores(grid, maps, "top_patches", 0.5).tolist() == [3.5, 4]
+    assert image_scores(grid, maps, "top_patches", 0.01).tolist() == [4, 8]
+    assert image_scores(grid, maps, "top_patches", 1.0).tolist() == [2.5, 2]
+    assert image_scores(grid, maps, "max_map", 0.5).tolist() == [40, 80]

@@ -64,7 +64,7 @@ def _is_drawn(folder: Path, options: DemoOptions) -> bool:
     mark = folder / _MARK
     if mark.is_file():
         found = json.loads(mark.read_text(encoding="utf-8"))
-        if found.get("options") == options.model_dump():
+        if found["options"] == options.model_dump():
             return bool(found["complete"])
         raise DataError(
             f"{folder} holds parts drawn with other options", hint="name another folder, or remove it"
