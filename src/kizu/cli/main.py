@@ -18,7 +18,7 @@ EXIT_INTERRUPTED = 130
 class _Edge(TyperGroup):
     """Where errors become one message, one hint and an exit code."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KizuError as error:
@@ -32,7 +32,7 @@ class _Edge(TyperGroup):
 app = typer.Typer(
     name="kizu",
     cls=_Edge,
-    help="Learn what a good part looks like from pictures of good parts only; say OK or NG, and show where the flaw is.",
+    help="Learn what a good part looks like from pictures of good parts only; say OK or NG, and show the flaw.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

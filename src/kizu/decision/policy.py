@@ -1,6 +1,6 @@
 """Score and map to a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -37,7 +37,7 @@ class Policy:
     """The rules of one line."""
 
     thresholds: Thresholds
-    config: PolicyConfig = PolicyConfig()
+    config: PolicyConfig = field(default_factory=PolicyConfig)
 
     @property
     def pixel_threshold(self) -> float:

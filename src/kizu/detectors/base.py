@@ -116,7 +116,7 @@ def embedder_for(
 def embeddings(
     embedder: Embedder, images: Iterable[U8], count: int, on_progress: StageProgress | None
 ) -> Iterator[F32]:
-    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass. Raises `DataError` for an empty stream."""
+    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass. Raises `DataError` when none comes."""
     seen = 0
     for batch in images:
         yield embedder.embed(batch)

@@ -78,7 +78,7 @@ def train_run(
     if len(good) < 2:
         raise DataError(
             f"{manifest.category} has {len(good)} good training image(s)",
-            hint="at least 2 are needed: one to fit, one to set the threshold; 100 and more make a threshold worth having",
+            hint="at least 2: one to fit, one to set the threshold; 100 and more make a threshold worth having",
         )
     fit_side, calibration_side = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
     ensure_apart(good, manifest.test())

@@ -79,10 +79,11 @@ def run_section(folder: RunFolder, evaluation: Evaluation, engine: Engine = Engi
     """What the page says of one run; its shown cases are inspected again to draw them."""
     inspector = Inspector.open(folder.bundle, engine=engine)
     manifest = inspector.manifest
+    fitted_on = manifest.fitted_on
     counts = evaluation.as_json()["counts"]
     facts = {
-        "Data": f"{manifest.fitted_on.dataset} / {manifest.category}: fitted on {manifest.fitted_on.fit_count}, calibrated"
-        f" on {manifest.fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective",
+        "Data": f"{fitted_on.dataset} / {manifest.category}: fitted on {fitted_on.fit_count}, calibrated on"
+        f" {fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective",
         "Method": f"{manifest.model} on {manifest.backbone.name} ({', '.join(manifest.embedding['layers'])}),"
         f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",
         "Image threshold": manifest.thresholds.image.describe(),

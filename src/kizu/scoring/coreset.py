@@ -15,11 +15,11 @@ def greedy_k_centre(features: F32, count: int, *, first: int, on_progress: Progr
     _check(features, count, first)
     distances = np.full(len(features), np.inf, np.float32)
     picks = np.empty(count, np.int64)
+    norms = np.einsum("md,md->m", features, features)
     pick = first
     for done in range(count):
         picks[done] = pick
-        difference = features - features[pick]
-        np.minimum(distances, np.einsum("md,md->m", difference, difference), out=distances)
+        np.minimum(distances, norms + (norms[pick] - 2 * (features @ features[pick])), out=distances)
         distances[pick] = -1  # never again, even when all that is left are duplicates
         pick = int(distances.argmax())
         if on_progress is not None:

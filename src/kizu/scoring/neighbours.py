@@ -48,10 +48,12 @@ def nearest(queries: F32, bank: Bank | F32, k: int) -> tuple[F32, I64]:
         raise ScoreError("a query is not finite")
     distances = np.empty((len(queries), k), np.float32)
     indices = np.empty((len(queries), k), np.int64)
-    for row, query in enumerate(queries):
-        difference = bank.vectors - query
-        squared = np.einsum("md,md->m", difference, difference)
-        order = np.lexsort((np.arange(count), squared))[:k]
-        indices[row] = order
-        distances[row] = np.sqrt(squared[order])
+    for start in range(0, len(queries), 256):
+        block = queries[start : start + 256]
+        squared = bank.squared_norms - 2 * (block @ bank.vectors.T)
+        near = squared.argmin(axis=1)[:, None] if k == 1 else np.argpartition(squared, k - 1, axis=1)[:, :k]
+        exact = np.linalg.norm(block[:, None] - bank.vectors[near], axis=2)
+        order = np.lexsort((near, exact), axis=1)
+        distances[start : start + 256] = np.take_along_axis(exact, order, axis=1)
+        indices[start : start + 256] = np.take_along_axis(near, order, axis=1)
     return distances, indices

@@ -86,7 +86,7 @@ def test_what_is_not_a_number_is_not_written(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write .*file/report.json"):
+    with pytest.raises(OutputError, match=r"cannot write .*file/report\.json"):
         write_text(tmp_path / "file" / "report.json", "x")
 
 
