@@ -37,10 +37,12 @@ class Inspection:
     """(H, W), the flaw's pixels; empty when OK"""
     regions: tuple[Region, ...]
 
-    def overlay(self, image: U8) -> U8:
-        """The image with the heat map, the flaw's contour and the verdict: (H, W, 3)."""
+    def overlay(self, image: U8, *, caption: bool = True) -> U8:
+        """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict."""
         low, high = (factor * self.pixel_threshold for factor in HEAT_RANGE)
         drawn = draw_contours(heat_overlay(image, self.map, low, high), self.mask)
+        if not caption:
+            return drawn
         verdict = f"{self.label}  {self.score:.3f} {'>' if self.label == 'NG' else '<='} {self.threshold:.3f}"
         return banner(drawn, verdict, RED if self.label == "NG" else GREEN)
 

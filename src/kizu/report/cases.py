@@ -132,7 +132,7 @@ def _case(prediction: Prediction, inspector: Inspector) -> Case:
         score=f"{found.score:.3f}",
         label=found.label,
         original=_data_uri(image),
-        overlay=_data_uri(found.overlay(image)),
+        overlay=_data_uri(found.overlay(image, caption=False)),
     )
 
 

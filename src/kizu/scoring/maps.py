@@ -32,7 +32,7 @@ class MapMaker:
 
     def __call__(self, grid: F32) -> F32:
         """(N, h, w) -> (N, H, W)"""
-        maps: F32 = self.rows @ grid @ self.columns.T  # (N, H, W)
+        maps: F32 = np.matmul(self.rows @ grid, self.columns.T, dtype=np.float32)  # (N, H, W)
         return maps
 
 

@@ -1,0 +1,63 @@
+"""The three lines of a notebook."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import part_picture, with_flaw
+
+import kizu
+from kizu.imaging.codec import encode_png
+
+CONFIG = {
+    "embedding": {"backbone": "tiny"},
+    "placement": {"image_size": 64},
+    "detector": {"kind": "patchcore", "coreset": 0.2},
+}
+
+
+@pytest.fixture
+def config() -> kizu.PipelineConfig:
+    return kizu.PipelineConfig.parse(CONFIG, where="test")
+
+
+def test_fit_on_arrays_inspect_look(config: kizu.PipelineConfig) -> None:
+    inspector = kizu.fit([part_picture(seed, 80 + seed) for seed in range(20)], config)
+    flawed = with_flaw(part_picture(50, 90), 40, 20)
+    found = inspector.inspect(flawed)
+    assert found.label == "NG"
+    assert found.map.shape == (90, 90)
+    y, x = np.unravel_index(int(found.map.argmax()), found.map.shape)
+    assert 34 <= y < 58
+    assert 14 <= x < 38
+    assert found.overlay(flawed).shape[1:] == (90, 3)
+    assert inspector.inspect(flawed[..., 0]).score == pytest.approx(found.score, rel=1e-5)
+
+
+def test_files_and_arrays_give_the_same(config: kizu.PipelineConfig, tmp_path: Path) -> None:
+    pictures = [part_picture(seed, 70) for seed in range(8)]
+    for number, picture in enumerate(pictures):
+        encode_png(tmp_path / f"{number}.png", picture)
+    from_files = kizu.fit([str(tmp_path / f"{n}.png") for n in range(8)], config)
+    probe = tmp_path / "3.png"
+    assert from_files.inspect(probe).score == pytest.approx(from_files.inspect(pictures[3]).score)
+
+
+def test_a_saved_inspector_says_the_same(config: kizu.PipelineConfig, tmp_path: Path) -> None:
+    inspector = kizu.fit([part_picture(seed) for seed in range(8)], config, name="plate")
+    kizu.save(inspector.bundle, tmp_path / "plate")
+    again = kizu.Inspector.open(tmp_path / "plate")
+    assert again.inspect(part_picture(99)).score == pytest.approx(
+        inspector.inspect(part_picture(99)).score, rel=1e-5
+    )
+    assert again.manifest.category == "plate"
+
+
+def test_copies_do_not_stand_on_both_sides(config: kizu.PipelineConfig) -> None:
+    with pytest.raises(kizu.KizuError, match="1 different good image"):
+        kizu.fit([part_picture(0)] * 10, config)
+
+
+def test_one_unknown_setting_is_an_error() -> None:
+    with pytest.raises(kizu.KizuError, match="did you mean 'embedding'"):
+        kizu.PipelineConfig.parse({"embeding": {}}, where="test")

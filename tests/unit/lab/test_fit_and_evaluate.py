@@ -1,0 +1,130 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import part_picture, with_flaw
+
+from kizu.core.errors import CalibrationError, DataError
+from kizu.core.split import Split
+from kizu.core.types import U8
+from kizu.data.batches import stream
+from kizu.data.manifest import Sample
+from kizu.detectors.pipeline import PipelineConfig
+from kizu.imaging.codec import encode_png
+from kizu.lab.evaluate import Prediction, evaluate, ranked
+from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
+
+CONFIG = PipelineConfig.parse(
+    {
+        "embedding": {"backbone": "tiny"},
+        "placement": {"image_size": 64},
+        "detector": {"kind": "patchcore", "coreset": 0.2},
+    },
+    where="test",
+)
+IDENTITY = Identity("plate", "r1", "drawn", "0")
+
+
+def placed(images: U8) -> PlacedImages:
+    return PlacedImages(len(images), (images[start : start + 4] for start in range(0, len(images), 4)))
+
+
+def fitted(images: U8, config: PipelineConfig = CONFIG) -> FittedBundle:
+    return fit_bundle(config, Sides(placed(images[:16]), placed(images[16:])), IDENTITY)
+
+
+def test_the_bundle_knows_what_it_rests_on(good_pictures: U8) -> None:
+    manifest = fitted(good_pictures).bundle.manifest
+    assert (manifest.fitted_on.fit_count, manifest.fitted_on.calibration_count) == (16, 8)
+    assert manifest.thresholds.image.count == 8
+    assert manifest.thresholds.image.split is Split.CALIBRATION
+    assert manifest.thresholds.image.false_alarm_rate == pytest.approx(1 / 9)
+    assert manifest.embedding["layers"]
+
+
+def test_thresholds_rest_on_the_held_out_scores(good_pictures: U8) -> None:
+    result = fitted(good_pictures)
+    assert result.bundle.manifest.thresholds.image.value == result.calibration.scores.max()
+    assert result.bundle.manifest.thresholds.pixel.value == result.calibration.peaks.max()
+
+
+def test_f1_max_uses_the_labelled_validation_images(good_pictures: U8) -> None:
+    config = CONFIG.changed({"calibration": {"rule": "f1_max"}}, where="test")
+    flawed = np.stack([with_flaw(image, 10, 10) for image in good_pictures[20:]])
+    labelled = LabelledImages(
+        placed(np.concatenate([good_pictures[16:20], flawed])), np.array([False] * 4 + [True] * 4)
+    )
+    sides = Sides(placed(good_pictures[:12]), placed(good_pictures[12:16]), labelled)
+    threshold = fit_bundle(config, sides, IDENTITY).bundle.manifest.thresholds.image
+    assert (threshold.rule, threshold.split, threshold.count) == ("f1_max", Split.VALIDATION, 8)
+    with pytest.raises(CalibrationError, match="labelled validation"):
+        fitted(good_pictures, config)
+
+
+@pytest.fixture
+def test_samples(tmp_path: Path) -> list[Sample]:
+    """Two good, two with a mask, one whose flaw nobody drew."""
+
+    def samples() -> Iterator[Sample]:
+        for number in range(2):
+            path = tmp_path / f"good{number}.png"
+            encode_png(path, part_picture(50 + number, 96))
+            yield Sample(path.name, path, "good", defect="good", split=Split.TEST)
+        for number in range(3):
+            path, mask_path = tmp_path / f"bad{number}.png", tmp_path / f"mask{number}.png"
+            encode_png(path, with_flaw(part_picture(60 + number, 96), 20, 30, 24))
+            mask = np.zeros((96, 96), dtype=bool)
+            mask[20:44, 30:54] = True
+            encode_png(mask_path, mask)
+            yield Sample(path.name, path, "defect", mask_path if number < 2 else None, "checks", Split.TEST)
+
+    return list(samples())
+
+
+def test_numbers_are_measured_at_the_masks_resolution(good_pictures: U8, test_samples: list[Sample]) -> None:
+    bundle = fitted(good_pictures).bundle
+    result = evaluate(bundle, stream(test_samples, bundle.manifest.placement), count=5)
+    assert result.metrics["image_auroc"] == 1.0
+    assert (result.metrics["aupro_030"] or 0) > 0.7
+    assert result.as_json()["counts"] == {"good": 2, "defect": 3}
+    assert result.as_json()["counts_by_kind"] == {"checks": 3, "good": 2}
+
+
+def test_without_masks_pixel_metrics_are_null_with_a_reason(
+    good_pictures: U8, test_samples: list[Sample]
+) -> None:
+    bundle = fitted(good_pictures).bundle
+    result = evaluate(bundle, stream(test_samples[:2] + test_samples[4:], bundle.manifest.placement), count=3)
+    assert result.metrics["aupro_030"] is None
+    assert "no maps" in result.reasons["aupro_030"]
+    assert result.metrics["image_auroc"] == 1.0
+
+
+def test_without_defects_nothing_flatters(good_pictures: U8, test_samples: list[Sample]) -> None:
+    bundle = fitted(good_pictures).bundle
+    result = evaluate(bundle, stream(test_samples[:2], bundle.manifest.placement), count=2)
+    assert result.metrics["image_auroc"] is None
+    assert result.metrics["image_f1"] is None
+    assert result.metrics["image_specificity"] is not None
+
+
+def test_a_mask_of_another_size_names_both(
+    good_pictures: U8, test_samples: list[Sample], tmp_path: Path
+) -> None:
+    bundle = fitted(good_pictures).bundle
+    encode_png(tmp_path / "mask0.png", np.ones((10, 12), dtype=bool))
+    with pytest.raises(DataError, match=r"mask0\.png is 10 x 12, its image .*bad0\.png is 96 x 96"):
+        evaluate(bundle, stream(test_samples, bundle.manifest.placement), count=5)
+
+
+def test_no_test_image_is_an_error(good_pictures: U8) -> None:
+    with pytest.raises(DataError, match="no test image"):
+        evaluate(fitted(good_pictures).bundle, iter(()), count=0)
+
+
+def test_cases_are_ranked_by_score() -> None:
+    sample = Sample("a", Path("a"), "defect")
+    cases = [Prediction(sample, score, is_anomaly=score > 2) for score in (1.0, 3.0, 2.0)]
+    assert [p.score for p in ranked(cases, lambda p: p.is_wrong, most=5, highest_first=False)] == [1.0, 2.0]
+    assert [p.score for p in ranked(cases, lambda _: True, most=1, highest_first=True)] == [3.0]

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from kizu.core.errors import DataError, OutputError
+from kizu.lab.runs import new_run, open_run
+
+
+def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:
+    assert new_run(tmp_path, "padim", "bottle", "r1").path == tmp_path / "padim" / "bottle" / "r1"
+
+
+def test_runs_without_a_name_do_not_meet(tmp_path: Path) -> None:
+    first = new_run(tmp_path, "padim", "bottle", None).path
+    assert first.is_dir()
+    assert len(first.name) == len("20260101-000000-000")
+
+
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
+    new_run(tmp_path, "padim", "bottle", "r1")
+    with pytest.raises(OutputError, match="exists"):
+        new_run(tmp_path, "padim", "bottle", "r1")
+
+
+@pytest.mark.parametrize("run_id", ["../x", "a/b", ".."])
+def test_a_run_id_cannot_leave_its_folder(tmp_path: Path, run_id: str) -> None:
+    with pytest.raises(OutputError, match="cannot be a run id"):
+        new_run(tmp_path, "padim", "bottle", run_id)
+
+
+def test_an_unfinished_run_is_told_from_a_finished_one(tmp_path: Path) -> None:
+    run = new_run(tmp_path, "padim", "bottle", "r1")
+    with pytest.raises(DataError, match="is not a finished run"):
+        open_run(run.path)
+    run.bundle.mkdir()
+    run.meta.write_text("{}")
+    assert open_run(run.path) == run
+    with pytest.raises(DataError) as error:
+        open_run(tmp_path)
+    assert error.value.hint == f"did you mean {run.path}?"
