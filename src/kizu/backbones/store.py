@@ -1,8 +1,4 @@
-"""Find a backbone by its name or by the path of an ONNX file.
-
-Graphs are drawn anew each time. That takes 60 ms longer than reading and checking a copy on disk would, and
-no copy can go stale.
-"""
+"""Find a backbone by its name or by the path of an ONNX file."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ import numpy as np
 
 from kizu.backbones import BACKBONES
 from kizu.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, BackboneSpec, Layer, Triple
+from kizu.backbones.cache import cached
 from kizu.backbones.session import GraphSession
 from kizu.core.errors import BackboneError
 from kizu.core.hashing import hash_file, hash_value
@@ -43,7 +40,8 @@ def load_backbone(name_or_path: str) -> Backbone:
     if name_or_path.endswith(".onnx"):
         return _from_file(Path(name_or_path))
     entry = look_up(BACKBONES, name_or_path, noun="backbone")
-    return Backbone(entry.spec(name_or_path), entry.build(name_or_path))
+    spec = entry.spec(name_or_path)
+    return Backbone(spec, cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
 
 
 def _from_file(path: Path) -> Backbone:

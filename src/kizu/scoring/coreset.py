@@ -12,6 +12,7 @@ that no bound outside exceeds is the next pick. The result is the literal one; m
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,9 +38,7 @@ COLUMNS = 1024
 """Picks in one matrix product."""
 
 
-def greedy_k_centre(
-    features: F32, count: int, *, first: int, on_progress: Progress | None = None
-) -> I64:
+def greedy_k_centre(features: F32, count: int, *, first: int, on_progress: Progress | None = None) -> I64:
     """Pick `count` rows of `features` (M, D), each the farthest (L2) from those already picked.
 
     `first` is the first pick and belongs to the coreset; among equals the lowest index wins. Returns distinct
@@ -132,10 +131,10 @@ class _Search:
         self.picks[0], self.vectors[0] = first, features[first] - self.centre
         self.vector_norms[0] = self.vectors[0] @ self.vectors[0]
         blocks = (slice(low, low + 2048) for low in range(0, total, 2048))
-        list(pool.map(lambda rows: self._meet_first(rows, centres), blocks))
+        list(pool.map(partial(self._meet_first, centres), blocks))
         self.bounds[first], self.pick_cells[0] = -np.inf, self.cells[first]
 
-    def _meet_first(self, rows: slice, centres: F32) -> None:
+    def _meet_first(self, centres: F32, rows: slice) -> None:
         x = self.features[rows] - self.centre
         self.squared_norms[rows] = np.einsum("md,md->m", x, x)
         self.cells[rows] = _squared_distances(x, centres).argmin(axis=1)
@@ -146,7 +145,7 @@ class _Search:
         size = min(ROUND_SIZE, -(-len(self.bounds) // ROUND_SHARE))
         rows, floor = _highest(self.bounds, None, size)
         for ring in range(len(RINGS)):
-            list(self.pool.map(lambda job, ring=ring: self._meet_ring(ring, job), self._by_cell(ring, rows)))
+            list(self.pool.map(partial(self._meet_ring, ring), self._by_cell(ring, rows)))
             rows = rows[floor.is_below(self.bounds[rows], rows)]
         list(self.pool.map(self._meet_all, self._by_age(rows)))
         self.seen[:, rows] = self.done
@@ -216,7 +215,9 @@ class _Search:
         while self.done < self.count and floor.is_below(bounds, rows).any():
             block, block_floor = _highest(bounds, rows, BLOCK_SIZE)
             start = self.done
-            self._pick_in_block(rows[block], x[block], bounds[block], norms[block], max(floor, block_floor, key=_rank))
+            self._pick_in_block(
+                rows[block], x[block], bounds[block], norms[block], max(floor, block_floor, key=_rank)
+            )
             new = slice(start, self.done)
             distances = x @ (-2 * self.vectors[new]).T
             distances += self.vector_norms[new]
@@ -239,3 +240,56 @@ class _Search:
             distances += norms[best]
             np.minimum(bounds, distances, out=bounds)
             bounds[best] = -np.inf
+
+
+def _rank(floor: _Floor) -> tuple[float, int]:
+    return floor.bound, -floor.index
+
+
+def _squared_distances(x: F32, y: F32) -> F32:
+    """Up to |x|^2, which does not change which `y` is nearest."""
+    distances = x @ (-2 * y).T
+    distances += np.einsum("cd,cd->c", y, y)
+    return distances
+
+
+def _cell_centres(sample: F32, count: int) -> F32:
+    """`count` centres by three steps of Lloyd's method; only speed depends on how good they are."""
+    centres = sample[np.linspace(0, len(sample) - 1, count).astype(np.intp)]
+    for _ in range(3):
+        nearest = _squared_distances(sample, centres).argmin(axis=1)
+        for cell in range(count):
+            members = sample[nearest == cell]
+            if len(members):
+                centres[cell] = members.mean(axis=0)
+    return centres
+
+
+def _rings(centres: F32) -> Bool:
+    """(R, C, C): whether a cell lies in that ring round another."""
+    between = _squared_distances(centres, centres) + np.einsum("cd,cd->c", centres, centres)[:, None]
+    np.fill_diagonal(between, -np.inf)  # a cell is its own nearest, even where centres coincide
+    rank = between.argsort(axis=1).argsort(axis=1)
+    inner = (0, *RINGS)
+    return np.stack([(low <= rank) & (rank < high) for low, high in zip(inner, RINGS, strict=False)])
+
+
+def _check(features: F32, count: int, first: int) -> None:
+    if features.ndim != 2 or features.shape[1] == 0:
+        raise ConfigError(f"features must be (M, D), not {features.shape}")
+    _check_count(len(features), count)
+    if not 0 <= first < len(features):
+        raise ConfigError(f"the first pick {first} is not one of {len(features)} features")
+    for low in range(
+        0, len(features), 4096
+    ):  # in blocks: the mask of all would take a quarter of the features
+        if not np.isfinite(features[low : low + 4096]).all():
+            raise ScoreError("a feature is not finite")
+
+
+def _check_count(total: int, count: int) -> None:
+    if not 1 <= count <= total:
+        raise ConfigError(
+            f"a coreset of {count} cannot be picked from {total} features",
+            hint=f"ask for 1 to {total}" if total else None,
+        )
