@@ -1,12 +1,12 @@
 """The pipelines that the scripts fit, always with the same backbone, layers and names."""
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kizu.backbones.session import Engine
 from kizu.core.types import U8
 from kizu.data.batches import stream
 from kizu.data.layouts.mvtec_ad import scan
@@ -45,12 +45,30 @@ def pipeline(detector: dict[str, Any], *, side: int = 256, hold_out: float = 0.2
     )
 
 
-def fit(
-    config: PipelineConfig, fit_side: PlacedImages, calibration_side: PlacedImages, *, engine: Engine = Engine()
-) -> FittedBundle:
+def fit(config: PipelineConfig, fit_side: PlacedImages, calibration_side: PlacedImages) -> FittedBundle:
     """`lab.fit.fit_bundle` on two sides that are there already."""
-    identity = Identity("benchmark", "", "benchmark", "")
-    return fit_bundle(config, Sides(fit_side, calibration_side), identity, engine=engine)
+    return fit_bundle(config, Sides(fit_side, calibration_side), Identity("benchmark", "", "benchmark", ""))
+
+
+class FeatureClock:
+    """Told of progress, it knows when the last features came: what follows in a fit is the method's own work."""
+
+    def __init__(self) -> None:
+        self._start = self._features_done = time.perf_counter()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage == "features":
+            self._features_done = time.perf_counter()
+
+    def stages(self, seconds: dict[str, float]) -> dict[str, float]:
+        """`seconds` as `fit_bundle` tells them, with "fit" parted into "features" and "model"."""
+        features = self._features_done - self._start - seconds["backbone"]
+        return {
+            "backbone": seconds["backbone"],
+            "features": features,
+            "model": seconds["fit"] - features,
+            "calibrate": seconds["calibrate"],
+        }
 
 
 def from_files(samples: Sequence[Sample | Path], placement: PlacementConfig) -> PlacedImages:

@@ -4,7 +4,7 @@ One normal distribution per patch position over a random subset of features; a p
 distance to the distribution at its place. It wants parts that lie alike in every picture.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from kizu.backbones.graph import Embedder
 from kizu.core.errors import DataError
-from kizu.core.types import HW, I64, U8, Scores, StageProgress
+from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule, image_scores
@@ -32,6 +32,10 @@ class PadimConfig(DetectorConfig):
     few good images it trusts the covariance too much."""
     image_score: ImageScoreRule = "top_patches"
     """The paper takes `max_map`, which one unlucky patch decides."""
+
+
+IMAGES_PER_UPDATE = 32
+"""Each update walks through the covariances once, so several batches share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Padim:
         """One pass; memory does not grow with the number of images."""
         moments: RunningMoments | None = None
         grid_hw = (0, 0)
-        for embedding in embeddings(embedder, images, count, on_progress):
+        for embedding in _joined(embeddings(embedder, images, count, on_progress)):
             n, *grid, dim = embedding.shape
             if moments is None:
                 grid_hw = (grid[0], grid[1])
@@ -104,3 +108,15 @@ class Padim:
         """From `state()`."""
         h, w = arrays["grid_hw"].tolist()
         return FittedPadim(self.config, embedder, Gaussian(arrays["mean"], arrays["whitener"]), (h, w))
+
+
+def _joined(batches: Iterable[F32]) -> Iterator[F32]:
+    """The same embeddings (N, h, w, D) in order, at least `IMAGES_PER_UPDATE` at a time but for the last."""
+    waiting: list[F32] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= IMAGES_PER_UPDATE:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)

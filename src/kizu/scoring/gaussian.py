@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 from kizu.core.errors import ConfigError, ScoreError
+from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, F64
 
 
@@ -19,37 +20,54 @@ class Gaussian:
     """(P, D, D), lower triangular: the inverse Cholesky factor of the covariance"""
 
 
+POSITIONS = 32
+"""Positions in one block: their covariances stay in the cache between the product and the sum."""
+
+
 class RunningMoments:
-    """Mean and scatter per position over batches that come one after the other; holds one (P, D, D)."""
+    """Mean and scatter per position over batches that come one after the other; holds one (P, D, D).
+
+    Larger batches are quicker: each one walks through the whole scatter once.
+    """
 
     def __init__(self, positions: int, dims: int) -> None:
         self.count = 0
         self.mean: F64 = np.zeros((positions, dims))
-        self.scatter: F64 = np.zeros((positions, dims, dims))
+        self.scatter: F32 = np.zeros((positions, dims, dims), np.float32)
         """Sum over samples of (x - mean)(x - mean)^T."""
 
     def add(self, embeddings: F32) -> None:
-        """Add `embeddings` (N, P, D). Raises `ConfigError` for another shape, `ScoreError` if not finite."""
+        """Add `embeddings` (N, P, D). Raises `ConfigError` for another shape, `ScoreError` if not finite.
+
+        Pairwise update (Chan, Golub & LeVeque 1983): deviations are taken from the batch's own mean, so float32
+        loses nothing to cancellation; the shift between the means is one more deviation, suitably scaled.
+        """
         if embeddings.ndim != 3 or embeddings.shape[1:] != self.mean.shape:
             raise ConfigError(
                 f"embeddings must be (N, P, D) with (P, D) = {self.mean.shape}, not {embeddings.shape}"
             )
         if not np.isfinite(embeddings).all():
             raise ScoreError("an embedding is not finite")
-        if len(embeddings) == 0:
+        added = len(embeddings)
+        if added == 0:
             return
-        x = embeddings.astype(np.float64)
-        mean = x.mean(axis=0)
-        deviation = x - mean
+        mean = embeddings.mean(axis=0, dtype=np.float64)  # (P, D)
         shift = mean - self.mean
-        total = self.count + len(x)
-        self.scatter += np.einsum("npi,npj->pij", deviation, deviation)
-        self.scatter += np.einsum("pi,pj->pij", shift, shift) * (self.count * len(x) / total)
-        self.mean += shift * (len(x) / total)
+        total = self.count + added
+        deviations = np.empty((len(mean), added + 1, mean.shape[1]), np.float32)  # (P, N + 1, D)
+        np.subtract(
+            embeddings.transpose(1, 0, 2), mean[:, None], out=deviations[:, :added], casting="same_kind"
+        )
+        deviations[:, added] = shift * np.sqrt(self.count * added / total)
+        with one_blas_thread():
+            for start in range(0, len(mean), POSITIONS):
+                block = deviations[start : start + POSITIONS]
+                self.scatter[start : start + POSITIONS] += np.matmul(block.transpose(0, 2, 1), block)
+        self.mean += shift * (added / total)
         self.count = total
 
 
-def fit_gaussian(moments: RunningMoments, epsilon: float = 0.01) -> Gaussian:
+def fit_gaussian(moments: RunningMoments, epsilon: float) -> Gaussian:
     """Unbiased covariance + `epsilon` * I, per position; one sample alone has covariance 0.
 
     Raises `ConfigError` for no samples or an epsilon that is not positive.
@@ -58,11 +76,16 @@ def fit_gaussian(moments: RunningMoments, epsilon: float = 0.01) -> Gaussian:
         raise ConfigError("no embeddings to fit")
     if not epsilon > 0:
         raise ConfigError(f"epsilon must be positive, not {epsilon}")
-    dims = moments.mean.shape[1]
-    covariance = moments.scatter / max(moments.count - 1, 1) + epsilon * np.eye(dims)
-    factors = np.linalg.cholesky(covariance)
-    whitener = np.stack([solve_triangular(factor, np.eye(dims), lower=True) for factor in factors])
-    return Gaussian(mean=moments.mean.astype(np.float32), whitener=whitener.astype(np.float32))
+    positions, dims = moments.mean.shape
+    whitener = np.empty((positions, dims, dims), np.float32)
+    ridge = epsilon * np.eye(dims)
+    with one_blas_thread():
+        for start in range(0, positions, POSITIONS):
+            block = slice(start, start + POSITIONS)
+            covariance = moments.scatter[block].astype(np.float64) / max(moments.count - 1, 1) + ridge
+            for index, factor in enumerate(np.linalg.cholesky(covariance), start=start):
+                whitener[index] = dtrtri(factor, lower=True)[0]
+    return Gaussian(mean=moments.mean.astype(np.float32), whitener=whitener)
 
 
 def mahalanobis(gaussian: Gaussian, x: F32) -> F32:
@@ -72,8 +95,10 @@ def mahalanobis(gaussian: Gaussian, x: F32) -> F32:
     """
     if x.ndim != 3 or x.shape[1:] != gaussian.mean.shape:
         raise ConfigError(f"embeddings must be (N, P, D) with (P, D) = {gaussian.mean.shape}, not {x.shape}")
-    white = np.einsum("pij,npj->npi", gaussian.whitener, x - gaussian.mean)
-    distances: F32 = np.sqrt(np.einsum("npi,npi->np", white, white))
-    if not np.isfinite(distances).all():
+    if not np.isfinite(x).all():
         raise ScoreError("an embedding is not finite")
+    deviations = (x - gaussian.mean).transpose(1, 0, 2)  # (P, N, D)
+    with one_blas_thread():
+        white = np.matmul(deviations, gaussian.whitener.transpose(0, 2, 1))
+    distances: F32 = np.sqrt(np.einsum("pnd,pnd->np", white, white))
     return distances

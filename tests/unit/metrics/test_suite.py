@@ -69,7 +69,11 @@ def test_bad_inputs_are_errors_not_nulls():
         run(maps=[*MAPS[:3], np.full((3, 5), np.inf)])
     with pytest.raises(DataError, match="map 0 has shape"):
         run(maps=[MAPS[2], *MAPS[1:]])
-    with pytest.raises(DataError, match="4 image labels but 3 maps"):
+    with pytest.raises(DataError, match="3 maps but 4 masks"):
         run(maps=MAPS[:3])
-    with pytest.raises(DataError, match="4 image labels but 5 masks"):
+    with pytest.raises(DataError, match="4 maps but 5 masks"):
         run(masks=[*MASKS, MASKS[0]])
+
+
+def test_maps_may_be_of_fewer_images_than_labels():
+    assert run(maps=MAPS[:3], masks=MASKS[:3]).values["image_auroc"] == run().values["image_auroc"]
