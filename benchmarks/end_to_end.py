@@ -1,6 +1,6 @@
 """Images in, verdicts out: `kizu train` and inspection on magnetic_tile (320 images to learn from, 523 to judge).
 
-    python benchmarks/end_to_end.py [--seconds 4] [--json PATH]
+    python benchmarks/end_to_end.py [--data magnetic_tile/tile] [--seconds 4] [--json PATH]
 
 Each method trains in a process of its own, twice: with the default hold-out (256 images fitted, 64 calibrated) and
 with next to none (317 fitted), which is what a library that holds nothing out does. "total" is all of `train_run`:

@@ -24,7 +24,7 @@ from torchvision.transforms.v2 import Compose, Normalize, Resize
 
 from measuring import least_ms, least_seconds, peak_mb, resident_mb, seconds_of
 from peers import lite0
-from peers.job import LATENCY_IMAGES, REPEATS, SECONDS, Job, Outcome, per_image_ms
+from peers.job import REPEATS, SECONDS, Job, Outcome, per_image_ms
 
 FIT_BATCH, PREDICT_BATCH, WORKERS = 32, 8, 2
 """anomalib's own batch to fit; one decoding process per core (its default of 8 is slower here)."""
@@ -96,6 +96,7 @@ def fit(job: Job, engine: Engine) -> tuple[AnomalibModule, dict[str, float]]:
     model.fit = lambda: own_seconds.append(seconds_of(own_fit))
     engine.fit(model, train_dataloaders=loader(job.fit, job.side_px, FIT_BATCH))
     total = time.perf_counter() - start
+    del model.fit  # a model with a function of ours in it cannot be saved
     features = total - own_seconds[0]
     whole = model.whole_seconds if isinstance(model, SomeSteps) else own_seconds[0]
     return model.eval(), {"features": features, "model": whole, "total": features + whole}
@@ -114,12 +115,7 @@ def judge_all(model: AnomalibModule, job: Job) -> tuple[np.ndarray, np.ndarray]:
 
 def decoded(job: Job) -> list[np.ndarray]:
     """A few test images as (H, W, 3) uint8."""
-    files = job.test[:: max(1, len(job.test) // LATENCY_IMAGES)]
-    return [read_image(file) if read_image(file).dtype == np.uint8 else _bytes(file) for file in files]
-
-
-def _bytes(file: str) -> np.ndarray:
-    return np.round(read_image(file) * 255).astype(np.uint8)
+    return [np.round(read_image(file) * 255).astype(np.uint8) for file in job.shown]
 
 
 def latencies(model: AnomalibModule, images: list[np.ndarray]) -> dict[str, float]:
@@ -130,7 +126,7 @@ def latencies(model: AnomalibModule, images: list[np.ndarray]) -> dict[str, floa
             placed = [model.pre_processor.transform(_tensor(image)) for image in some]
             return model.model(torch.stack(placed))
 
-    return per_image_ms(judge, images, least_ms)
+    return per_image_ms(judge, images)
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:
@@ -179,9 +175,9 @@ def main() -> None:
         model, seconds = fit(job, engine)
         fit_peak = peak_mb()
         images = decoded(job)
-        test = loader(job.test, job.side_px, PREDICT_BATCH)
+        streamed = loader(job.streamed, job.side_px, PREDICT_BATCH)
         predicting = least_seconds(
-            lambda: engine.predict(model, dataloaders=[test], return_predictions=False), REPEATS
+            lambda: engine.predict(model, dataloaders=[streamed], return_predictions=False), REPEATS
         )
         model.eval()
         latency = latencies(model, images)
@@ -192,7 +188,7 @@ def main() -> None:
             fit_seconds=seconds,
             is_extrapolated=job.measured_steps is not None,
             latency_ms=latency,
-            images_per_second=len(job.test) / predicting,
+            images_per_second=len(job.streamed) / predicting,
             idle_mb=idle,
             fit_peak_mb=fit_peak,
             peak_mb=peak,

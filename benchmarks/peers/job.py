@@ -6,15 +6,20 @@ Each side is a program that reads a job, works, and writes `outcome.json`, `scor
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from measuring import least_ms
+
 Map = NDArray[np.float32]
 
 BATCHES = (1, 8)
+STREAMED = 256
+"""At least so many files go through when files per second are measured; short lists go round."""
 LATENCY_IMAGES = 16
 REPEATS = 2
 SECONDS = 3.0
@@ -40,6 +45,16 @@ class Job:
     layers: tuple[str, ...] = ("blocks.2", "blocks.4")
     measured_steps: int | None = None
     """The peer picks only so many patches and the rest of the time is extrapolated; the bank is then drawn."""
+
+    @property
+    def streamed(self) -> list[str]:
+        """The test files, again and again until they are enough for a measurement."""
+        return self.test * -(-STREAMED // len(self.test))
+
+    @property
+    def shown(self) -> list[str]:
+        """A few test files, for latencies."""
+        return self.test[:: max(1, len(self.test) // LATENCY_IMAGES)]
 
     def write(self, path: Path) -> None:
         """As JSON."""
@@ -83,10 +98,7 @@ class Outcome:
         return cls(**json.loads((folder / "outcome.json").read_text()))
 
 
-def per_image_ms(
-    judge: Callable[[list[Any]], object], images: list[Any], least: Callable[..., dict[str, float]]
-) -> dict[str, float]:
+def per_image_ms(judge: Callable[[list[Any]], object], images: list[Any]) -> dict[str, float]:
     """The least milliseconds per image of `judge`, by batch size."""
-    cases = {str(batch): (lambda some=images[:batch]: judge(some)) for batch in BATCHES}
-    found = least(cases, seconds=SECONDS)
-    return {batch: ms / int(batch) for batch, ms in found.items()}
+    found = least_ms({str(size): partial(judge, images[:size]) for size in BATCHES}, seconds=SECONDS)
+    return {size: ms / int(size) for size, ms in found.items()}

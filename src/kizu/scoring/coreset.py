@@ -16,10 +16,10 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.provenance import usable_cores
+from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, I64, Bool, Progress
 
 CELLS = 48
@@ -49,7 +49,7 @@ def greedy_k_centre(features: F32, count: int, *, first: int, on_progress: Progr
     Raises `ConfigError` unless 1 <= count <= M and 0 <= first < M, `ScoreError` when a feature is not finite.
     """
     _check(features, count, first)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
         search = _Search(features, count, first, pool)
         while search.done < count:
             if on_progress is not None:
@@ -70,11 +70,11 @@ class _Floor(NamedTuple):
     """What a pick must exceed: the highest (bound, lowest index) among the points that were left aside."""
 
     bound: float
-    index: int
+    row: int
 
     def is_below(self, bounds: F32, indices: I64) -> Bool:
         """Which points come before every point that was left aside (higher, or equal with a lower index)."""
-        before: Bool = (bounds > self.bound) | ((bounds == self.bound) & (indices < self.index))
+        before: Bool = (bounds > self.bound) | ((bounds == self.bound) & (indices < self.row))
         return before
 
 
@@ -243,7 +243,7 @@ class _Search:
 
 
 def _rank(floor: _Floor) -> tuple[float, int]:
-    return floor.bound, -floor.index
+    return floor.bound, -floor.row
 
 
 def _squared_distances(x: F32, y: F32) -> F32:

@@ -1,0 +1,105 @@
+"""One job in Kizu: `python -m peers.kizu_side JOB_FOLDER` in the project's own environment."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fitting import BATCH_SIZE, FeatureClock, bank_rows, from_files
+from kizu.bundles.store import save
+from kizu.core.provenance import package_versions
+from kizu.core.types import U8
+from kizu.data.batches import stream
+from kizu.data.manifest import Sample
+from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.imaging.codec import decode
+from kizu.imaging.placement import place
+from kizu.inspection.folder import FolderOptions, FolderRunner
+from kizu.inspection.inspector import Inspector
+from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
+from measuring import folder_mb, least_seconds, peak_mb, resident_mb
+from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
+
+
+def config_of(job: Job) -> PipelineConfig:
+    """The job's settings; PaDiM as the paper and the peer have it, where Kizu's defaults differ."""
+    detectors = {
+        "patchcore": {"kind": "patchcore", "coreset": job.coreset, "neighbours": job.neighbours},
+        "padim": {"kind": "padim", "features": job.features, "epsilon": 0.01, "image_score": "max_map"},
+    }
+    return PipelineConfig.parse(
+        {
+            "detector": detectors[job.method],
+            "embedding": {"layers": job.layers, "normalisation": "half"},
+            "placement": {"image_size": job.side_px},
+        },
+        where="job",
+    )
+
+
+def fit(job: Job, config: PipelineConfig) -> tuple[FittedBundle, dict[str, float]]:
+    """The bundle with its thresholds, and seconds by stage."""
+    clock = FeatureClock()
+    sides = Sides(
+        *(from_files([Path(file) for file in files], config.placement) for files in (job.fit, job.calibrate))
+    )
+    fitted = fit_bundle(config, sides, Identity("peers", "", job.data, ""), on_progress=clock)
+    seconds = clock.stages(fitted.seconds)
+    return fitted, seconds | {"total": sum(seconds.values())}
+
+
+def judge_all(fitted: FittedBundle, job: Job, config: PipelineConfig) -> tuple[Map, Map]:
+    """Raw scores (N,) and maps (N, H, W) at the network's size."""
+    scorer = open_bundle(fitted.bundle)
+    files = [Path(file) for file in job.test]
+    found = [
+        scorer.score(batch.images) for batch in stream(files, config.placement, batch_size=BATCH_SIZE)
+    ]
+    return np.concatenate([scored.image for scored in found]), np.concatenate([scored.maps for scored in found])
+
+
+def inspect_files(inspector: Inspector, job: Job) -> None:
+    """As `kizu inspect` does, without pictures."""
+    samples = [Sample(f"{number}/{Path(file).name}", Path(file)) for number, file in enumerate(job.streamed)]
+    options = FolderOptions(save_masks=False, save_overlays=False)
+    with tempfile.TemporaryDirectory() as folder:
+        FolderRunner(inspector, "", Path(folder), options).run(samples)
+
+
+def inspect_arrays(inspector: Inspector, images: list[U8]) -> None:
+    """Place, score, maps back at the images' own sizes, verdicts: more than the peer is asked for."""
+    placed = np.stack([place(image, inspector.manifest.placement) for image in images])
+    inspector.inspect_placed(placed, [(image.shape[0], image.shape[1]) for image in images])
+
+
+def main() -> None:
+    idle = resident_mb()
+    folder = Path(sys.argv[1])
+    job = Job.read(folder / "job.json")
+    config = config_of(job)
+    fitted, seconds = fit(job, config)
+    fit_peak = peak_mb()
+    save(fitted.bundle, folder / "bundle")
+    inspector = Inspector.open(folder / "bundle")
+    predicting = least_seconds(lambda: inspect_files(inspector, job), REPEATS)
+    latency = per_image_ms(
+        lambda images: inspect_arrays(inspector, images), [decode(file) for file in job.shown]
+    )
+    scores, maps = judge_all(fitted, job, config)
+    Outcome(
+        fit_seconds=seconds,
+        is_extrapolated=False,
+        latency_ms=latency,
+        images_per_second=len(job.streamed) / predicting,
+        idle_mb=idle,
+        fit_peak_mb=fit_peak,
+        peak_mb=peak_mb(),
+        model_mb=folder_mb(folder / "bundle"),
+        versions=package_versions(),
+        extra={"bank": bank_rows(fitted)},
+    ).write(folder, scores, maps)
+
+
+if __name__ == "__main__":
+    main()
