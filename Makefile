@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check lint types architecture bench clean help
+.PHONY: demo test test-torch check lint types architecture bench clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,6 +32,15 @@ demo: $(VENV)/.demo ## fit and inspect real solar cells and drawn parts, and wri
 test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest -q
 
+$(VENV)-torch/.done: constraints.txt constraints-torch.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-torch
+	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -c constraints-torch.txt -e '.[test,tune]'
+	touch $@
+
+test-torch: $(VENV)-torch/.done ## the tests that compare with torch, in an environment of their own (gigabytes)
+	$(VENV)-torch/bin/python -m pytest -q tests/oracle/test_efficientnet_lite.py
+
 check: test lint types architecture ## tests, lint, types and the floors
 
 lint: $(VENV)/.dev
@@ -48,4 +57,4 @@ bench: $(VENV)/.test ## measure this machine: tables of ratios, and their JSON u
 	$(BIN)/python benchmarks/all.py
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-peers demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -20,17 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from fitting import BATCH_SIZE, METHODS, FeatureClock, bank_rows, data_set, latencies_ms, pipeline
-from kizu.backbones.store import load_backbone
-from kizu.core.randomness import rng_for
-from kizu.data.batches import stream
-from kizu.data.manifest import Sample
-from kizu.detectors import make_detector
-from kizu.detectors.base import embedder_for
-from kizu.detectors.pipeline import PipelineConfig, open_bundle
-from kizu.imaging.codec import decode
-from kizu.inspection.folder import FolderOptions, FolderRunner
-from kizu.inspection.inspector import Inspector
-from kizu.lab.train import DataConfig, RunConfig, train_run
 from measuring import (
     Figure,
     command_line,
@@ -43,6 +32,18 @@ from measuring import (
     with_fast_blas,
     write_result,
 )
+
+from kizu.backbones.store import load_backbone
+from kizu.core.randomness import rng_for
+from kizu.data.batches import stream
+from kizu.data.manifest import Sample
+from kizu.detectors import make_detector
+from kizu.detectors.base import embedder_for
+from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.imaging.codec import decode
+from kizu.inspection.folder import FolderOptions, FolderRunner
+from kizu.inspection.inspector import Inspector
+from kizu.lab.train import DataConfig, RunConfig, train_run
 
 DATA = "magnetic_tile/tile"
 HOLD_OUTS = (0.2, 0.01)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import shared_data, times_ms
 
 from kizu.core.types import U8
 from kizu.data.batches import stream
@@ -15,7 +16,6 @@ from kizu.detectors.pipeline import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import FittedBundle, Identity, PlacedImages, Sides, fit_bundle
-from measuring import shared_data, times_ms
 
 LAYERS = ("blocks.2", "blocks.4")
 BATCH_SIZE = 8

@@ -227,9 +227,8 @@ def _rounded(value: Any) -> Any:
 
 def processor() -> dict[str, Any]:
     """What the processor can do, and which kernels BLAS runs on it. No names."""
-    from threadpoolctl import threadpool_info
-
     import numpy as np
+    from threadpoolctl import threadpool_info
 
     np.ones((8, 8)) @ np.ones((8, 8))
     info = Path("/proc/cpuinfo")

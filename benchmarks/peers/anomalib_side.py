@@ -19,12 +19,11 @@ from anomalib.engine import Engine
 from anomalib.models import Padim, Patchcore
 from anomalib.models.components import AnomalibModule, KCenterGreedy
 from anomalib.pre_processing import PreProcessor
-from torch.utils.data import DataLoader
-from torchvision.transforms.v2 import Compose, Normalize, Resize
-
 from measuring import least_ms, least_seconds, peak_mb, resident_mb, seconds_of
 from peers import lite0
 from peers.job import REPEATS, SECONDS, Job, Outcome, per_image_ms
+from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import Compose, Normalize, Resize
 
 FIT_BATCH, PREDICT_BATCH, WORKERS = 32, 8, 2
 """anomalib's own batch to fit; one decoding process per core (its default of 8 is slower here)."""

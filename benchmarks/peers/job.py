@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from measuring import least_ms
+from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
 

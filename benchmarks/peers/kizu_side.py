@@ -5,8 +5,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from fitting import BATCH_SIZE, FeatureClock, bank_rows, from_files
+from measuring import folder_mb, least_seconds, peak_mb, resident_mb
+from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
+
 from kizu.bundles.store import save
 from kizu.core.provenance import package_versions
 from kizu.core.types import U8
@@ -18,8 +20,6 @@ from kizu.imaging.placement import place
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
-from measuring import folder_mb, least_seconds, peak_mb, resident_mb
-from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
 
 
 def config_of(job: Job) -> PipelineConfig:
@@ -73,6 +73,14 @@ def inspect_arrays(inspector: Inspector, images: list[U8]) -> None:
     inspector.inspect_placed(placed, [(image.shape[0], image.shape[1]) for image in images])
 
 
+def save_queries(fitted: FittedBundle, job: Job, config: PipelineConfig, path: Path) -> None:
+    """The patches (Q, D) of a few test images, for the search of their nearest by others."""
+    embedder = open_bundle(fitted.bundle).embedder
+    images = np.stack([place(decode(file), config.placement) for file in job.shown])
+    embedding = embedder.embed(images)
+    np.save(path, embedding.reshape(-1, embedding.shape[-1]))
+
+
 def main() -> None:
     idle = resident_mb()
     folder = Path(sys.argv[1])
@@ -86,6 +94,7 @@ def main() -> None:
     latency = per_image_ms(
         lambda images: inspect_arrays(inspector, images), [decode(file) for file in job.shown]
     )
+    save_queries(fitted, job, config, folder / "queries.npy")
     scores, maps = judge_all(fitted, job, config)
     Outcome(
         fit_seconds=seconds,

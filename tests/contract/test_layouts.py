@@ -374,3 +374,14 @@ class TestDemo:
         assert len({s.defect for s in defects}) == 6
         assert all(s.mask_path is not None for s in defects)
         assert image_size(defects[0].path) == (48, 48)
+
+
+def test_options_reach_the_layout_and_unknown_ones_are_named(tmp_path):
+    for name in ("first", "second"):
+        encode_png(tmp_path / "passed" / f"{name}.png", np.zeros((40, 40, 3), dtype=np.uint8))
+    manifest = LAYOUTS["folder"](tmp_path, None, {"good_dir": "passed"})
+    assert len(manifest.train_good()) == 2
+    with pytest.raises(ConfigError, match="did you mean 'good_dir'"):
+        LAYOUTS["folder"](tmp_path, None, {"good_dirr": "passed"})
+    with pytest.raises(ConfigError, match="no options"):
+        LAYOUTS["mvtec_ad"](tmp_path, None, {"good_dir": "passed"})

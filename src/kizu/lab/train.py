@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from kizu.backbones.session import Engine
 from kizu.bundles.store import save
@@ -36,6 +38,8 @@ class DataConfig(Config):
     layout: str = "mvtec_ad"
     root: Path | None = None
     category: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the layout lets one set: of `folder` good_dir, bad_dir, mask_dir, test_fraction, seed."""
 
 
 class RunConfig(PipelineConfig):
@@ -56,7 +60,7 @@ class TrainedRun:
 
 def scan_data(data: DataConfig) -> Manifest:
     """The manifest of the configured data set. Raises `DataError` when it is not there."""
-    return look_up(LAYOUTS, data.layout, noun="layout")(data.root, data.category)
+    return look_up(LAYOUTS, data.layout, noun="layout")(data.root, data.category, data.options)
 
 
 def train_run(

@@ -1,22 +1,40 @@
 """Ways a data set lies on disk. One file each; `scan(root, category)` lists it as a `Manifest`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
+from kizu.core.config import Config
+from kizu.core.errors import ConfigError
 from kizu.data.layouts import demo, elpv, folder, mvtec_ad
 from kizu.data.manifest import Manifest
 
 
-class Scan(Protocol):
-    """Lists what is on disk. None: the layout's own default, where it has one. Raises `DataError`."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to lie on disk, and what may be set about it."""
 
-    def __call__(self, root: Path | None = None, category: str | None = None) -> Manifest: ...
+    scan: Callable[..., Manifest]
+    options: type[Config] | None = None
+
+    def __call__(
+        self, root: Path | None = None, category: str | None = None, options: Mapping[str, Any] | None = None
+    ) -> Manifest:
+        """List what is on disk. None: the layout's own default, where it has one.
+
+        Raises `DataError` when it is not there, `ConfigError` for an option that the layout does not have.
+        """
+        if not options:
+            return self.scan(root, category)
+        if self.options is None:
+            raise ConfigError(f"this layout has no options, got {', '.join(options)}")
+        return self.scan(root, category, self.options.parse(options, where="data options"))
 
 
-LAYOUTS: Mapping[str, Scan] = {
-    "mvtec_ad": mvtec_ad.scan,
-    "folder": folder.scan,
-    "elpv": elpv.scan,
-    "demo": demo.scan,
+LAYOUTS: Mapping[str, Layout] = {
+    "mvtec_ad": Layout(mvtec_ad.scan),
+    "folder": Layout(folder.scan, folder.FolderOptions),
+    "elpv": Layout(elpv.scan, elpv.ElpvOptions),
+    "demo": Layout(demo.scan, demo.DemoOptions),
 }

