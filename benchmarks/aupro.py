@@ -6,19 +6,14 @@ process; memory is what NumPy and Python allocate beyond the maps and masks them
     python benchmarks/aupro.py [--images 500] [--side 256] [--repeats 3] [--json PATH]
 """
 
-import argparse
-import json
-import multiprocessing
-import time
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import Figure, command_line, in_fresh_process, least_seconds, table, write_result
 from scipy import ndimage
 
-from kizu.core.provenance import machine, package_versions
 from kizu.metrics.overlap import LIMITS, aupros
 
 Images = list[np.ndarray]
@@ -76,17 +71,13 @@ METHODS: dict[str, Callable[[Images, Images], dict[float, float]]] = {
 def measure(name: str, images: int, side: int, repeats: int) -> dict[str, Any]:
     """Best time of `repeats`, and peak additional memory of one more run."""
     maps, masks = synthetic(images, side)
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        values = METHODS[name](maps, masks)
-        times.append(time.perf_counter() - start)
+    seconds = least_seconds(lambda: METHODS[name](maps, masks), repeats)
     tracemalloc.start()
-    METHODS[name](maps, masks)
+    values = METHODS[name](maps, masks)
     peak = tracemalloc.get_traced_memory()[1]
     return {
         "method": name,
-        "seconds": min(times),
+        "seconds": seconds,
         "peak_mb": peak / 1e6,
         "aupro": {str(k): v for k, v in values.items()},
         "defective_fraction": float(np.mean([mask.mean() for mask in masks])),
@@ -94,27 +85,30 @@ def measure(name: str, images: int, side: int, repeats: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__)
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     size = (options.images, options.side, options.repeats)
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        rows = [pool.apply(measure, (name, *size)) for name in METHODS]
+    rows = [in_fresh_process(measure, name, *size) for name in METHODS]
     print(f"{options.images} maps of {options.side} x {options.side}, ", end="")
     print(f"{rows[0]['defective_fraction']:.1%} of the pixels defective")
-    print(f"{'':16}{'seconds':>10}{'peak MB':>10}{'AU-PRO 0.30':>14}{'AU-PRO 0.05':>14}")
-    for row in rows:
-        print(f"{row['method']:16}{row['seconds']:>10.2f}{row['peak_mb']:>10.1f}", end="")
-        print("".join(f"{row['aupro'][str(limit)]:>14.9f}" for limit in LIMITS))
     kizu, full = rows
     ratios = {key: full[key] / kizu[key] for key in ("seconds", "peak_mb")}
-    print(f"{'ratio':16}{ratios['seconds']:>10.1f}{ratios['peak_mb']:>10.1f}")
-    if options.json:
-        result = {"rows": rows, "ratios": ratios, "machine": machine(), "versions": package_versions()}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    lines = [
+        [row["method"], row["seconds"], row["peak_mb"], *map(repr, row["aupro"].values())] for row in rows
+    ]
+    head = ["", "seconds", "peak MB", *(f"AU-PRO {limit:.2f}" for limit in LIMITS)]
+    print(table(head, [*lines, ["times less", ratios["seconds"], ratios["peak_mb"], "", ""]]))
+    megapixels = options.images * options.side**2 / 1e6
+    figure = Figure(
+        f"exact AU-PRO of {megapixels:.0f} Mpx (peer: global argsort)",
+        "s",
+        kizu["seconds"],
+        peer=full["seconds"],
+    )
+    write_result(options.json, {"rows": rows, "ratios": ratios}, figures=[figure])
 
 
 if __name__ == "__main__":

@@ -6,22 +6,18 @@ All cases take turns, several times over, and the least time of each is told: on
 is the one that says what the code costs. "x" is the embedder's time over the bare backbone's.
 """
 
-import argparse
-import json
-import time
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import Figure, command_line, least_ms, write_result
 
 from kizu.backbones.base import PIXELS, Backbone
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.session import Engine, GraphSession
 from kizu.backbones.store import load_backbone
-from kizu.core.provenance import machine, package_versions
 from kizu.core.types import HW
 
 SIZES: tuple[HW, ...] = ((224, 224), (256, 256), (384, 256))
@@ -35,7 +31,6 @@ EMBEDDINGS = {
     "2+4": ("blocks.2", "blocks.4"),
     "1+2+4": ("blocks.1", "blocks.2", "blocks.4"),
 }
-ROUNDS = 4
 
 
 def bare(backbone: Backbone) -> bytes:
@@ -70,31 +65,15 @@ def calls(backbone: Backbone, engine: Engine, hw: HW, batch: int) -> dict[str, C
     return found
 
 
-def least_ms(cases: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """The least milliseconds of one call of each case, which take turns."""
-    least = dict.fromkeys(cases, float("inf"))
-    for _ in range(ROUNDS):
-        for name, call in cases.items():
-            call()
-            until = time.perf_counter() + seconds / ROUNDS
-            while (start := time.perf_counter()) < until:
-                call()
-                least[name] = min(least[name], (time.perf_counter() - start) * 1e3)
-    return least
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seconds", type=float, default=0.5, help="of measuring, per cell")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone)
     rows: list[dict[str, Any]] = []
     for engine, hw, batch in product(ENGINES, SIZES, BATCHES):
-        ms = least_ms(calls(backbone, engine, hw, batch), arguments.seconds)
+        ms = least_ms(calls(backbone, engine, hw, batch), seconds=arguments.seconds)
         ms = {name: value / batch for name, value in ms.items()}
         where = {
             "runtime": engine.runtime,
@@ -110,14 +89,18 @@ def main() -> None:
             f"{engine.runtime:12}{engine.threads}t {where['size']:8} batch {batch}:  {cells}{ratios}",
             flush=True,
         )
-    if arguments.json:
-        result = {
-            "backbone": arguments.backbone,
-            "machine": machine(),
-            "versions": package_versions(),
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(arguments.json, {"backbone": arguments.backbone, "rows": rows}, figures=figures(rows))
+
+
+def figures(rows: list[dict[str, Any]]) -> list[Figure]:
+    """The embedder that the benchmarks use, beside the bare backbone, which is its limit."""
+    found = []
+    for row in rows:
+        if (row["runtime"], row["threads"], row["size"]) == ("onnxruntime", 2, "256x256"):
+            ms = row["ms_per_image"]
+            name = f"embed Lite0 blocks.2 + blocks.4, batch {row['batch']}"
+            found.append(Figure(name, "ms/image", ms["2+4"], roofline=ms["bare"]))
+    return found
 
 
 if __name__ == "__main__":

@@ -79,14 +79,23 @@ def run(job: Job, library: str, python: Path, folder: Path) -> Row:
     outcome = Outcome.read(folder)
     is_drawn = outcome.is_extrapolated  # then the bank is not the method's own, and neither is its accuracy
     accuracy = {} if is_drawn else measured_accuracy(job, folder)
-    what = {"data": job.data, "method": job.method, "coreset": job.coreset if job.method == "patchcore" else None}
+    what = {
+        "data": job.data,
+        "method": job.method,
+        "coreset": job.coreset if job.method == "patchcore" else None,
+    }
     return what | {"fit_images": len(job.fit)} | asdict(outcome) | accuracy
 
 
 def call(command: Sequence[str | Path], **environment: str) -> None:
     """Run a side from this folder; what it prints is kept for when it fails."""
     done = subprocess.run(
-        command, cwd=HERE, env=fast_blas_environment() | environment, capture_output=True, text=True, check=False
+        command,
+        cwd=HERE,
+        env=fast_blas_environment() | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise SystemExit(f"error: {' '.join(map(str, command))} failed\n{done.stderr[-3000:]}")
@@ -126,7 +135,17 @@ def title(row: Row) -> str:
     return row["method"] if row["coreset"] is None else f"{row['method']} {row['coreset']:.0%}"
 
 
-HEAD = ("fit s", "ms, batch 1", "batch 8", "exported", "images/s", "fit MB", "model MB", "AUROC", "AU-PRO 0.30")
+HEAD = (
+    "fit s",
+    "ms, batch 1",
+    "batch 8",
+    "exported",
+    "images/s",
+    "fit MB",
+    "model MB",
+    "AUROC",
+    "AU-PRO 0.30",
+)
 
 
 def report(rows: Sequence[Row]) -> str:
@@ -136,7 +155,12 @@ def report(rows: Sequence[Row]) -> str:
         ours, theirs = cells(kizu), cells(peer)
         ratios = [times(name, a, b) for name, a, b in zip(HEAD, ours, theirs, strict=True)]
         mark = "anomalib (fit extrapolated)" if peer["is_extrapolated"] else "anomalib"
-        lines += [[f"{kizu['data']} {title(kizu)}"], ["  kizu", *ours], [f"  {mark}", *theirs], ["  times", *ratios]]
+        lines += [
+            [f"{kizu['data']} {title(kizu)}"],
+            ["  kizu", *ours],
+            [f"  {mark}", *theirs],
+            ["  times", *ratios],
+        ]
     return table(["", *HEAD], [[*cells, *[""] * (1 + len(HEAD) - len(cells))] for cells in lines])
 
 

@@ -75,7 +75,10 @@ def main() -> None:
     for method in METHODS:
         for hold_out in HOLD_OUTS:
             rows.append(in_fresh_process(measure, method, hold_out, options.seconds, costs))
-            print(f"{method}: {rows[-1]['fitted']} images fitted in {rows[-1]['seconds']['total']:.1f} s", flush=True)
+            print(
+                f"{method}: {rows[-1]['fitted']} images fitted in {rows[-1]['seconds']['total']:.1f} s",
+                flush=True,
+            )
     print(report(rows, costs))
     write_result(options.json, {"data": DATA, "costs": costs, "rows": rows}, figures=figures(rows))
 
@@ -86,7 +89,9 @@ def shared_costs() -> dict[str, float]:
     samples = data_set(DATA).test()
     images = [batch.images for batch in _stream(samples, config)]
     backbone = load_backbone(config.embedding.backbone)
-    embedder = embedder_for(make_detector(config.detector), backbone, config.embedding, rng_for(0, "channels"))
+    embedder = embedder_for(
+        make_detector(config.detector), backbone, config.embedding, rng_for(0, "channels")
+    )
     decoding = least_seconds(lambda: list(_stream(samples, config)), REPEATS)
     embedding = least_seconds(lambda: [embedder.embed(batch) for batch in images], REPEATS)
     return {
@@ -185,12 +190,23 @@ def report(rows: Sequence[Row], costs: dict[str, float]) -> str:
         ]
         for row in rows
     ]
-    head = ["training", "images", "bank", "features s", "model s", "calibrate s", "total s", "limit s", "peak MB"]
+    head = [
+        "training",
+        "images",
+        "bank",
+        "features s",
+        "model s",
+        "calibrate s",
+        "total s",
+        "limit s",
+        "peak MB",
+    ]
     return "\n\n".join(
         [
             table([*head, "bundle MB"], fits),
             table(
-                ["judging", "bank", "inspect /s", "score /s", "limit /s", "latency ms", "median", "p95"], judged
+                ["judging", "bank", "inspect /s", "score /s", "limit /s", "latency ms", "median", "p95"],
+                judged,
             ),
             f"decoding {costs['decode_ms']:.2f} ms and embedder {costs['embed_ms']:.2f} ms per image on all cores,"
             f" matrix product {costs['gemm_gflops']:.0f} GFLOP/s",

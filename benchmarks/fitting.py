@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from measuring import shared_data, times_ms
 
-from kizu.core.types import U8
+from kizu.core.types import U8, StageProgress
 from kizu.data.batches import stream
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest, Sample
@@ -45,9 +45,15 @@ def pipeline(detector: dict[str, Any], *, side: int = 256, hold_out: float = 0.2
     )
 
 
-def fit(config: PipelineConfig, fit_side: PlacedImages, calibration_side: PlacedImages) -> FittedBundle:
+def fit(
+    config: PipelineConfig,
+    fit_side: PlacedImages,
+    calibration_side: PlacedImages,
+    on_progress: StageProgress | None = None,
+) -> FittedBundle:
     """`lab.fit.fit_bundle` on two sides that are there already."""
-    return fit_bundle(config, Sides(fit_side, calibration_side), Identity("benchmark", "", "benchmark", ""))
+    identity = Identity("benchmark", "", "benchmark", "")
+    return fit_bundle(config, Sides(fit_side, calibration_side), identity, on_progress=on_progress)
 
 
 class FeatureClock:

@@ -116,7 +116,9 @@ def times_ms(call: Callable[[], object], *, seconds: float, at_least: int = 5) -
     return times
 
 
-def least_ms(cases: Mapping[str, Callable[[], object]], *, seconds: float, rounds: int = 4) -> dict[str, float]:
+def least_ms(
+    cases: Mapping[str, Callable[[], object]], *, seconds: float, rounds: int = 4
+) -> dict[str, float]:
     """The least milliseconds of one call of each case; the cases take turns, `seconds` each in all."""
     least = dict.fromkeys(cases, float("inf"))
     for _ in range(rounds):
@@ -189,16 +191,12 @@ def number(value: float) -> str:
 
 def command_line(doc: str | None) -> argparse.ArgumentParser:
     """A parser that knows --json."""
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="where to write what was measured")
     return parser
 
 
-def write_result(
-    path: Path | None, result: Mapping[str, Any], *, figures: Iterable[Figure] = ()
-) -> None:
+def write_result(path: Path | None, result: Mapping[str, Any], *, figures: Iterable[Figure] = ()) -> None:
     """Write `result` with its figures, the machine and the versions; nothing without a path."""
     if path is None:
         return

@@ -69,7 +69,9 @@ def main() -> None:
     vectors, queries = np.load(folder / "bundle" / "arrays" / "bank.npy"), np.load(folder / "queries.npy")
     truth = exact(queries, vectors)
     methods = searches(vectors)
-    ms = least_ms({name: partial(search, queries[:PATCHES]) for name, search in methods.items()}, seconds=SECONDS)
+    ms = least_ms(
+        {name: partial(search, queries[:PATCHES]) for name, search in methods.items()}, seconds=SECONDS
+    )
     rows = [
         {
             "method": name,

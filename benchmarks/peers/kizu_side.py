@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from fitting import BATCH_SIZE, FeatureClock, bank_rows, from_files
+from fitting import fit as fit_on
 from measuring import folder_mb, least_seconds, peak_mb, resident_mb
 from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
 
@@ -19,7 +20,7 @@ from kizu.imaging.codec import decode
 from kizu.imaging.placement import place
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
+from kizu.lab.fit import FittedBundle
 
 
 def config_of(job: Job) -> PipelineConfig:
@@ -41,10 +42,8 @@ def config_of(job: Job) -> PipelineConfig:
 def fit(job: Job, config: PipelineConfig) -> tuple[FittedBundle, dict[str, float]]:
     """The bundle with its thresholds, and seconds by stage."""
     clock = FeatureClock()
-    sides = Sides(
-        *(from_files([Path(file) for file in files], config.placement) for files in (job.fit, job.calibrate))
-    )
-    fitted = fit_bundle(config, sides, Identity("peers", "", job.data, ""), on_progress=clock)
+    sides = (from_files(list(map(Path, files)), config.placement) for files in (job.fit, job.calibrate))
+    fitted = fit_on(config, *sides, clock)
     seconds = clock.stages(fitted.seconds)
     return fitted, seconds | {"total": sum(seconds.values())}
 
@@ -53,10 +52,10 @@ def judge_all(fitted: FittedBundle, job: Job, config: PipelineConfig) -> tuple[M
     """Raw scores (N,) and maps (N, H, W) at the network's size."""
     scorer = open_bundle(fitted.bundle)
     files = [Path(file) for file in job.test]
-    found = [
-        scorer.score(batch.images) for batch in stream(files, config.placement, batch_size=BATCH_SIZE)
-    ]
-    return np.concatenate([scored.image for scored in found]), np.concatenate([scored.maps for scored in found])
+    found = [scorer.score(batch.images) for batch in stream(files, config.placement, batch_size=BATCH_SIZE)]
+    return np.concatenate([scored.image for scored in found]), np.concatenate(
+        [scored.maps for scored in found]
+    )
 
 
 def inspect_files(inspector: Inspector, job: Job) -> None:

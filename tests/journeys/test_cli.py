@@ -113,7 +113,7 @@ def test_the_written_config_trains_the_same_again(product: Path, run_dir: Path, 
     assert one["calibration_scores"] == two["calibration_scores"]
     assert one["fit"] == two["fit"]
     assert set(one["fit"]).isdisjoint(one["calibration"])
-    assert len(one["fit"]) == 24
+    assert len(one["fit"]) == 27
 
 
 def test_an_unknown_key_in_the_config_is_named(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_too_few_images_for_the_rate_that_was_asked(product: Path, tmp_path: Pat
     done = kizu(
         "train", "--data-root", product, "--output-dir", tmp_path, "--false-alarm-rate", 0.01, *FAST, ok=2
     )  # fmt: skip
-    assert "6 calibration images cannot support a false-alarm rate of 0.01" in done.stderr
+    assert "3 calibration images cannot support a false-alarm rate of 0.01" in done.stderr
     assert "at least 99" in done.stderr
 
 

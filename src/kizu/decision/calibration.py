@@ -21,7 +21,7 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 class CalibrationConfig(Config):
     """How thresholds are set. The defaults work with any number of good images and say what they guarantee."""
 
-    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Part of train/good held out of the fit (see docs/decisions/0007)."""
     rule: Literal["conformal", "quantile", "f1_max"] = "conformal"
     """For the image threshold. `f1_max` needs a labelled validation split."""

@@ -26,7 +26,7 @@ class DetectorConfig(Config):
     """Side of the neighbourhood over which features are averaged, in patches; odd; 1: none."""
     smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 1 / 64
     """Sigma of the map's Gaussian, as a fraction of the shorter side (4 pixels at 256)."""
-    top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.02
+    top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.03
     """Part of the patches that the image score `top_patches` averages."""
 
 
