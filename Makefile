@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := $(VENV)-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-torch check lint types architecture bench clean help
+.PHONY: demo test test-torch check lint types architecture bench bench-peers clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -55,6 +56,14 @@ architecture: $(VENV)/.dev
 
 bench: $(VENV)/.test ## measure this machine: tables of ratios, and their JSON under benchmarks/results
 	$(BIN)/python benchmarks/all.py
+
+$(PEERS)/.ready: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	touch $@
+
+bench-peers: $(VENV)/.test $(PEERS)/.ready ## the same work in Kizu and in anomalib, which gets its own environment (7 GB)
+	$(BIN)/python benchmarks/compare_peers.py --peers-python $(PEERS)/bin/python --json benchmarks/results/peers.json
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) $(VENV)-torch $(VENV)-peers demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

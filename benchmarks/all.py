@@ -23,8 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scripts", nargs="*", choices=SCRIPTS, help="all of them, unless named")
+    parser.add_argument("scripts", nargs="*", help="all of them, unless named")
     names = parser.parse_args().scripts or SCRIPTS
+    if unknown := set(names) - set(SCRIPTS):
+        parser.error(f"no script {', '.join(sorted(unknown))}; choose from {', '.join(SCRIPTS)}")
     failed = [name for name in names if not run(name)]
     print("\n" + summary())
     if failed:

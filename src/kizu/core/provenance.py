@@ -35,6 +35,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
 def usable_cores() -> int:
     """Cores this process may run on (its affinity, not the machine's total)."""
     if hasattr(os, "sched_getaffinity"):

@@ -81,6 +81,10 @@ class Detector(Protocol):
         """
         ...
 
+    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+        """What a fit on `count` images of `patches` x `dim` features will hold at its peak, beside the network."""
+        ...
+
     def restore(self, embedder: Embedder, arrays: Arrays) -> Fitted:
         """The fitted scorer whose `state` was `arrays`."""
         ...

@@ -15,6 +15,7 @@ from kizu.backbones.graph import Embedder
 from kizu.core.errors import DataError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
+from kizu.detectors.memory import BYTES_PER_FLOAT
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule, image_scores
 
@@ -103,6 +104,11 @@ class Padim:
             moments.add(embedding.reshape(n, -1, dim))
         assert moments is not None
         return FittedPadim(self.config, embedder, fit_gaussian(moments, self.config.epsilon), grid_hw)
+
+    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+        """Scatter and whitener; the embeddings of one update. The number of images does not matter."""
+        update = 3 * min(count, IMAGES_PER_UPDATE) * patches * dim
+        return (2 * patches * dim * dim + update) * BYTES_PER_FLOAT
 
     def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPadim:
         """From `state()`."""

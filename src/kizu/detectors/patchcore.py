@@ -5,6 +5,7 @@ A memory bank of good patches, thinned by greedy k-centre; a patch's score is it
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,9 +14,13 @@ from pydantic import Field
 from kizu.backbones.graph import Embedder
 from kizu.core.types import F32, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
+from kizu.detectors.memory import BYTES_PER_FLOAT, feature_array, memory_budget
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.maps import ImageScoreRule, image_scores
 from kizu.scoring.neighbours import Bank, build_bank, nearest
+
+SEARCH_BYTES_PER_ROW = 25
+"""Bounds, norms and counters of the greedy search, beside the features themselves."""
 
 
 class PatchcoreConfig(DetectorConfig):
@@ -97,21 +102,27 @@ class Patchcore:
         rng: np.random.Generator,
         on_progress: StageProgress | None = None,
     ) -> FittedPatchcore:
-        """Gather all good patches, keep a coreset of them. Memory: count * P * D floats, twice while choosing."""
-        features: F32 | None = None
-        filled = 0
-        for embedding in embeddings(embedder, images, count, on_progress):
-            patches = embedding.reshape(-1, embedding.shape[-1])  # (N * P, D)
-            if features is None:
-                features = np.empty(
-                    (count * len(patches) // len(embedding), patches.shape[1]), dtype=np.float32
-                )
-            features[filled : filled + len(patches)] = patches
-            filled += len(patches)
-        assert features is not None
-        features = features[:filled]
-        kept = features[self._coreset(features, rng, on_progress)]
+        """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
+        stream = embeddings(embedder, images, count, on_progress)
+        first = next(stream)
+        n, h, w, dim = first.shape
+        with feature_array(max(count, n) * h * w, dim) as features:
+            filled = 0
+            for embedding in chain([first], stream):
+                patches = embedding.reshape(-1, dim)  # (N * P, D)
+                features[filled : filled + len(patches)] = patches
+                filled += len(patches)
+            kept = features[self._coreset(features[:filled], rng, on_progress)]
         return FittedPatchcore(self.config, embedder, build_bank(kept))
+
+    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+        """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
+        rows = count * patches
+        features = rows * dim * BYTES_PER_FLOAT
+        picks = max(1, round(rows * self.config.coreset))
+        return (
+            min(features, memory_budget()) + rows * SEARCH_BYTES_PER_ROW + 3 * picks * dim * BYTES_PER_FLOAT
+        )
 
     def _coreset(self, features: F32, rng: np.random.Generator, on_progress: StageProgress | None) -> I64:
         size = max(1, round(len(features) * self.config.coreset))

@@ -1,5 +1,6 @@
 """Good images in, a bundle out: fit, then set thresholds on good images that were not fitted on."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,13 +11,17 @@ import numpy as np
 from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
-from kizu.core.provenance import package_versions, utc_now
+from kizu.core.provenance import package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8, Bool, StageProgress
 from kizu.decision.calibration import Thresholds, image_threshold, pixel_threshold, sample_pixels
 from kizu.detectors import make_detector
 from kizu.detectors.base import Fitted, default_layers, embedder_for
 from kizu.detectors.pipeline import PipelineConfig
+
+WORKING_BYTES = 160 << 20
+"""Beside what the detector holds: a batch on its way through the network, maps, and decoded images waiting."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class FittedBundle:
     calibration: Calibration
     seconds: dict[str, float]
     """By stage."""
+    estimated_peak_bytes: int
+    """What the process was expected to take at most, before the fit began."""
 
 
 @dataclass(slots=True)
@@ -108,6 +115,9 @@ def fit_bundle(
             update={"layers": config.embedding.layers or default_layers(backbone)}
         )
         embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), engine)
+    h, w = embedder.grid_hw(config.placement.image_size)
+    estimate = peak_memory() + WORKING_BYTES + detector.memory_bytes(sides.fit.count, h * w, embedder.dim)
+    _log.info("fit images=%d patches=%d estimated_peak_mb=%d", sides.fit.count, h * w, estimate >> 20)
     counted = _Counted(sides.fit.batches)
     with watch.stage("fit"):
         fitted = detector.fit(
@@ -143,7 +153,9 @@ def fit_bundle(
         ),
         versions=package_versions(),
     )
-    return FittedBundle(Bundle(manifest, embedder.model_bytes, fitted.state()), calibration, watch.seconds)
+    return FittedBundle(
+        Bundle(manifest, embedder.model_bytes, fitted.state()), calibration, watch.seconds, estimate
+    )
 
 
 class _Counted:

@@ -14,7 +14,7 @@ from kizu.bundles.store import save
 from kizu.core.config import Config
 from kizu.core.errors import DataError, ImageError
 from kizu.core.files import write_json, write_text
-from kizu.core.provenance import machine, package_versions, utc_now
+from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.registry import look_up
 from kizu.core.types import U8, StageProgress
@@ -114,6 +114,7 @@ def train_run(
         "calibration_scores": np.round(fitted.calibration.scores.astype(float), 6).tolist(),
         "seconds": {stage: round(value, 4) for stage, value in fitted.seconds.items()}
         | {"total": round(time.perf_counter() - start, 4)},
+        "memory_mb": {"estimated": fitted.estimated_peak_bytes >> 20, "peak": peak_memory() >> 20},
         "versions": package_versions(),
         "machine": machine(),
     }
