@@ -21,6 +21,7 @@ from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, I64, Bool, Progress
+from kizu.scoring.products import central_vector, sample_of, squared_norms
 
 CELLS = 48
 """Neighbourhoods; a point's own is the one with the nearest centre. More make the near picks nearer, and the matrix
@@ -112,10 +113,8 @@ class _Search:
     def __init__(self, features: F32, count: int, first: int, pool: Executor) -> None:
         total, dims = features.shape
         self.features, self.count, self.pool = features, count, pool
-        sample = features[:: max(1, total // 8192)]
-        # A median is an element of the data, so integers stay integers, and exact.
-        self.centre: F32 = np.partition(sample, len(sample) // 2, axis=0)[len(sample) // 2]
-        centres = _cell_centres(sample - self.centre, min(CELLS, -(-total // COLUMNS)))
+        self.centre = central_vector(features)
+        centres = _cell_centres(sample_of(features) - self.centre, min(CELLS, -(-total // COLUMNS)))
         self.rings = _rings(centres)
         self.squared_norms: F32 = np.empty(total, np.float32)
         self.bounds: F32 = np.empty(total, np.float32)
@@ -136,7 +135,7 @@ class _Search:
 
     def _meet_first(self, centres: F32, rows: slice) -> None:
         x = self.features[rows] - self.centre
-        self.squared_norms[rows] = np.einsum("md,md->m", x, x)
+        self.squared_norms[rows] = squared_norms(x)
         self.cells[rows] = _squared_distances(x, centres).argmin(axis=1)
         self.bounds[rows] = x @ (-2 * self.vectors[0]) + self.vector_norms[0] + self.squared_norms[rows]
 
@@ -249,7 +248,7 @@ def _rank(floor: _Floor) -> tuple[float, int]:
 def _squared_distances(x: F32, y: F32) -> F32:
     """Up to |x|^2, which does not change which `y` is nearest."""
     distances = x @ (-2 * y).T
-    distances += np.einsum("cd,cd->c", y, y)
+    distances += squared_norms(y)
     return distances
 
 
@@ -267,7 +266,7 @@ def _cell_centres(sample: F32, count: int) -> F32:
 
 def _rings(centres: F32) -> Bool:
     """(R, C, C): whether a cell lies in that ring round another."""
-    between = _squared_distances(centres, centres) + np.einsum("cd,cd->c", centres, centres)[:, None]
+    between = _squared_distances(centres, centres) + squared_norms(centres)[:, None]
     np.fill_diagonal(between, -np.inf)  # a cell is its own nearest, even where centres coincide
     rank = between.argsort(axis=1).argsort(axis=1)
     inner = (0, *RINGS)
