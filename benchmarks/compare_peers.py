@@ -54,8 +54,8 @@ def main() -> None:
                 print(line(rows[-1]), flush=True)
             if job.method == "patchcore":
                 searches += search(pythons["anomalib"], Path(scratch, f"{number}-kizu"), job)
+            write_result(options.json, {"held_out": HELD_OUT, "rows": rows, "nearest": searches})
     print("\n" + report(rows) + "\n\n" + search_report(searches))
-    write_result(options.json, {"held_out": HELD_OUT, "rows": rows, "nearest": searches})
 
 
 def jobs() -> list[Job]:

@@ -23,7 +23,9 @@ FLOORS = {
 @pytest.mark.parametrize(("model", "name"), FLOORS)
 def test_real_sets_reach_their_floor(shared_data: Path, tmp_path: Path, model: str, name: str) -> None:
     dataset, category = name.split("/")
-    config = RunConfig(data=DataConfig(root=shared_data / dataset, category=category)).with_detector(model, {})
+    config = RunConfig(data=DataConfig(root=shared_data / dataset, category=category)).with_detector(
+        model, {}
+    )
     run = train_run(config, tmp_path)
     metrics = evaluate_run(run.folder).metrics
     auroc, aupro = FLOORS[model, name]

@@ -66,11 +66,14 @@ def nearest(queries: F32, bank: Bank | F32, k: int) -> tuple[F32, I64]:
     _check(queries, bank, k)
     distances = np.empty((len(queries), k), np.float32)
     indices = np.empty((len(queries), k), np.int64)
-    search, size = (_nearest_one, QUERIES) if k == 1 else (_nearest_many, max(1, VALUES // len(bank.vectors)))
+    size = QUERIES if k == 1 else max(1, VALUES // len(bank.vectors))
 
     def fill(start: int) -> None:
         rows = slice(start, start + size)
-        distances[rows], indices[rows] = search(queries[rows], bank, k)
+        piece = queries[rows]
+        distances[rows], indices[rows] = (
+            _nearest_one(piece, bank) if k == 1 else _nearest_many(piece, bank, k)
+        )
 
     _for_each_start(fill, len(queries), size, len(queries) * len(bank.vectors))
     return distances, indices
@@ -94,8 +97,10 @@ def project(bank: Bank, dims: int) -> Projection:
     sample = sample_of(bank.vectors).astype(np.float64)
     sample -= sample.mean(axis=0)
     _, axes = np.linalg.eigh(sample.T @ sample)
-    directions = np.ascontiguousarray(axes[:, ::-1][:, :dims], np.float32)  # eigh is ascending
-    return Projection(bank, directions, _factors((bank.vectors - bank.centre) @ directions))
+    directions: F32 = axes[:, ::-1][:, :dims].astype(np.float32)  # eigh is ascending
+    centred: F32 = bank.vectors - bank.centre
+    projected: F32 = centred @ directions
+    return Projection(bank, directions, _factors(projected))
 
 
 def nearest_approximate(queries: F32, projection: Projection, *, candidates: int = 16) -> tuple[F32, I64]:
@@ -166,7 +171,7 @@ def _for_each_start(fill: Callable[[int], None], total: int, size: int, work: in
             list(pool.map(fill, starts))
 
 
-def _nearest_one(queries: F32, bank: Bank, k: int) -> tuple[F32, I64]:
+def _nearest_one(queries: F32, bank: Bank) -> tuple[F32, I64]:
     """Product and minimum fused, block by block -> (Q, 1), (Q, 1)."""
     x = _with_one(queries - bank.centre)
     rows = np.arange(len(x))
@@ -203,7 +208,9 @@ def _nearest_many(queries: F32, bank: Bank, k: int) -> tuple[F32, I64]:
 
 def _promising(queries: F32, projection: Projection, count: int) -> I64:
     """Indices of the `count` best by the projection, at most one of every 128 vectors -> (Q, K)."""
-    x = _with_one((queries - projection.bank.centre) @ projection.directions)
+    centred: F32 = queries - projection.bank.centre
+    projected: F32 = centred @ projection.directions
+    x = _with_one(projected)
     values, indices = [], []
     total = len(projection.factors)
     for start in range(0, total, VECTORS):
