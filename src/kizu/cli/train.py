@@ -23,6 +23,10 @@ from kizu.cli.options import (
 from kizu.cli.progress import stages
 
 
+WEAK_PROMISE = 0.05
+"""A false-alarm rate that deserves a hint."""
+
+
 def train(
     config_file: ConfigFile = None,
     model: Annotated[str | None, typer.Option(help="The method: patchcore or padim.")] = None,
@@ -87,4 +91,10 @@ def train(
     )
     typer.echo(f"image threshold {manifest.thresholds.image.describe()}", err=True)
     typer.echo(f"pixel threshold {manifest.thresholds.pixel.describe()}", err=True)
+    if (manifest.thresholds.image.false_alarm_rate or 0) > WEAK_PROMISE:
+        typer.echo(
+            "hint: few images set these thresholds, so the promise is weak; more good images, or a larger"
+            " calibration fraction in --config, make it stronger",
+            err=True,
+        )
     typer.echo(str(run.folder.path))
