@@ -22,7 +22,6 @@ from kizu.cli.options import (
 )
 from kizu.cli.progress import stages
 
-
 WEAK_PROMISE = 0.05
 """A false-alarm rate that deserves a hint."""
 
