@@ -173,53 +173,61 @@ def limits(row: Row, costs: dict[str, float]) -> dict[str, float]:
     }
 
 
+STAGES = ("features", "model", "calibrate", "total")
+LATENCIES = ("least", "median", "p95")
+
+
 def report(rows: Sequence[Row], costs: dict[str, float]) -> str:
-    """Two tables."""
-    fits = [
+    """Two tables, and what they rest on."""
+    rests_on = (
+        f"decoding {costs['decode_ms']:.2f} ms and embedder {costs['embed_ms']:.2f} ms per image on all cores,"
+        f" matrix product {costs['gemm_gflops']:.0f} GFLOP/s"
+    )
+    return "\n\n".join([training_table(rows), judging_table(rows), rests_on])
+
+
+def training_table(rows: Sequence[Row]) -> str:
+    """Seconds by stage, and memory."""
+    head = [
+        "training",
+        "images",
+        "bank",
+        *(f"{stage} s" for stage in STAGES),
+        "limit s",
+        "peak MB",
+        "bundle MB",
+    ]
+    body = [
         [
             row["method"],
             f"{row['fitted']} + {row['calibrated']}",
             row["bank"],
-            *(row["seconds"][stage] for stage in ("features", "model", "calibrate", "total")),
+            *(row["seconds"][stage] for stage in STAGES),
             row["limit"]["fit_seconds"],
             row["peak_mb"],
             row["bundle_mb"],
         ]
         for row in rows
     ]
-    judged = [
+    return table(head, body)
+
+
+def judging_table(rows: Sequence[Row]) -> str:
+    """Images/s and latency."""
+    head = ["judging", "bank", "inspect /s", "score /s", "limit /s", *(f"{which} ms" for which in LATENCIES)]
+    body = [
         [
             row["method"],
             row["bank"],
             row["inspect_per_second"],
             row["score_per_second"],
             row["limit"]["images_per_second"],
-            *(row["latency_ms"][which] for which in ("least", "median", "p95")),
+            *(row["latency_ms"][which] for which in LATENCIES),
         ]
         for row in rows
+        if "latency_ms" in row
     ]
-    head = [
-        "training",
-        "images",
-        "bank",
-        "features s",
-        "model s",
-        "calibrate s",
-        "total s",
-        "limit s",
-        "peak MB",
-    ]
-    return "\n\n".join(
-        [
-            table([*head, "bundle MB"], fits),
-            table(
-                ["judging", "bank", "inspect /s", "score /s", "limit /s", "latency ms", "median", "p95"],
-                judged,
-            ),
-            f"decoding {costs['decode_ms']:.2f} ms and embedder {costs['embed_ms']:.2f} ms per image on all cores,"
-            f" matrix product {costs['gemm_gflops']:.0f} GFLOP/s",
-        ]
-    )
+    return table(head, body)
 
 
 def figures(rows: Sequence[Row]) -> list[Figure]:
