@@ -234,6 +234,11 @@ def test_an_output_folder_that_cannot_be_written_is_named(
     assert str(target) in trained.stderr
 
 
+def listen_to_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_inspection_goes_on(run_dir: Path, tmp_path: Path, how: signal.Signals) -> None:
@@ -252,7 +257,13 @@ def test_a_stopped_inspection_goes_on(run_dir: Path, tmp_path: Path, how: signal
         "--output-dir",
         str(out),
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_ctrl_c,
+    )
     journal = out / "preds.jsonl"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 20):

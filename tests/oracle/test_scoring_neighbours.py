@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from kizu.core.types import F32
-from kizu.scoring.neighbours import build_bank, measure_recall, nearest, nearest_approximate, project
+from kizu.scoring.neighbours import build_bank, nearest
 
 
 def integers(rows: int, dims: int, spread: int, seed: int) -> F32:
@@ -57,25 +57,3 @@ def test_ties_across_blocks_go_to_the_lowest_index() -> None:
     assert indices[:, 0].tolist() == list(range(500))
     _, indices = nearest(vectors[:3], vectors, 7)
     assert indices.tolist() == [[row + 500 * copy for copy in range(7)] for row in range(3)]
-
-
-def test_the_approximation_is_never_too_near_and_exact_where_it_looks_everywhere() -> None:
-    x, vectors = image_like(900, 3), image_like(4000, 4)
-    exact, index = nearest(x, vectors, 1)
-    coarse, _ = nearest_approximate(x, project(build_bank(vectors), 8), candidates=4)
-    assert (coarse >= exact * (1 - 1e-6)).all()
-    fine, fine_index = nearest_approximate(x, project(build_bank(vectors), 60), candidates=32)
-    assert fine == pytest.approx(exact, rel=1e-5)
-    assert (fine_index == index).mean() > 0.999
-
-
-def test_the_recall_is_the_part_that_was_found() -> None:
-    x, vectors = image_like(900, 3), image_like(4000, 4)
-    bank = build_bank(vectors)
-    projection = project(bank, 10)
-    found, _ = nearest_approximate(x, projection, candidates=8)
-    best = cdist(x, vectors).min(axis=1)
-    assert measure_recall(x, projection, candidates=8) == pytest.approx(
-        np.mean(found[:, 0] <= best * (1 + 1e-6)), abs=0.003
-    )
-    assert measure_recall(x, project(bank, 40)) > measure_recall(x, project(bank, 4))

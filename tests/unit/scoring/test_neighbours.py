@@ -5,7 +5,7 @@ import pytest
 
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.scoring import neighbours
-from kizu.scoring.neighbours import build_bank, nearest, nearest_approximate, project
+from kizu.scoring.neighbours import build_bank, nearest
 
 RNG = np.random.default_rng(0)
 VECTORS = (RNG.normal(size=(3000, 20)) + 50).astype(np.float32)
@@ -70,13 +70,6 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     for vectors in (np.empty((0, 4), np.float32), np.empty((4, 0), np.float32), VECTORS[0]):
         with pytest.raises(ConfigError):
             build_bank(vectors)
-    projection = project(build_bank(VECTORS), 3)
-    with pytest.raises(ConfigError):
-        nearest_approximate(QUERIES[:, :5], projection)
-    with pytest.raises(ConfigError):
-        nearest_approximate(QUERIES, projection, candidates=0)
-    with pytest.raises(ConfigError):
-        project(build_bank(VECTORS), 0)
 
 
 def test_what_is_not_finite_is_refused() -> None:
