@@ -1,4 +1,7 @@
-"""One job in anomalib, through its own Engine: `python -m peers.anomalib_side JOB_FOLDER` in the peers' environment."""
+"""One job in anomalib, through its own Engine: `python -m peers.anomalib_side JOB_FOLDER`.
+
+It runs in the peers' environment with Kizu's sources on the path.
+"""
 
 import logging
 import sys
@@ -25,14 +28,17 @@ from peers.job import REPEATS, SECONDS, Job, Outcome, per_image_ms
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import Compose, Normalize, Resize
 
+from kizu.scoring.coreset import greedy_k_centre
+
 FIT_BATCH, PREDICT_BATCH, WORKERS = 32, 8, 2
 """anomalib's own batch to fit; one decoding process per core (its default of 8 is slower here)."""
 
 
 class SomeSteps(Patchcore):
-    """PatchCore whose coreset is measured over its first steps; the bank of full size is then drawn at random.
+    """PatchCore whose coreset is timed over its first steps, which all cost the same, and extrapolated.
 
-    All steps cost the same, and so do all banks of one size when they are searched.
+    The bank is then picked by Kizu's greedy k-centre from the peer's own projected features, beginning with the same
+    patch: what the peer's loop would have picked, ties aside, so that speed and accuracy are those of its own bank.
     """
 
     measured_steps: int
@@ -42,16 +48,15 @@ class SomeSteps(Patchcore):
         """In place of the whole selection."""
         embedding = torch.vstack(self.model.embedding_store)
         self.model.embedding_store.clear()
-        before, after = (self._select(embedding, steps) for steps in (1, self.measured_steps))
-        size = int(len(embedding) * self.coreset_sampling_ratio)
-        self.whole_seconds = before + (after - before) / (self.measured_steps - 1) * (size - 1)
-        self.model.memory_bank = embedding[torch.randperm(len(embedding))[:size]]
-
-    def _select(self, embedding: torch.Tensor, steps: int) -> float:
-        """Seconds to project and to pick `steps` patches."""
         sampler = KCenterGreedy(embedding, self.coreset_sampling_ratio)
-        sampler.coreset_size = steps
-        return seconds_of(sampler.select_coreset_idxs)
+        size, sampler.coreset_size = sampler.coreset_size, 1
+        projecting = seconds_of(sampler.select_coreset_idxs)
+        sampler.coreset_size = self.measured_steps
+        picks: list[int] = []
+        picking = seconds_of(lambda: picks.extend(sampler.select_coreset_idxs())) - projecting
+        self.whole_seconds = projecting + picking / (self.measured_steps - 1) * (size - 1)
+        kept = greedy_k_centre(sampler.features.numpy(), size, first=picks[0])
+        self.model.memory_bank = embedding[torch.from_numpy(kept)]
 
 
 def build(job: Job) -> AnomalibModule:
@@ -101,11 +106,11 @@ def fit(job: Job, engine: Engine) -> tuple[AnomalibModule, dict[str, float]]:
     return model.eval(), {"features": features, "model": whole, "total": features + whole}
 
 
-def judge_all(model: AnomalibModule, job: Job, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def judge_all(model: AnomalibModule, job: Job) -> tuple[np.ndarray, np.ndarray]:
     """Raw scores (N,) and maps (N, H, W)."""
     scores, maps = [], []
     with torch.inference_mode():
-        for batch in loader(files, job.side_px, PREDICT_BATCH):
+        for batch in loader(job.test, job.side_px, PREDICT_BATCH):
             found = model(batch.image)
             scores.append(found.pred_score.reshape(-1).numpy())
             maps.append(found.anomaly_map.reshape(-1, job.side_px, job.side_px).numpy())
@@ -193,13 +198,12 @@ def main() -> None:
         )
         model.eval()
         latency = latencies(model, images)
-        is_whole = job.measured_steps is None  # else the bank is not the method's own
-        scores, maps = judge_all(model, job, job.test if is_whole else job.shown)
+        scores, maps = judge_all(model, job)
         peak = peak_mb()
         extra = {"exported_ms": exported_ms(model, engine, job, images[0], Path(scratch, "openvino"))}
         Outcome(
             fit_seconds=seconds,
-            is_extrapolated=not is_whole,
+            is_extrapolated=job.measured_steps is not None,
             latency_ms=latency,
             images_per_second=len(job.streamed) / predicting,
             idle_mb=idle,

@@ -43,7 +43,7 @@ class Job:
     side_px: int = 256
     layers: tuple[str, ...] = ("blocks.2", "blocks.4")
     measured_steps: int | None = None
-    """The peer picks only so many patches and the rest of the time is extrapolated; the bank is then drawn."""
+    """The peer's own loop picks only so many patches and the rest of its time is extrapolated."""
 
     @property
     def streamed(self) -> list[str]:

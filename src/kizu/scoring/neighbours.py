@@ -18,8 +18,8 @@ VECTORS = 1024
 """One product is 256 queries x 1024 vectors: 1 MB, so that the search for the minimum finds it in the cache."""
 VALUES = 2**22
 """At most this many distances in memory at a time where more than one neighbour is wanted (16 MB)."""
-INTEGERS = 2**20
-"""At most this many integers at a time: 4 MB."""
+INTEGERS = 2**21
+"""At most this many integers at a time: 8 MB."""
 PAIRS = 512
 """Differences that are taken at a time; more would leave the cache."""
 THREADED = 2**22
@@ -167,7 +167,8 @@ def _nearest_many(queries: F32, bank: Bank, k: int) -> tuple[F32, I64]:
     # twice, for the k-th may be too low and another too high.
     unit = 4 * (bank.factors.shape[1] + 1) * 2.0**-24
     slack = unit * (squared_norms(centred) + bank.factors[:, -1].max())
-    row, index = np.nonzero(products <= (kth + slack)[:, None])
+    # On one axis NumPy finds what is set ten times as fast as on two.
+    row, index = np.divmod(np.flatnonzero(products <= (kth + slack)[:, None]), products.shape[1])
     return _first_of_each(row, index, _pair_distances(queries, bank, row, index), len(queries), k)
 
 

@@ -1,0 +1,105 @@
+"""The search through integers against SciPy's full distance matrix: it must lose nothing, whatever the data."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from kizu.core.types import F32, U8
+from kizu.scoring import neighbours
+from kizu.scoring.neighbours import build_bank, nearest
+from kizu.scoring.rounded import I8, I32, Product, possible, round_bank
+
+
+def plain_product(matrix: I8) -> Product:
+    """What a runtime does fast."""
+    wide = matrix.astype(np.int32)
+
+    def product(rows: U8) -> I32:
+        result: I32 = (rows.astype(np.int32) - 128) @ wide
+        return result
+
+    return product
+
+
+def check(x: F32, vectors: F32) -> None:
+    distances, indices = nearest(x, build_bank(vectors, plain_product), 1)
+    full = cdist(x.astype(np.float64), vectors.astype(np.float64))
+    assert distances[:, 0] == pytest.approx(full.min(axis=1), rel=1e-5)
+    # A float64 tie is decided by float32 differences, so only the distance has to be the same.
+    assert full[np.arange(len(x)), indices[:, 0]] == pytest.approx(full.min(axis=1), rel=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    queries=st.integers(1, 30),
+    bank=st.integers(1, 300),
+    dims=st.integers(1, 8),
+    spread=st.sampled_from([1, 3, 100, 5000]),
+    offset=st.sampled_from([0, 1000]),
+    seed=st.integers(0, 1000),
+)
+def test_integers_give_exactly_the_nearest(
+    queries: int, bank: int, dims: int, spread: int, offset: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, vectors = (
+        (rng.integers(0, spread, size=(rows, dims)) + offset).astype(np.float32) for rows in (queries, bank)
+    )
+    distances, indices = nearest(x, build_bank(vectors, plain_product), 1)
+    full = cdist(x, vectors)
+    assert indices[:, 0].tolist() == full.argmin(axis=1).tolist()
+    assert distances[:, 0].tolist() == full.min(axis=1).astype(np.float32).tolist()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_correlated_features_of_any_scale(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    falling = scale * 5 / np.sqrt(1 + np.arange(80))
+    x, vectors = (
+        (falling * rng.normal(size=(rows, 80)) + 3 * scale).astype(np.float32) for rows in (300, 2500)
+    )
+    check(x, vectors)
+
+
+def test_a_far_outlier_in_the_bank_costs_no_exactness() -> None:
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(2000, 30)).astype(np.float32)
+    vectors[17] *= 1000
+    check(rng.normal(size=(100, 30)).astype(np.float32), vectors)
+
+
+def test_queries_far_from_the_bank_get_their_true_nearest() -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(2000, 30)).astype(np.float32)
+    for distance in (10, 1000):
+        check(rng.normal(size=(60, 30)).astype(np.float32) + np.float32(distance), vectors)
+
+
+def test_the_nearest_is_always_among_the_possible() -> None:
+    rng = np.random.default_rng(4)
+    falling = 5 / np.sqrt(1 + np.arange(50))
+    x, vectors = ((falling * rng.normal(size=(rows, 50))).astype(np.float32) for rows in (200, 3000))
+    full = cdist(x.astype(np.float64), vectors.astype(np.float64)).astype(np.float32)
+    pairs = possible(x, round_bank(vectors, plain_product), lambda row, index: full[row, index])
+    assert pairs is not None
+    found = set(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+    assert {(row, int(full[row].argmin())) for row in range(200)} <= found
+    assert len(found) < 0.02 * full.size
+
+
+def test_where_integers_tell_nothing_apart_all_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    vectors = (rng.normal(size=(1500, 6)) * 1e-3).astype(np.float32)
+    vectors[0] = 1000
+    assert (
+        possible(vectors, round_bank(vectors, plain_product), lambda row, _: np.zeros(len(row), np.float32))
+        is None
+    )
+    asked = []
+    plain = neighbours._nearest_one
+    monkeypatch.setattr(neighbours, "_nearest_one", lambda *a: asked.append(1) or plain(*a))
+    check(vectors[1:50] + np.float32(1e-4), vectors[1:])
+    check(vectors[1:50], vectors)
+    assert asked
