@@ -28,7 +28,7 @@ def main() -> None:
     if unknown := set(names) - set(SCRIPTS):
         parser.error(f"no script {', '.join(sorted(unknown))}; choose from {', '.join(SCRIPTS)}")
     failed = [name for name in names if not run(name)]
-    print("\n" + summary())
+    print(f"\n{limits()}\n\n{summary()}")
     if failed:
         raise SystemExit(f"error: failed: {', '.join(failed)}")
 
@@ -47,6 +47,13 @@ def result_of(name: str) -> Path:
     """Where the script's JSON goes."""
     RESULTS.mkdir(exist_ok=True)
     return RESULTS / f"{name}.json"
+
+
+def limits() -> str:
+    """What the machine can do, where `roofline.py` has measured it."""
+    path = result_of("roofline")
+    rows = json.loads(path.read_text())["rows"] if path.exists() else {}
+    return table(["limit", "measured"], rows.items())
 
 
 def summary() -> str:

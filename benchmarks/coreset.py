@@ -7,18 +7,19 @@ are timed and the rest extrapolated. "all products" is every feature times every
 matrix product: what eager blocks cannot beat.
 """
 
+from functools import partial
+
 import numpy as np
 from measuring import (
     Figure,
     command_line,
     gemm_gflops,
     least_seconds,
-    seconds_of,
     table,
     with_fast_blas,
     write_result,
 )
-from patches import train_patches
+from patches import good_patches
 
 from kizu.core.types import F32
 from kizu.scoring.coreset import greedy_k_centre
@@ -48,13 +49,13 @@ def literal_step_seconds(features: F32) -> float:
 def main() -> None:
     with_fast_blas()
     arguments = command_line(__doc__).parse_args()
-    features = train_patches()
+    features = good_patches()
     total, dims = features.shape
     step, speed = literal_step_seconds(features), gemm_gflops() * 1e9
     rows, figures = [], []
     for fraction, (target, peer) in TARGETS.items():
         count = round(total * fraction)
-        seconds = min(seconds_of(lambda: greedy_k_centre(features, count, first=0)) for _ in range(3))
+        seconds = least_seconds(partial(greedy_k_centre, features, count, first=0), 3)
         products = 2.0 * total * count * dims / speed
         rows.append(
             {

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from integer_product import ort_product
 from measuring import Figure, command_line, least_ms, table, with_fast_blas, write_result
-from patches import test_patches, train_patches
+from patches import good_patches, unseen_patches
 
 from kizu.core.types import F32
 from kizu.scoring.coreset import greedy_k_centre
-from kizu.scoring.neighbours import _pair_distances, build_bank, nearest
+from kizu.scoring.neighbours import build_bank, nearest
 from kizu.scoring.rounded import possible
 
 TARGETS = {0.01: 3.0, 0.1: 18.0}
@@ -41,7 +41,11 @@ def measure(vectors: F32, images: F32, seconds: float) -> dict[str, Any]:
     flat = images.reshape(-1, images.shape[-1])
     by_float, by_integer = nearest(flat, plain, 1)[0], nearest(flat, integer, 1)[0]
     assert integer.rounded is not None
-    pairs = possible(queries, integer.rounded, lambda row, index: _pair_distances(queries, plain, row, index))
+    pairs = possible(
+        queries,
+        integer.rounded,
+        lambda row, index: np.linalg.norm(queries[row] - vectors[index], axis=1),
+    )
     return {
         "bank": len(vectors),
         **ms,
@@ -57,7 +61,7 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="of measuring, per case")
     arguments = parser.parse_args()
-    features, images = train_patches(), test_patches()
+    features, images = good_patches(), unseen_patches()
     picks = greedy_k_centre(features, round(len(features) * max(TARGETS)), first=0)
     rows, figures = [], []
     for fraction, target in TARGETS.items():

@@ -26,14 +26,14 @@ def _embedder() -> Embedder:
     )
 
 
-def train_patches() -> F32:
+def good_patches() -> F32:
     """Of all good images: (M, D)."""
     samples = data_set(DATA).train_good()
     batches = [_embedder().embed(images) for images in from_files(samples, CONFIG.placement).batches]
     return np.concatenate([batch.reshape(-1, batch.shape[-1]) for batch in batches])
 
 
-def test_patches(images: int = 8) -> F32:
+def unseen_patches(images: int = 8) -> F32:
     """Of some test images, evenly spaced, good and bad: (N, P, D)."""
     samples = data_set(DATA).test()
     chosen = samples[:: max(1, len(samples) // images)][:images]

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.graph import Embedder
+from kizu.backbones.products import exact_integer_product
 from kizu.core.types import F32, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
 from kizu.detectors.memory import BYTES_PER_FLOAT, feature_array, memory_budget
@@ -114,7 +115,7 @@ class Patchcore:
                 features[filled : filled + len(patches)] = patches
                 filled += len(patches)
             kept = features[self._coreset(features[:filled], rng, on_progress)]
-        return FittedPatchcore(self.config, embedder, build_bank(kept))
+        return FittedPatchcore(self.config, embedder, build_bank(kept, exact_integer_product()))
 
     def memory_bytes(self, count: int, patches: int, dim: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
@@ -140,4 +141,4 @@ class Patchcore:
 
     def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""
-        return FittedPatchcore(self.config, embedder, build_bank(arrays["bank"]))
+        return FittedPatchcore(self.config, embedder, build_bank(arrays["bank"], exact_integer_product()))

@@ -45,7 +45,7 @@ def greedy_k_centre(features: F32, count: int, *, first: int, on_progress: Progr
     `first` is the first pick and belongs to the coreset; among equals the lowest index wins. Returns distinct
     indices (count,) in the order of picking: the same as the literal loop's, save for ties within float32 rounding.
     Deterministic, whatever the number of cores. Takes one thread per core for itself, and BLAS one thread in the
-    whole process while it runs. Memory besides `features`: the picks, and 25 bytes for each row.
+    whole process while it runs. Memory besides `features`: the picks, and 21 bytes for each row.
 
     Raises `ConfigError` unless 1 <= count <= M and 0 <= first < M, `ScoreError` when a feature is not finite.
     """
@@ -112,7 +112,8 @@ class _Search:
 
     def __init__(self, features: F32, count: int, first: int, pool: Executor) -> None:
         total, dims = features.shape
-        self.features, self.count, self.pool = features, count, pool
+        self.features = np.asarray(features)  # a file mapped to memory gives plain arrays from here on
+        self.count, self.pool = count, pool
         self.centre = central_vector(features)
         centres = _cell_centres(sample_of(features) - self.centre, min(CELLS, -(-total // COLUMNS)))
         self.rings = _rings(centres)

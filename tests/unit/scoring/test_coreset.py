@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,12 @@ def test_the_features_are_left_as_they_are() -> None:
     before = FEATURES.copy()
     greedy_k_centre(FEATURES, 50, first=0)
     assert np.array_equal(FEATURES, before)
+
+
+def test_features_may_lie_in_a_file(tmp_path: Path) -> None:
+    on_disk = np.memmap(tmp_path / "features", np.float32, "w+", shape=FEATURES.shape)
+    on_disk[:] = FEATURES
+    assert greedy_k_centre(on_disk, 50, first=1).tolist() == greedy_k_centre(FEATURES, 50, first=1).tolist()
 
 
 def test_progress_only_rises_and_ends_at_the_count() -> None:
