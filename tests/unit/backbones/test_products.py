@@ -3,7 +3,6 @@ import pytest
 
 from kizu.backbones.products import exact_integer_product, integer_product
 
-
 pytestmark = pytest.mark.skipif(
     exact_integer_product() is None, reason="this processor does not multiply 8-bit integers exactly"
 )
