@@ -10,10 +10,10 @@ distances. Both are exact, and are compared here. "measured" is how many vectors
 from typing import Any
 
 import numpy as np
-from integer_product import ort_product
 from measuring import Figure, command_line, least_ms, table, with_fast_blas, write_result
 from patches import good_patches, unseen_patches
 
+from kizu.backbones.products import integer_product
 from kizu.core.types import F32
 from kizu.scoring.coreset import greedy_k_centre
 from kizu.scoring.neighbours import build_bank, nearest
@@ -26,7 +26,7 @@ PEERS = {0.1: 124.0}
 
 def measure(vectors: F32, images: F32, seconds: float) -> dict[str, Any]:
     """`images`: (N, P, D); the first is timed, all are compared."""
-    plain, integer = build_bank(vectors), build_bank(vectors, ort_product)
+    plain, integer = build_bank(vectors), build_bank(vectors, integer_product)
     queries = images[0]
     products = np.empty((len(queries), len(vectors)), np.float32)
     ms = least_ms(

@@ -8,13 +8,15 @@ As NumPy finds it: where OPENBLAS_CORETYPE slows the products, start it without 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from integer_product import ort_product
 from measuring import command_line, gemm_gflops, least_seconds, table, write_result
 
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import one_blas_thread
 
 REPEATS = 12
+
+
+from kizu.backbones.products import integer_product
 
 
 def block_gflops(queries: int, vectors: int, dims: int) -> float:
@@ -38,7 +40,7 @@ def block_gflops(queries: int, vectors: int, dims: int) -> float:
 def integer_gops(queries: int = 64, vectors: int = 32768, dims: int = 152) -> float:
     """The 8-bit product of ONNX Runtime, one thread in each of our own."""
     rng = np.random.default_rng(0)
-    product = ort_product(rng.integers(-127, 128, (dims, vectors)).astype(np.int8))
+    product = integer_product(rng.integers(-127, 128, (dims, vectors)).astype(np.int8))
     rows = rng.integers(0, 256, (queries, dims)).astype(np.uint8)
     workers = usable_cores()
     with ThreadPoolExecutor(workers) as pool:

@@ -18,6 +18,10 @@ def _controller() -> Any:
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it is entered, BLAS computes in the calling thread. Holds for the whole process; costs microseconds."""
+    """While it is entered, BLAS computes in the calling thread. Holds for the whole process; costs microseconds.
+
+    Where blocks of several threads overlap, the first one's counts (threadpoolctl 3.8): a later one may find the limit
+    lifted before its end, which costs speed and nothing else.
+    """
     limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
     return limited
