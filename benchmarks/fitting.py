@@ -57,22 +57,21 @@ def fit(
 
 
 class FeatureClock:
-    """Told of progress, it knows when the last features came: what follows in a fit is the method's own work."""
+    """Told of progress, it knows when features and calibration ended: between them the method did its own work."""
 
     def __init__(self) -> None:
-        self._start = self._features_done = time.perf_counter()
+        self._ended: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage == "features":
-            self._features_done = time.perf_counter()
+        self._ended[stage] = time.perf_counter()
 
     def stages(self, seconds: dict[str, float]) -> dict[str, float]:
         """`seconds` as `fit_bundle` tells them, with "fit" parted into "features" and "model"."""
-        features = self._features_done - self._start - seconds["backbone"]
+        model = self._ended["calibration"] - seconds["calibrate"] - self._ended["features"]
         return {
             "backbone": seconds["backbone"],
-            "features": features,
-            "model": seconds["fit"] - features,
+            "features": seconds["fit"] - model,
+            "model": model,
             "calibrate": seconds["calibrate"],
         }
 

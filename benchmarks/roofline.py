@@ -10,13 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from measuring import command_line, gemm_gflops, least_seconds, table, write_result
 
+from kizu.backbones.products import integer_product
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import one_blas_thread
 
 REPEATS = 12
-
-
-from kizu.backbones.products import integer_product
 
 
 def block_gflops(queries: int, vectors: int, dims: int) -> float:
