@@ -26,7 +26,7 @@ from kizu.scoring.coreset import greedy_k_centre
 
 STEPS = 24
 TARGETS = {0.01: (2.5, 218.0), 0.1: (12.0, 2100.0)}
-"""Fraction: what issue 3 asks for, and what anomalib 2.7 takes, in seconds."""
+"""Fraction: the target, and what anomalib 2.7 takes, in seconds."""
 
 
 def literal_step_seconds(features: F32) -> float:

@@ -18,7 +18,7 @@ POSITIONS = 1024
 CASES = ((100, 1), (100, 8), (152, 1), (152, 8))
 """(features, images in a batch)"""
 TARGET_MS = 2.0
-"""Issue 3: at 100 features, for one image."""
+"""The target, at 100 features, for one image."""
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Figure:
     measured: float
     target: float | None = None
     peer: float | None = None
-    """As issue 3 quotes it: anomalib 2.7 on this kind of machine."""
+    """anomalib 2.7 on this kind of machine, idle, measured earlier."""
     roofline: float | None = None
     """What the machine's arithmetic or memory allows for the plain exact method."""
     higher_is_better: bool = False

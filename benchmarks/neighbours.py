@@ -20,7 +20,7 @@ from kizu.scoring.neighbours import build_bank, nearest
 from kizu.scoring.rounded import possible
 
 TARGETS = {0.01: 3.0, 0.1: 18.0}
-"""Fraction of the patches in the bank: milliseconds that issue 3 asks for."""
+"""Fraction of the patches in the bank: milliseconds aimed at."""
 PEERS = {0.1: 124.0}
 
 
