@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, F64, HW
 
 ImageScoreRule = Literal["max_patch", "top_patches", "max_map"]
@@ -32,7 +33,10 @@ class MapMaker:
 
     def __call__(self, grid: F32) -> F32:
         """(N, h, w) -> (N, H, W)"""
-        maps: F32 = np.matmul(self.rows @ grid, self.columns.T, dtype=np.float32)  # (N, H, W)
+        with (
+            one_blas_thread()
+        ):  # small products: 0.06 ms an image in one thread, 10 ms where threads wait for each other
+            maps: F32 = np.matmul(self.rows @ grid, self.columns.T, dtype=np.float32)  # (N, H, W)
         return maps
 
 
