@@ -163,7 +163,7 @@ def noisy(originals: U8, count: int, purpose: str) -> PlacedImages:
 
 def estimated_mb(method: str, count: int, side: int) -> float:
     """Before the fit: what the process, the originals and the method will hold at the most, with a tenth to spare."""
-    process = 300
+    process = 200 * 2**20 + BATCH_SIZE * side**2 * 110  # libraries; the network's own maps
     originals = min(count, 320) * side**2 * 3 * 2
     if method == "PaDiM":
         dims = PADIM["features"]
@@ -172,7 +172,7 @@ def estimated_mb(method: str, count: int, side: int) -> float:
         rows = count * patches(side)
         bank = rows * PATCHCORE_1["coreset"] if "fixed" not in method else FIXED_BANK
         own = rows * (DIMS * 4 + 25) + 3 * bank * DIMS * 4
-    return 1.1 * (process + (originals + own) / 2**20)
+    return 1.1 * (process + originals + own) / 2**20
 
 
 def available_mb() -> float:
