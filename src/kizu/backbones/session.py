@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from kizu.core.errors import BackboneError, ConfigError, MissingExtraError
 from kizu.core.provenance import usable_cores
+from kizu.core.threads import cores, spread
 
 if TYPE_CHECKING:
     import onnx
@@ -73,13 +73,14 @@ class GraphSession:
         return self._whole.outputs
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Every output by name, of one call that all threads share.
+        """Every output by name, of one call that all threads share (one thread within `one_core`).
 
         Raises `BackboneError` for feeds that the graph does not take.
         """
         if set(feeds) != set(self.inputs):
             raise BackboneError(f"the graph takes {sorted(self.inputs)}, not {sorted(feeds)}")
-        return self._whole.run({name: np.ascontiguousarray(array) for name, array in feeds.items()})
+        engine = self._of_one_thread if cores() == 1 else self._whole
+        return engine.run({name: np.ascontiguousarray(array) for name, array in feeds.items()})
 
     def run_each(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Like `run`, but each item of the first axis by itself, one per thread.
@@ -95,7 +96,7 @@ class GraphSession:
         if count == 1:
             return first
         results = {name: np.empty((count, *part.shape[1:]), part.dtype) for name, part in first.items()}
-        engine = self._whole if self._threads == 1 else self._split
+        engine = self._of_one_thread
 
         def place(i: int, parts: Arrays) -> None:
             for name, part in parts.items():
@@ -105,14 +106,13 @@ class GraphSession:
             place(i, engine.run({name: np.ascontiguousarray(part) for name, part in items[i].items()}))
 
         place(0, first)
-        with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(run_one, range(1, count)))
+        spread(run_one, range(1, count), workers=self._threads)
         return results
 
     @cached_property
-    def _split(self) -> _Opened:
+    def _of_one_thread(self) -> _Opened:
         """For as many calls at once as there are threads, each on one of them."""
-        return self._open(runs_at_once=self._threads)
+        return self._whole if self._threads == 1 else self._open(runs_at_once=self._threads)
 
     def _open(self, *, runs_at_once: int) -> _Opened:
         if self._engine.runtime == "openvino":

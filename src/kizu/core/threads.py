@@ -5,9 +5,84 @@ or where our own threads already use every core, its threads only wait for each 
 factorisation of 152 x 152 then takes a thousand times its time.
 """
 
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
+
+from kizu.core.provenance import usable_cores
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_alone: ContextVar[bool] = ContextVar("one core", default=False)
+
+
+def cores() -> int:
+    """How many threads the present call may keep busy: one per usable core, or one within `one_core`."""
+    return 1 if _alone.get() else usable_cores()
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """What this thread calls inside keeps to this thread. For workers that already share out the cores."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+def spread(function: Callable[[T], object], items: Iterable[T], *, workers: int | None = None) -> None:
+    """Call `function` for every item, in as many threads as there are cores (at most `workers`).
+
+    Each call has one core, and BLAS keeps to the thread it is called in.
+    """
+    waiting = list(items)
+    workers = min(len(waiting), cores(), workers or len(waiting))
+
+    def call(item: T) -> None:
+        with one_core():
+            function(item)
+
+    with one_blas_thread():
+        if workers < 2:
+            for item in waiting:
+                function(item)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="kizu") as pool:
+            list(pool.map(call, waiting))
+
+
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
+) -> Generator[tuple[T, R], None, None]:
+    """(item, `function(item)`) for all `items`, in order, computed by `workers` threads.
+
+    At most `ahead` items are under way or waiting to be taken. Each call has one core. What a call raises is raised
+    when its turn comes. Closing the generator, or an error or Ctrl-C in its consumer, drops what is queued at once.
+    """
+
+    def call(item: T) -> R:
+        with one_core():
+            return function(item)
+
+    waiting = iter(items)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="kizu")
+    queue: deque[tuple[T, Future[R]]] = deque()
+    try:
+        while True:
+            queue.extend((item, pool.submit(call, item)) for item in islice(waiting, ahead - len(queue)))
+            if not queue:
+                return
+            item, future = queue.popleft()
+            yield item, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @cache

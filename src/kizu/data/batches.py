@@ -1,10 +1,7 @@
 """Files -> batches at the network's input size: in order, decoded ahead by threads, in bounded memory."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +10,7 @@ from numpy.typing import NDArray
 
 from kizu.core.errors import ImageError
 from kizu.core.provenance import usable_cores
+from kizu.core.threads import in_order
 from kizu.core.types import HW, U8
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import Limits, decode, to_rgb
@@ -54,51 +52,54 @@ def stream(
     `ImageError`, or, when `on_broken` is given, is handed to it (in order, in the consumer's thread) and left
     out. Closing the generator, or an error or Ctrl-C in the consumer, drops what is queued at once.
     """
-    waiting = iter(sources)
     workers = workers or usable_cores()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="kizu-decode")
 
-    def enter(count: int) -> list[tuple[S, Future[_Placed]]]:
-        return [
-            (s, pool.submit(_placed, s, placement, limits, keep_originals)) for s in islice(waiting, count)
-        ]
+    def prepared(source: S) -> Placed | ImageError:
+        try:
+            return place_source(source, placement, limits=limits, keep_original=keep_originals)
+        except ImageError as error:
+            return error
 
-    try:
-        ahead = deque(enter(batch_size + workers))
-        ready: list[tuple[S, _Placed]] = []
-        while ahead:
-            source, future = ahead.popleft()
-            try:
-                ready.append((source, future.result()))
-            except ImageError as error:
-                if on_broken is None:
-                    raise
-                on_broken(source, error)
-            ahead.extend(enter(1))
-            if len(ready) == batch_size or (ready and not ahead):
-                yield _batch(ready)
-                ready = []
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    ready: list[tuple[S, Placed]] = []
+    for source, item in in_order(prepared, sources, workers=workers, ahead=batch_size + workers):
+        if not isinstance(item, ImageError):
+            ready.append((source, item))
+        elif on_broken is not None:
+            on_broken(source, item)
+        else:
+            raise item
+        if len(ready) == batch_size:
+            yield _batch(ready)
+            ready = []
+    if ready:
+        yield _batch(ready)
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class Placed:
+    """One image as the network takes it."""
+
     image: U8
+    """(h, w, 3)"""
     size: HW
+    """(H, W) of the original"""
     original: U8 | None
+    """(H, W, 3), when asked for"""
 
 
-def _placed(source: Source, placement: PlacementConfig, limits: Limits, keep: bool) -> _Placed:
+def place_source(
+    source: Source, placement: PlacementConfig, *, limits: Limits = Limits(), keep_original: bool = False
+) -> Placed:
+    """Decode and place one image, in this thread. Raises `ImageError`."""
     if isinstance(source, np.ndarray):
         original = to_rgb(source)
     else:
         original = decode(source.path if isinstance(source, Sample) else source, limits=limits)
     height, width = original.shape[:2]
-    return _Placed(place(original, placement), (height, width), original if keep else None)
+    return Placed(place(original, placement), (height, width), original if keep_original else None)
 
 
-def _batch(ready: list[tuple[S, _Placed]]) -> PlacedBatch[S]:
+def _batch(ready: list[tuple[S, Placed]]) -> PlacedBatch[S]:
     placed = [item for _, item in ready]
     originals = tuple(item.original for item in placed if item.original is not None)
     return PlacedBatch(

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kizu.core.config import Config
 from kizu.core.errors import ImageError
 from kizu.core.files import write_json
+from kizu.core.provenance import usable_cores
+from kizu.core.threads import in_order, one_blas_thread
 from kizu.core.types import U8, Progress
-from kizu.data.batches import PlacedBatch, stream
+from kizu.data.batches import Placed, place_source
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_jpeg, encode_png
 from kizu.inspection.inspector import Inspection, Inspector
@@ -27,7 +31,7 @@ class FolderOptions(Config):
     save_overlays: bool = True
     batch_size: int = 8
     workers: int | None = None
-    """Decoding threads; None: as many as cores."""
+    """Threads, each of which takes some images all the way; None: as many as cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,47 +82,51 @@ class FolderRunner:
     def _inspect(
         self, waiting: Sequence[Sample], journal: Journal, totals: Tally, on_progress: Progress | None
     ) -> None:
+        """Each worker takes a few images all the way, from file to pictures: nobody waits for anybody in between."""
+        workers = self._options.workers or usable_cores()
+        size = max(1, min(self._options.batch_size, len(waiting) // workers))
+        pieces = (waiting[start : start + size] for start in range(0, len(waiting), size))
         finished = 0
+        with one_blas_thread():
+            for _, records in in_order(self._records, pieces, workers=workers, ahead=2 * workers):
+                for record in records:
+                    journal.append(record)
+                    totals.add(record)
+                    finished += 1
+                    if on_progress is not None:
+                        on_progress(finished, len(waiting))
 
-        def keep(record: Record) -> None:
-            nonlocal finished
-            journal.append(record)
-            totals.add(record)
-            finished += 1
-            if on_progress is not None:
-                on_progress(finished, len(waiting))
-
-        def broken(sample: Sample, error: ImageError) -> None:
-            keep(error_record(str(sample.path), error.message, self._bundle_sha256))
-
-        batches = stream(
-            waiting,
-            self._inspector.manifest.placement,
-            batch_size=self._options.batch_size,
-            workers=self._options.workers,
-            on_broken=broken,
-            keep_originals=self._options.save_overlays,
+    def _records(self, samples: Sequence[Sample]) -> list[Record]:
+        placed = [self._placed(sample) for sample in samples]
+        whole = [item for item in placed if not isinstance(item, ImageError)]
+        inspections = iter(
+            self._inspector.inspect_placed(np.stack([p.image for p in whole]), [p.size for p in whole])
+            if whole
+            else []
         )
-        for batch in batches:
-            for record in self._records(batch):
-                keep(record)
-
-    def _records(self, batch: PlacedBatch[Sample]) -> list[Record]:
-        inspections = self._inspector.inspect_placed(batch.images, batch.sizes)
-        originals: Sequence[U8 | None] = batch.originals or [None] * len(inspections)
         return [
-            {
-                **prediction_record(
-                    str(sample.path),
-                    inspection,
-                    self._inspector.manifest,
-                    self._bundle_sha256,
-                    gt_label=sample.label,
-                ),
-                **self._save_pictures(sample, inspection, original),
-            }
-            for sample, inspection, original in zip(batch.samples, inspections, originals, strict=True)
+            error_record(str(sample.path), item.message, self._bundle_sha256)
+            if isinstance(item, ImageError)
+            else self._record(sample, next(inspections), item.original)
+            for sample, item in zip(samples, placed, strict=True)
         ]
+
+    def _placed(self, sample: Sample) -> Placed | ImageError:
+        try:
+            return place_source(
+                sample, self._inspector.manifest.placement, keep_original=self._options.save_overlays
+            )
+        except ImageError as error:
+            return error
+
+    def _record(self, sample: Sample, inspection: Inspection, original: U8 | None) -> Record:
+        manifest = self._inspector.manifest
+        return {
+            **prediction_record(
+                str(sample.path), inspection, manifest, self._bundle_sha256, gt_label=sample.label
+            ),
+            **self._save_pictures(sample, inspection, original),
+        }
 
     def _save_pictures(self, sample: Sample, inspection: Inspection, original: U8 | None) -> dict[str, Any]:
         """The whole of the name is kept, suffix too, so that a.jpg and a.png do not meet."""

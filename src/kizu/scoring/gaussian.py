@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from kizu.core.errors import ConfigError, ScoreError
-from kizu.core.threads import one_blas_thread
+from kizu.core.threads import cores, one_blas_thread, spread
 from kizu.core.types import F32, F64
 
 
@@ -97,8 +97,15 @@ def mahalanobis(gaussian: Gaussian, x: F32) -> F32:
         raise ConfigError(f"embeddings must be (N, P, D) with (P, D) = {gaussian.mean.shape}, not {x.shape}")
     if not np.isfinite(x).all():
         raise ScoreError("an embedding is not finite")
-    deviations = (x - gaussian.mean).transpose(1, 0, 2)  # (P, N, D)
-    with one_blas_thread():
-        white = np.matmul(deviations, gaussian.whitener.transpose(0, 2, 1))
-    distances: F32 = np.sqrt(np.einsum("pnd,pnd->np", white, white))
-    return distances
+    count, positions, _ = x.shape
+    squared = np.empty((count, positions), np.float32)
+    size = -(-positions // cores())
+
+    def fill(start: int) -> None:
+        block = slice(start, start + size)
+        deviations = (x[:, block] - gaussian.mean[block]).transpose(1, 0, 2)  # (P', N, D)
+        white = np.matmul(deviations, gaussian.whitener[block].transpose(0, 2, 1))
+        np.einsum("pnd,pnd->np", white, white, out=squared[:, block])
+
+    spread(fill, range(0, positions, size))
+    return np.sqrt(squared)

@@ -1,14 +1,11 @@
 """Nearest neighbours in a bank of vectors: L2 distances, never a Q x M matrix in memory."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from kizu.core.errors import ConfigError, ScoreError
-from kizu.core.provenance import usable_cores
-from kizu.core.threads import one_blas_thread
+from kizu.core.threads import spread
 from kizu.core.types import F32, I64
 from kizu.scoring.products import central_vector, squared_norms
 from kizu.scoring.rounded import MakeProduct, RoundedBank, possible, round_bank
@@ -22,7 +19,7 @@ INTEGERS = 2**21
 """At most this many integers at a time: 8 MB."""
 PAIRS = 512
 """Differences that are taken at a time; more would leave the cache."""
-THREADED = 2**22
+THREADED = 2**20
 """Fewer distances than this are found sooner by one thread."""
 
 
@@ -83,7 +80,8 @@ def nearest(queries: F32, bank: Bank | F32, k: int) -> tuple[F32, I64]:
             found = None if bank.rounded is None else _nearest_of_possible(piece, bank, bank.rounded)
             distances[rows], indices[rows] = found or _nearest_one(piece, bank)
 
-    _for_each_start(fill, len(queries), size, len(queries) * len(bank.vectors))
+    few = len(queries) * len(bank.vectors) < THREADED
+    spread(fill, range(0, len(queries), size), workers=1 if few else None)
     return distances, indices
 
 
@@ -112,22 +110,6 @@ def _factors(x: F32) -> F32:
 def _with_one(x: F32) -> F32:
     """(Q, D) -> (Q, D + 1): a column of ones, which picks up the squared norms."""
     return np.column_stack([x, np.ones(len(x), np.float32)])
-
-
-def _for_each_start(fill: Callable[[int], None], total: int, size: int, work: int) -> None:
-    """Call `fill` for every piece of `size`, in one thread per core where it is worth it.
-
-    BLAS keeps to the thread it is called in: its own threads would have to meet at every small product.
-    """
-    starts = range(0, total, size)
-    workers = min(len(starts), usable_cores())
-    with one_blas_thread():
-        if workers < 2 or work < THREADED:
-            for start in starts:
-                fill(start)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(fill, starts))
 
 
 def _nearest_one(queries: F32, bank: Bank) -> tuple[F32, I64]:

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from kizu.core import threads
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.scoring import neighbours
 from kizu.scoring.neighbours import build_bank, nearest
@@ -44,7 +45,8 @@ def test_the_batch_does_not_matter(k: int) -> None:
 
 
 def test_threads_may_share_a_bank(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "usable_cores", lambda: 3)
+    monkeypatch.setattr(threads, "usable_cores", lambda: 3)
+    monkeypatch.setattr(neighbours, "THREADED", 0)
     bank = build_bank(VECTORS)
     expected = nearest(QUERIES, bank, 1)[1]
     with ThreadPoolExecutor(4) as pool:

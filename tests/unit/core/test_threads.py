@@ -1,0 +1,96 @@
+"""Who may use the cores, and work that is shared out and comes back in order."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kizu.core import threads
+from kizu.core.threads import cores, in_order, one_core, spread
+
+
+@pytest.fixture(autouse=True)
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "usable_cores", lambda: 4)
+
+
+def test_one_core_holds_for_its_thread_and_ends() -> None:
+    assert cores() == 4
+    with one_core():
+        assert cores() == 1
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(cores).result() == 4
+        with one_core():
+            pass
+        assert cores() == 1
+    assert cores() == 4
+
+
+@pytest.mark.parametrize(("workers", "used"), [(None, 4), (2, 2), (1, 1)])
+def test_spread_calls_for_every_item_in_as_many_threads(workers: int | None, used: int) -> None:
+    together = threading.Barrier(used, timeout=10)
+    seen: list[int] = []
+
+    def call(item: int) -> None:
+        together.wait()
+        if used > 1:
+            assert cores() == 1
+        seen.append(item)
+
+    spread(call, range(8), workers=workers)
+    assert sorted(seen) == list(range(8))
+
+
+def test_spread_within_one_core_stays_in_its_thread() -> None:
+    here: set[int] = set()
+    with one_core():
+        spread(lambda _: here.add(threading.get_ident()), range(5))
+    assert here == {threading.get_ident()}
+
+
+def test_spread_raises_what_a_call_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        spread(lambda item: 1 // item, [2, 0, 1])
+
+
+def test_results_come_in_order_each_from_one_core() -> None:
+    def slow_first(item: int) -> tuple[int, int]:
+        time.sleep(0.02 if item == 0 else 0)
+        return item * item, cores()
+
+    found = list(in_order(slow_first, range(9), workers=3, ahead=5))
+    assert found == [(item, (item * item, 1)) for item in range(9)]
+
+
+def test_no_more_than_ahead_is_taken_from_the_source() -> None:
+    taken = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        for item in range(100):
+            taken = item + 1
+            yield item
+
+    results = in_order(lambda item: item, source(), workers=2, ahead=6)
+    for number in range(1, 4):
+        next(results)
+        assert taken <= 6 + number
+    results.close()
+
+
+def test_an_error_comes_in_its_turn_and_the_rest_is_dropped() -> None:
+    started: list[int] = []
+
+    def fail_at_two(item: int) -> int:
+        started.append(item)
+        time.sleep(0.005)
+        return 1 // (2 - item)
+
+    results = in_order(fail_at_two, range(1000), workers=1, ahead=10)
+    assert [next(results)[0], next(results)[0]] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    time.sleep(0.05)
+    assert len(started) < 12
