@@ -3,8 +3,8 @@
     python benchmarks/scale.py [--full] [--json PATH] [--plot PATH]
 
 The images are those of magnetic_tile, repeated with seeded noise as they are asked for, so that memory holds the
-320 originals and what the fit itself wants. Every fit has a process of its own; its memory is estimated before it
-begins, and one that the machine has no room for is left out and said to be. "latency" is one decoded image to its
+320 originals and what the fit itself wants. Every fit has a process of its own; "estimated" is what `fit_bundle` said
+before it began. A fit that the machine has no room for is left out and said to be. "latency" is one decoded image to its
 verdict. PatchCore is measured with a bank of 1 % of the patches, which makes the selection grow with the square of
 the images, and with a bank of one size, which does not. `--full` adds the 1 % banks that take many minutes.
 """
@@ -43,6 +43,7 @@ from measuring import (
 
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8
+from kizu.detectors import make_detector
 from kizu.detectors.pipeline import PipelineConfig, open_bundle
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import FittedBundle, PlacedImages
@@ -102,10 +103,10 @@ def by_side() -> Iterator[Row]:
 
 def point(axis: str, method: str, x: int, count: int, side: int) -> Row:
     """One fit in a process of its own, or why there is none."""
-    row = {"axis": axis, "method": method, "x": x, "estimated_mb": estimated_mb(method, count, side)}
-    room = available_mb()
-    if row["estimated_mb"] > room:
-        row["left_out"] = f"needs {row['estimated_mb']:.0f} MB, {room:.0f} MB are free"
+    row: Row = {"axis": axis, "method": method, "x": x}
+    wanted, room = wanted_mb(method, count, side), available_mb()
+    if wanted > room:
+        row["left_out"] = f"needs {wanted:.0f} MB, {room:.0f} MB are free"
     else:
         row |= in_fresh_process(measure_fit, method, count, side)
     print(f"{method:22} {axis:10} {x:7} fit {row.get('fit_seconds', math.nan):8.1f} s", flush=True)
@@ -136,6 +137,7 @@ def measure_fit(method: str, count: int, side: int) -> Row:
         "seconds": clock.stages(fitted.seconds),
         "fit_seconds": sum(fitted.seconds.values()),
         "peak_mb": peak_mb(),
+        "estimated_mb": fitted.estimated_peak_bytes / 2**20,
         "before_mb": idle,
         "bank": bank_rows(fitted),
         "latency_ms": latencies_ms(Inspector(fitted.bundle), list(originals[:16]), seconds=1.5),
@@ -161,18 +163,12 @@ def noisy(originals: U8, count: int, purpose: str) -> PlacedImages:
     return PlacedImages(count, batches())
 
 
-def estimated_mb(method: str, count: int, side: int) -> float:
-    """Before the fit: what the process, the originals and the method will hold at the most, with a tenth to spare."""
-    process = 200 * 2**20 + BATCH_SIZE * side**2 * 110  # libraries; the network's own maps
+def wanted_mb(method: str, count: int, side: int) -> float:
+    """What the method and the originals hold at the most: is it worth beginning?"""
+    dims = PADIM["features"] if method == "PaDiM" else DIMS
+    own = make_detector(pipeline(detector(method, count, side), side=side).detector)
     originals = min(count, 320) * side**2 * 3 * 2
-    if method == "PaDiM":
-        dims = PADIM["features"]
-        own = patches(side) * dims**2 * (8 + 8 + 8 + 4 + 4)  # scatter, covariance, factors, whitener twice
-    else:
-        rows = count * patches(side)
-        bank = rows * PATCHCORE_1["coreset"] if "fixed" not in method else FIXED_BANK
-        own = rows * (DIMS * 4 + 25) + 3 * bank * DIMS * 4
-    return 1.1 * (process + originals + own) / 2**20
+    return (own.memory_bytes(count, patches(side), dims) + originals) / 2**20
 
 
 def available_mb() -> float:

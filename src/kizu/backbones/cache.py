@@ -24,12 +24,17 @@ CACHE_VARIABLE = "KIZU_CACHE"
 _log = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
-    """Where graphs are kept."""
+def cache_root() -> Path:
+    """Where all that can be made again is kept."""
     from platformdirs import user_cache_path
 
     given = os.environ.get(CACHE_VARIABLE)
-    return (Path(given) if given else user_cache_path("kizu")) / "backbones"
+    return Path(given) if given else user_cache_path("kizu")
+
+
+def cache_folder() -> Path:
+    """Where graphs are kept."""
+    return cache_root() / "backbones"
 
 
 def cached(name: str, weights_sha256: str, draw: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:

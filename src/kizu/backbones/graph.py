@@ -11,8 +11,11 @@ import numpy as np
 
 from kizu.backbones.base import HALF, IMAGENET_MEAN, IMAGENET_STD, Backbone, Layer, Triple
 from kizu.backbones.builder import GraphBuilder
+from kizu.backbones.features import FeatureCache, feature_cache
 from kizu.backbones.session import Engine, GraphSession
 from kizu.core.errors import BackboneError, ConfigError, ScoreError
+from kizu.core.hashing import hash_bytes
+from kizu.core.provenance import package_versions
 from kizu.core.registry import look_up
 from kizu.core.types import F32, HW, I64, U8
 
@@ -162,6 +165,12 @@ class Embedder:
             raise BackboneError("the graph is not an embedder", hint="make one with build_embedder")
         self.dim = dim[0]
         """D"""
+        self._cache = feature_cache()
+        if self._cache is not None:
+            version = package_versions()[engine.runtime]
+            self._graph_sha256 = hash_bytes(
+                f"{engine.runtime} {version} {engine.device} ".encode() + model_bytes
+            )
 
     def embed(self, images: U8) -> F32:
         """(N, H, W, 3) uint8 RGB -> (N, h, w, D).
@@ -170,7 +179,7 @@ class Embedder:
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
             raise ScoreError(f"images must be (N, H, W, 3) uint8, got {images.shape} {images.dtype}")
-        embedding: F32 = self._session.run_each({IMAGE: images})[EMBEDDING]
+        embedding = self._computed(images) if self._cache is None else self._kept(images, self._cache)
         flat = embedding.reshape(-1)
         # A sum of squares is finite unless an element is not (or is beyond 1e18); it needs no mask.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -178,6 +187,21 @@ class Embedder:
         if not np.isfinite(squares) and not np.isfinite(flat).all():
             raise ScoreError("the backbone gave features that are not finite numbers")
         return embedding
+
+    def _computed(self, images: U8) -> F32:
+        embedding: F32 = self._session.run_each({IMAGE: images})[EMBEDDING]
+        return embedding
+
+    def _kept(self, images: U8, kept: FeatureCache) -> F32:
+        """From the cache what is there; the rest is computed, and kept."""
+        keys = [kept.key(self._graph_sha256, image) for image in images]
+        found = [kept.get(key) for key in keys]
+        missing = [i for i, embedding in enumerate(found) if embedding is None]
+        if missing:
+            for i, embedding in zip(missing, self._computed(images[missing]), strict=True):
+                kept.put(keys[i], embedding)
+                found[i] = embedding
+        return np.stack([embedding for embedding in found if embedding is not None])
 
     def grid_hw(self, input_hw: HW) -> HW:
         """(H, W) -> (h, w): found by embedding one black image, then remembered."""

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kizu.cli import backbones, data, demo, evaluate, inspect, train
+from kizu.cli import backbones, cache, data, demo, evaluate, inspect, train
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -44,6 +44,7 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(inspect.inspect)
 app.command()(backbones.backbones)
+app.command()(cache.cache)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,6 +1,7 @@
 """Good images in, a bundle out: fit, then set thresholds on good images that were not fitted on."""
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ from kizu.detectors import make_detector
 from kizu.detectors.base import Fitted, default_layers, embedder_for
 from kizu.detectors.pipeline import PipelineConfig
 
-WORKING_BYTES = 160 << 20
-"""Beside what the detector holds: a batch on its way through the network, maps, and decoded images waiting."""
+WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
+"""Beside what the detector holds: the runtime, and images on their way through the network, maps, and those waiting."""
 _log = logging.getLogger(__name__)
 
 
@@ -116,7 +117,13 @@ def fit_bundle(
         )
         embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), engine)
     h, w = embedder.grid_hw(config.placement.image_size)
-    estimate = peak_memory() + WORKING_BYTES + detector.memory_bytes(sides.fit.count, h * w, embedder.dim)
+    pixels = math.prod(config.placement.image_size)
+    estimate = (
+        peak_memory()
+        + WORKING_BYTES
+        + WORKING_BYTES_PER_PIXEL * pixels
+        + detector.memory_bytes(sides.fit.count, h * w, embedder.dim)
+    )
     _log.info("fit images=%d patches=%d estimated_peak_mb=%d", sides.fit.count, h * w, estimate >> 20)
     counted = _Counted(sides.fit.batches)
     with watch.stage("fit"):

@@ -1,0 +1,16 @@
+"""`kizu cache`"""
+
+from typing import Annotated
+
+import typer
+
+
+def cache(clean: Annotated[bool, typer.Option("--clean", help="Remove them.")] = False) -> None:
+    """Tell how many features are kept on disk. KIZU_FEATURES_MB says how much may be (0, the default: nothing)."""
+    from kizu.backbones.features import cache_size, clean_cache
+
+    size = cache_size()
+    if clean:
+        clean_cache()
+    verb = "removed" if clean else "holds"
+    typer.echo(f"{size.folder} {verb} the features of {size.entries} images, {size.bytes / 2**20:.0f} MB")

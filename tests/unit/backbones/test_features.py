@@ -1,0 +1,117 @@
+"""Embeddings that were computed once are read again, bit for bit, and never take more room than was given."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kizu.backbones import features
+from kizu.backbones.features import FeatureCache, cache_size, clean_cache, feature_cache
+from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.store import load_backbone
+from kizu.core.errors import ConfigError
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KIZU_CACHE", str(tmp_path))
+    monkeypatch.setenv("KIZU_FEATURES_MB", "50")
+    return tmp_path / "features"
+
+
+@pytest.fixture
+def graph() -> bytes:
+    backbone = load_backbone("tiny")
+    layers = [backbone.spec.layers[0].name]
+    content: bytes = build_embedder(backbone, layers=layers, normalisation="native").SerializeToString()
+    return content
+
+
+def count_runs(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    runs: list[int] = []
+    computed = embedder._computed
+    monkeypatch.setattr(embedder, "_computed", lambda images: (runs.append(len(images)), computed(images))[1])
+    return runs
+
+
+def test_what_was_computed_once_is_read_and_is_the_same(
+    graph: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KIZU_FEATURES_MB", "0")
+    expected = Embedder(graph).embed(IMAGES)
+    monkeypatch.setenv("KIZU_FEATURES_MB", "50")
+    first, second = Embedder(graph), Embedder(graph)
+    runs = count_runs(second, monkeypatch)
+    assert np.array_equal(first.embed(IMAGES[:2]), expected[:2])
+    assert np.array_equal(second.embed(IMAGES), expected)
+    assert runs == [1]
+    assert np.array_equal(second.embed(IMAGES[::-1]), expected[::-1])
+    assert runs == [1]
+    assert cache_size().entries == 3
+
+
+def test_another_graph_does_not_read_it(graph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    Embedder(graph).embed(IMAGES)
+    backbone = load_backbone("tiny")
+    pooled = build_embedder(
+        backbone, layers=[backbone.spec.layers[0].name], normalisation="native", patch_size=5
+    )
+    other = Embedder(pooled.SerializeToString())
+    runs = count_runs(other, monkeypatch)
+    other.embed(IMAGES)
+    assert runs == [3]
+
+
+def test_the_oldest_go_when_the_room_is_used_up(folder: Path) -> None:
+    entry = np.zeros((16, 16, 16), np.float32)
+    bytes_each = entry.nbytes + 128
+    kept = FeatureCache(folder, 10 * bytes_each)
+    keys = [kept.key("graph", np.full((2, 2, 3), n, np.uint8)) for n in range(14)]
+    for number, key in enumerate(keys[:10]):
+        kept.put(key, entry + number)
+        os.utime(kept._path(key), (number, number))
+    assert kept.get(keys[0]) is not None  # used now: no longer the oldest
+    kept.put(keys[10], entry)
+    there = [number for number, key in enumerate(keys) if kept._path(key).exists()]
+    assert there == [0, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert cache_size().bytes <= 10 * bytes_each
+    again = FeatureCache(folder, 10 * bytes_each)
+    for key in keys[11:]:
+        again.put(key, entry)
+    assert cache_size().bytes <= 10 * bytes_each
+
+
+def test_a_damaged_entry_is_computed_again(graph: bytes) -> None:
+    expected = Embedder(graph).embed(IMAGES)
+    for path in cache_size().folder.glob("*/*.npy"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert np.array_equal(Embedder(graph).embed(IMAGES), expected)
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing_but_time(graph: bytes, folder: Path) -> None:
+    folder.write_text("a file is in the way")
+    assert len(Embedder(graph).embed(IMAGES)) == 3
+
+
+def test_cleaning_leaves_nothing(graph: bytes, folder: Path) -> None:
+    Embedder(graph).embed(IMAGES)
+    clean_cache()
+    assert not folder.exists()
+    assert cache_size().entries == 0
+    clean_cache()
+
+
+def test_it_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", "0"):
+        monkeypatch.setenv("KIZU_FEATURES_MB", value)
+        assert feature_cache() is None
+    monkeypatch.delenv("KIZU_FEATURES_MB")
+    assert feature_cache() is None
+    monkeypatch.setenv("KIZU_FEATURES_MB", "much")
+    with pytest.raises(ConfigError, match="much"):
+        feature_cache()
+    assert features.FEATURES_VARIABLE == "KIZU_FEATURES_MB"
