@@ -4,8 +4,8 @@
 
 The images are those of magnetic_tile, repeated with seeded noise as they are asked for, so that memory holds the
 320 originals and what the fit itself wants. Every fit has a process of its own; "estimated" is what `fit_bundle` said
-before it began. A fit that the machine has no room for is left out and said to be. "latency" is one decoded image to its
-verdict. PatchCore is measured with a bank of 1 % of the patches, which makes the selection grow with the square of
+before it began. A fit that the machine has no room for is left out and said to be. "latency" is one decoded image to
+its verdict. PatchCore is measured with a bank of 1 % of the patches, which makes the selection grow with the square of
 the images, and with a bank of one size, which does not. `--full` adds the 1 % banks that take many minutes.
 """
 
