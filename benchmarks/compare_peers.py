@@ -27,7 +27,7 @@ from kizu.core.randomness import rng_for
 from kizu.data.splits import hold_out
 from kizu.imaging.codec import image_size
 from kizu.imaging.placement import PlacementConfig, map_back
-from kizu.lab.evaluate import true_mask
+from kizu.lab.predictions import true_mask
 from kizu.metrics.suite import evaluate
 
 DATA = ("magnetic_tile/tile", "mvtec_ad/hazelnut", "deeppcb/board_92000")

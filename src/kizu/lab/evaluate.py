@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,13 @@ from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
-from kizu.core.types import F32, Bool, StageProgress
-from kizu.data.batches import PlacedBatch, stream
+from kizu.core.types import StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.decision.calibration import Thresholds
 from kizu.detectors.pipeline import open_bundle
-from kizu.imaging.codec import decode_mask
-from kizu.imaging.placement import map_back
+from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.runs import RunFolder
 from kizu.metrics.suite import evaluate as measure
-
-BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,60 +64,48 @@ class Evaluation:
 
 def evaluate(
     bundle: Bundle,
-    batches: Iterable[PlacedBatch[Sample]],
+    samples: Sequence[Sample],
     *,
-    count: int,
     engine: Engine = Engine(),
     on_progress: StageProgress | None = None,
 ) -> Evaluation:
-    """Score labelled test images and measure. `count`: how many come, at most.
+    """Score labelled test images and measure, with the thresholds that the bundle carries.
 
-    A defective image without a mask counts for the image metrics only. Raises `DataError` when no image comes or a
+    A defective image without a mask counts for the image metrics only. Raises `DataError` when there is no image or a
     mask has another size than its image, `ScoreError` for scores that are not finite.
     """
-    scorer = open_bundle(bundle, engine)
-    samples: list[Sample] = []
-    scores: list[float] = []
-    maps: list[F32] = []
-    masks: list[Bool] = []
-    start = time.perf_counter()
-    for batch in batches:
-        scored = scorer.score(batch.images)
-        for sample, score, net_map, size in zip(
-            batch.samples, scored.image, scored.maps, batch.sizes, strict=True
-        ):
-            samples.append(sample)
-            scores.append(float(score))
-            mask = true_mask(sample, size)
-            if mask is not None:
-                maps.append(map_back(net_map, size, bundle.manifest.placement))
-                masks.append(mask)
-        if on_progress is not None:
-            on_progress("test", len(samples), count)
     if not samples:
         raise DataError(
             "there is no test image to evaluate", hint="the test split is <category>/test/<kind>/"
         )
-    predicted = time.perf_counter()
-    thresholds = bundle.manifest.thresholds
-    defective = np.array([sample.label == "defect" for sample in samples])
-    has_masks = any(mask.any() for mask in masks)
+    start = time.perf_counter()
+    scorer = open_bundle(bundle, engine)
+    with predicted(scorer, samples, bundle.manifest.placement, on_progress=on_progress) as found:
+        seconds = time.perf_counter() - start
+        evaluation = measured(found, bundle.manifest.thresholds)
+    return replace(evaluation, seconds={"predict": seconds, **evaluation.seconds})
+
+
+def measured(found: Predictions, thresholds: Thresholds) -> Evaluation:
+    """All metrics of what was found, at the masks' own resolution."""
+    start = time.perf_counter()
+    has_masks = found.has_drawn_flaws
     result = measure(
-        defective,
-        np.array(scores),
+        found.defective,
+        found.scores.astype(np.float64),
         image_threshold=thresholds.image.value,
-        maps=maps if has_masks else None,
-        masks=masks if has_masks else None,
+        maps=found.native_maps() if has_masks else None,
+        masks=found.native_masks() if has_masks else None,
         pixel_threshold=thresholds.pixel.value,
     )
     return Evaluation(
         metrics=result.values,
         reasons=result.reasons,
         predictions=tuple(
-            Prediction(sample, score, thresholds.image.exceeded_by(score))
-            for sample, score in zip(samples, scores, strict=True)
+            Prediction(sample, float(score), thresholds.image.exceeded_by(float(score)))
+            for sample, score in zip(found.samples, found.scores, strict=True)
         ),
-        seconds={"predict": predicted - start, "measure": time.perf_counter() - predicted},
+        seconds={"measure": time.perf_counter() - start},
     )
 
 
@@ -134,16 +120,16 @@ def evaluate_run(
 
     `manifest`: another data set to evaluate on; None: the one that the run was trained on.
     """
-    bundle = load(folder.bundle)
     samples = (manifest or read_manifest(folder.manifest)).test()
-    evaluation = evaluate(
-        bundle,
-        stream(samples, bundle.manifest.placement, batch_size=BATCH_SIZE),
-        count=len(samples),
-        engine=engine,
-        on_progress=on_progress,
-    )
-    rows = [
+    evaluation = evaluate(load(folder.bundle), samples, engine=engine, on_progress=on_progress)
+    write_predictions(folder.predictions, evaluation.predictions)
+    write_json(folder.metrics, evaluation.as_json())
+    return evaluation
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """One line of JSON for each image."""
+    rows = (
         {
             "id": p.sample.id,
             "defect": p.sample.defect,
@@ -151,28 +137,9 @@ def evaluate_run(
             "pred_score": p.score,
             "is_anomaly": p.is_anomaly,
         }
-        for p in evaluation.predictions
-    ]
-    write_text(folder.predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    write_json(folder.metrics, evaluation.as_json())
-    return evaluation
-
-
-def true_mask(sample: Sample, image_hw: tuple[int, int]) -> Bool | None:
-    """(H, W): where the flaw is; nowhere for a good image; None for a defect that nobody drew.
-
-    Raises `DataError` naming both files' sizes when they differ.
-    """
-    if sample.mask_path is None:
-        return np.zeros(image_hw, dtype=bool) if sample.label == "good" else None
-    mask = decode_mask(sample.mask_path)
-    if mask.shape != image_hw:
-        raise DataError(
-            f"the mask {sample.mask_path} is {mask.shape[0]} x {mask.shape[1]}, its image {sample.path} is"
-            f" {image_hw[0]} x {image_hw[1]} (height x width)",
-            hint="make the mask at the size of its image",
-        )
-    return mask
+        for p in predictions
+    )
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def ranked(

@@ -78,14 +78,7 @@ def train_run(
     """
     start = time.perf_counter()
     manifest = scan_data(config.data).with_hashes()
-    good = manifest.train_good()
-    if len(good) < 2:
-        raise DataError(
-            f"{manifest.category} has {len(good)} good training image(s)",
-            hint="at least 2: one to fit, one to set the threshold; 100 and more make a threshold worth having",
-        )
-    fit_side, calibration_side = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
-    ensure_apart(good, manifest.test())
+    cut = cut_good(manifest, config)
     folder = new_run(output_dir, config.detector.kind, manifest.category, run_id)
     write_text(folder.config, config.to_yaml())
     manifest.write(folder.manifest)
@@ -93,11 +86,7 @@ def train_run(
     on_broken: OnBroken | None = (lambda sample, _error: skipped.append(sample.id)) if skip_broken else None
     fitted = fit_bundle(
         config,
-        Sides(
-            fit=_placed(fit_side, config.placement, on_broken),
-            calibration=_placed(calibration_side, config.placement, on_broken),
-            validation=_validation(manifest, config),
-        ),
+        cut.sides(config, on_broken),
         Identity(manifest.category, folder.path.name, manifest.dataset, manifest.content_hash()),
         engine=engine,
         on_progress=on_progress,
@@ -107,8 +96,8 @@ def train_run(
         "created_at": utc_now(),
         "bundle_sha256": bundle_sha256,
         "manifest_sha256": fitted.bundle.manifest.fitted_on.manifest_sha256,
-        "fit": [sample.id for sample in fit_side if sample.id not in skipped],
-        "calibration": [sample.id for sample in calibration_side if sample.id not in skipped],
+        "fit": [sample.id for sample in cut.fit if sample.id not in skipped],
+        "calibration": [sample.id for sample in cut.calibration if sample.id not in skipped],
         "skipped": skipped,
         "thresholds": fitted.bundle.manifest.thresholds.model_dump(mode="json"),
         "calibration_scores": np.round(fitted.calibration.scores.astype(float), 6).tolist(),
@@ -122,6 +111,39 @@ def train_run(
     return TrainedRun(folder, fitted, tuple(skipped))
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which samples are for what."""
+
+    fit: tuple[Sample, ...]
+    calibration: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+
+    def sides(self, config: PipelineConfig, on_broken: OnBroken | None = None) -> Sides:
+        """The same as images, read when the fit comes to them."""
+        return Sides(
+            fit=_placed(self.fit, config.placement, on_broken),
+            calibration=_placed(self.calibration, config.placement, on_broken),
+            validation=_validation(self.validation, config.placement),
+        )
+
+
+def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
+    """The good training samples of a hashed manifest, cut by the config's seed.
+
+    Raises `DataError` for fewer than two, `LeakageError` when one of them is also a test sample.
+    """
+    good = manifest.train_good()
+    if len(good) < 2:
+        raise DataError(
+            f"{manifest.category} has {len(good)} good training image(s)",
+            hint="at least 2: one to fit, one to set the threshold; 100 and more make a threshold worth having",
+        )
+    ensure_apart(good, manifest.test())
+    fit, calibration = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
+    return Cut(fit, calibration, manifest.validation())
+
+
 def _placed(
     samples: Sequence[Sample], placement: PlacementConfig, on_broken: OnBroken | None
 ) -> PlacedImages:
@@ -132,9 +154,8 @@ def _placed(
     return PlacedImages(len(samples), batches())
 
 
-def _validation(manifest: Manifest, config: RunConfig) -> LabelledImages | None:
-    samples = manifest.validation()
+def _validation(samples: Sequence[Sample], placement: PlacementConfig) -> LabelledImages | None:
     if not samples:
         return None
     defective = np.array([sample.label == "defect" for sample in samples])
-    return LabelledImages(_placed(samples, config.placement, None), defective)
+    return LabelledImages(_placed(samples, placement, None), defective)

@@ -8,7 +8,6 @@ from tests.conftest import part_picture, with_flaw
 from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
 from kizu.core.types import U8
-from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.detectors.pipeline import PipelineConfig
 from kizu.imaging.codec import encode_png
@@ -84,7 +83,7 @@ def test_samples(tmp_path: Path) -> list[Sample]:
 
 def test_numbers_are_measured_at_the_masks_resolution(good_pictures: U8, test_samples: list[Sample]) -> None:
     bundle = fitted(good_pictures).bundle
-    result = evaluate(bundle, stream(test_samples, bundle.manifest.placement), count=5)
+    result = evaluate(bundle, test_samples)
     assert result.metrics["image_auroc"] == 1.0
     assert (result.metrics["aupro_030"] or 0) > 0.7
     assert result.as_json()["counts"] == {"good": 2, "defect": 3}
@@ -95,7 +94,7 @@ def test_without_masks_pixel_metrics_are_null_with_a_reason(
     good_pictures: U8, test_samples: list[Sample]
 ) -> None:
     bundle = fitted(good_pictures).bundle
-    result = evaluate(bundle, stream(test_samples[:2] + test_samples[4:], bundle.manifest.placement), count=3)
+    result = evaluate(bundle, test_samples[:2] + test_samples[4:])
     assert result.metrics["aupro_030"] is None
     assert "no maps" in result.reasons["aupro_030"]
     assert result.metrics["image_auroc"] == 1.0
@@ -103,7 +102,7 @@ def test_without_masks_pixel_metrics_are_null_with_a_reason(
 
 def test_without_defects_nothing_flatters(good_pictures: U8, test_samples: list[Sample]) -> None:
     bundle = fitted(good_pictures).bundle
-    result = evaluate(bundle, stream(test_samples[:2], bundle.manifest.placement), count=2)
+    result = evaluate(bundle, test_samples[:2])
     assert result.metrics["image_auroc"] is None
     assert result.metrics["image_f1"] is None
     assert result.metrics["image_specificity"] is not None
@@ -115,12 +114,12 @@ def test_a_mask_of_another_size_names_both(
     bundle = fitted(good_pictures).bundle
     encode_png(tmp_path / "mask0.png", np.ones((10, 12), dtype=bool))
     with pytest.raises(DataError, match=r"mask0\.png is 10 x 12, its image .*bad0\.png is 96 x 96"):
-        evaluate(bundle, stream(test_samples, bundle.manifest.placement), count=5)
+        evaluate(bundle, test_samples)
 
 
 def test_no_test_image_is_an_error(good_pictures: U8) -> None:
     with pytest.raises(DataError, match="no test image"):
-        evaluate(fitted(good_pictures).bundle, iter(()), count=0)
+        evaluate(fitted(good_pictures).bundle, [])
 
 
 def test_cases_are_ranked_by_score() -> None:
