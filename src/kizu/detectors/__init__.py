@@ -5,12 +5,14 @@ from typing import Any
 from kizu.core.errors import ConfigError
 from kizu.core.registry import look_up
 from kizu.detectors.base import Detector, DetectorConfig
+from kizu.detectors.mahalanobis import Mahalanobis, MahalanobisConfig
 from kizu.detectors.padim import Padim, PadimConfig
 from kizu.detectors.patchcore import Patchcore, PatchcoreConfig
 
 DETECTORS: dict[str, tuple[type[DetectorConfig], Any]] = {
     "patchcore": (PatchcoreConfig, Patchcore),
     "padim": (PadimConfig, Padim),
+    "mahalanobis": (MahalanobisConfig, Mahalanobis),
 }
 
 
