@@ -97,6 +97,7 @@ def measured(found: Predictions, thresholds: Thresholds) -> Evaluation:
         maps=found.native_maps() if has_masks else None,
         masks=found.native_masks() if has_masks else None,
         pixel_threshold=thresholds.pixel.value,
+        mapped=found.mapped,
     )
     return Evaluation(
         metrics=result.values,

@@ -36,7 +36,7 @@ def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> PixelRanking:
 
     Raises `DataError` when maps and masks do not match, `ScoreError` when a map value is not finite.
     """
-    _check_lengths(maps, masks)
+    checked_pairs(maps, masks)
     scores, fractions = _defective_pixels(maps, masks)
     levels, inverse = np.unique(scores, return_inverse=True)
     hits = np.bincount(inverse, minlength=levels.size)
@@ -48,12 +48,22 @@ def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> PixelRanking:
     return PixelRanking(ranking, gain[::-1])
 
 
-def pixel_confusion(maps: Sequence[Reals], masks: Sequence[Bool], threshold: float) -> Confusion:
-    """Count decisions on all pixels, NG when strictly above `threshold`; otherwise as `rank_pixels`."""
-    _check_lengths(maps, masks)
+def pixel_confusion(
+    maps: Sequence[Reals], masks: Sequence[Bool], threshold: float, rejected: Bool | None = None
+) -> Confusion:
+    """Count decisions on all pixels, NG when strictly above `threshold`; otherwise as `rank_pixels`.
+
+    `rejected` (N,): the images that are NG. A pixel of another image is not marked, whatever its score: these are the
+    binary maps that an inspection hands in. None: pixels are judged by their scores alone.
+    """
+    checked_pairs(maps, masks)
     total = Confusion(0, 0, 0, 0, noun="pixels")
     for index, mask in enumerate(masks):
-        total += confusion(mask.ravel(), _checked(maps, index, mask).ravel(), threshold)
+        if rejected is None or rejected[index]:
+            total += confusion(mask.ravel(), checked_map(maps, index, mask).ravel(), threshold)
+        else:
+            flawed = int(np.count_nonzero(mask))
+            total += Confusion(0, 0, mask.size - flawed, flawed)
     return total
 
 
@@ -63,7 +73,7 @@ def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Rea
     fractions: list[F64] = [np.empty(0)]
     for index, mask in enumerate(masks):
         if mask.any():  # most maps are read once only
-            scores.append(_checked(maps, index, mask)[mask])
+            scores.append(checked_map(maps, index, mask)[mask])
             region = ndimage.label(mask, structure=EIGHT_CONNECTED)[0][mask]
             fractions.append(1 / np.bincount(region)[region])
     return np.concatenate(scores), np.concatenate(fractions)
@@ -72,7 +82,7 @@ def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Rea
 def _good_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> Iterator[Reals]:
     """The scores of the good pixels of each image, flat."""
     for index, mask in enumerate(masks):
-        scores = _checked(maps, index, mask)
+        scores = checked_map(maps, index, mask)
         yield scores[~mask] if mask.any() else scores.ravel()
 
 
@@ -90,12 +100,13 @@ def _chunks(pieces: Iterator[Reals], chunk_px: int) -> Iterator[Reals]:
         yield np.concatenate(gathered)
 
 
-def _check_lengths(maps: Sequence[Reals], masks: Sequence[Bool]) -> None:
+def checked_pairs(maps: Sequence[Reals], masks: Sequence[Bool]) -> None:
+    """Raise `DataError` unless there are as many maps as masks."""
     if len(maps) != len(masks):
         raise DataError(f"{len(maps)} maps but {len(masks)} masks")
 
 
-def _checked(maps: Sequence[Reals], index: int, mask: NDArray[Any]) -> Reals:
+def checked_map(maps: Sequence[Reals], index: int, mask: NDArray[Any]) -> Reals:
     """The map at `index`, when it fits its mask and is finite."""
     scores = maps[index]
     if mask.dtype != np.bool_:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from kizu.core.errors import DataError
-from kizu.core.types import Bool
+from kizu.core.types import I64, Bool
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.overlap import aupro_of
+from kizu.metrics.pimo import aupimo
 from kizu.metrics.pixels import PixelRanking, pixel_confusion, rank_pixels
 from kizu.metrics.ranking import Ranking, Reals, auprc, auroc, fpr_at_tpr, oracle_f1_of, rank
 from kizu.metrics.undefined import Undefined
@@ -26,6 +29,7 @@ class Evidence:
     maps: Sequence[Reals] | None  # N times (H, W)
     masks: Sequence[Bool] | None  # N times (H, W)
     pixel_threshold: float | None
+    mapped: I64 | None  # (M,) the images that maps and masks are of
 
     @cached_property
     def images(self) -> Ranking:
@@ -44,6 +48,16 @@ class Evidence:
     def pixel_decisions(self) -> Confusion:
         maps, masks = _present(self.maps, "maps"), _present(self.masks, "masks")
         return pixel_confusion(maps, masks, _present(self.pixel_threshold, "pixel threshold"))
+
+    @cached_property
+    def submitted(self) -> Confusion:
+        maps, masks = _present(self.maps, "maps"), _present(self.masks, "masks")
+        pixel_threshold = _present(self.pixel_threshold, "pixel threshold")
+        image_threshold = _present(self.image_threshold, "image threshold")
+        if self.mapped is None and len(maps) != len(self.image_scores):
+            raise Undefined("not known which images the maps are of")
+        scores = self.image_scores if self.mapped is None else self.image_scores[self.mapped]
+        return pixel_confusion(maps, masks, pixel_threshold, scores > np.float64(image_threshold))
 
 
 class Row(NamedTuple):
@@ -68,9 +82,15 @@ METRICS = (
     Row("pixel_auroc", lambda e: float(auroc.of(e.pixels.ranking))),
     Row("pixel_auprc", lambda e: float(auprc.of(e.pixels.ranking))),
     Row("pixel_f1", lambda e: e.pixel_decisions.f1),
+    Row("pixel_dice", lambda e: e.pixel_decisions.f1),  # the same number, by the name segmentation has for it
     Row("pixel_iou", lambda e: e.pixel_decisions.iou),
+    Row("pixel_precision", lambda e: e.pixel_decisions.precision),
+    Row("pixel_recall", lambda e: e.pixel_decisions.recall),
+    Row("pixel_oracle_f1_max", lambda e: oracle_f1_of(e.pixels.ranking).value),
+    Row("seg_f1", lambda e: e.submitted.f1),
     Row("aupro_030", lambda e: aupro_of(e.pixels, 0.30)),
     Row("aupro_005", lambda e: aupro_of(e.pixels, 0.05)),
+    Row("aupimo", lambda e: aupimo(_present(e.maps, "maps"), _present(e.masks, "masks"))),
 )
 
 
@@ -90,17 +110,20 @@ def evaluate(
     maps: Sequence[Reals] | None = None,
     masks: Sequence[Bool] | None = None,
     pixel_threshold: float | None = None,
+    mapped: I64 | None = None,
 ) -> SuiteResult:
     """All metrics of N images: labels (N,) True = defective, raw scores (N,), maps and masks N times (H, W).
 
     Maps and masks may be of fewer images than the labels (those whose flaws somebody drew). Sizes may differ
-    from image to image; `maps` and `masks` may read lazily and are walked through three
-    times. What cannot be computed is None with a reason, never a flattering number. Raises `DataError` for
+    from image to image; `maps` and `masks` may read lazily and are walked through five times.
+    `mapped` (M,): which images they are of; None: all of them, in order. `seg_f1` is that of MVTec AD 2 (Heckler-Kram
+    et al. 2025): F1 over all pixels of the binary maps that are handed in, and an image that passes has none marked.
+    What cannot be computed is None with a reason, never a flattering number. Raises `DataError` for
     inputs that do not match, `ScoreError` for scores that are not finite.
     """
     if maps is not None and masks is not None and len(maps) != len(masks):
         raise DataError(f"{len(maps)} maps but {len(masks)} masks")
-    evidence = Evidence(image_labels, image_scores, image_threshold, maps, masks, pixel_threshold)
+    evidence = Evidence(image_labels, image_scores, image_threshold, maps, masks, pixel_threshold, mapped)
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for row in METRICS:

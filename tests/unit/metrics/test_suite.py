@@ -8,14 +8,21 @@ LABELS = np.array([False, True, False, True])
 SCORES = np.array([1, 4, 2, 3], np.float32)
 MASKS = [np.zeros((4, 4), bool), np.eye(4, dtype=bool), np.zeros((3, 5), bool), np.eye(3, 5, dtype=bool)]
 MAPS = [mask.astype(np.float32) for mask in MASKS]
-KEYS = [row.key for row in METRICS]
+KEYS = [
+    row.key for row in METRICS if row.key != "aupimo"
+]  # which so few pixels cannot tell: it has its own tests
 PIXEL_KEYS = [key for key in KEYS if not key.startswith("image_")]
+PIXEL_DECISIONS = [f"pixel_{name}" for name in ("f1", "dice", "iou", "precision", "recall")] + ["seg_f1"]
+NEED_GOOD_PIXELS = [key for key in PIXEL_KEYS if key != "pixel_recall"]
 DECISIONS = ["f1", "precision", "recall", "accuracy", "specificity", "escape_rate", "overkill_rate"]
 
 
 def run(**changes):
     given = {"image_threshold": 2.5, "maps": MAPS, "masks": MASKS, "pixel_threshold": 0.5} | changes
-    return evaluate(given.pop("labels", LABELS), given.pop("scores", SCORES), **given)
+    result = evaluate(given.pop("labels", LABELS), given.pop("scores", SCORES), **given)
+    assert result.values.pop("aupimo") is None
+    assert result.reasons.pop("aupimo")
+    return result
 
 
 def test_a_perfect_scorer_gets_perfect_numbers():
@@ -29,12 +36,20 @@ def test_a_perfect_scorer_gets_perfect_numbers():
 @pytest.mark.parametrize(
     ("missing", "keys", "reason"),
     [
-        ({"image_threshold": None}, [f"image_{name}" for name in DECISIONS], "no image threshold"),
-        ({"pixel_threshold": None}, ["pixel_f1", "pixel_iou"], "no pixel threshold"),
+        (
+            {"image_threshold": None},
+            [*(f"image_{name}" for name in DECISIONS), "seg_f1"],
+            "no image threshold",
+        ),
+        ({"pixel_threshold": None}, PIXEL_DECISIONS, "no pixel threshold"),
         ({"masks": None}, PIXEL_KEYS, "no masks"),
         ({"maps": None}, PIXEL_KEYS, "no maps"),
         ({"masks": [mask & False for mask in MASKS]}, PIXEL_KEYS, "no defective pixels"),
-        ({"masks": [mask | True for mask in MASKS]}, PIXEL_KEYS, "no good pixels"),
+        (
+            {"masks": [mask | True for mask in MASKS]},
+            [key for key in PIXEL_KEYS if key != "pixel_recall"],
+            "no good pixels",
+        ),
     ],
 )
 def test_what_is_missing_gives_null_and_the_reason(missing, keys, reason):
@@ -59,7 +74,7 @@ def test_images_of_one_kind_leave_only_that_kinds_rates(labels, defined, reason)
 def test_nothing_at_all_gives_nulls():
     result = evaluate(np.zeros(0, bool), np.zeros(0, np.float32), image_threshold=1.0, maps=[], masks=[])
     assert set(result.values.values()) == {None}
-    assert set(result.reasons) == set(KEYS)
+    assert set(result.reasons) == {*KEYS, "aupimo"}
 
 
 def test_bad_inputs_are_errors_not_nulls():
