@@ -1,0 +1,167 @@
+"""Choose settings on development categories, whose test images may be looked at, so that no other test set is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kizu.backbones.session import Engine
+from kizu.core.errors import CalibrationError, DataError
+from kizu.core.types import F32, F64, StageProgress
+from kizu.data.manifest import Manifest
+from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.lab.evaluate import measured
+from kizu.lab.fit import Identity, fit_bundle
+from kizu.lab.freeze import DevSet, Origin, StandardThreshold
+from kizu.lab.predictions import predicted
+from kizu.lab.train import cut_good
+
+OBJECTIVE = ("image_auroc", "aupro_030")
+"""A candidate's worth is the mean of these, over categories and seeds; one that cannot be measured is left out."""
+DEV_RATE = 0.01
+
+Changes = Mapping[str, Any]
+"""What a candidate changes: {"detector": {...}, "embedding": {...}, "placement": {...}}."""
+
+CANDIDATES: Mapping[str, Sequence[Changes]] = {
+    "patchcore": ({}, {"detector": {"image_score": "max_patch"}}, {"detector": {"top_fraction": 0.03}}),
+    "padim": ({}, {"detector": {"epsilon": 0.01}}, {"detector": {"image_score": "max_map"}}),
+    "mahalanobis": ({}, {"detector": {"shrinkage": "oas"}}),
+}
+"""Tried where nothing else is given; the first is the method's default and wins a tie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What was chosen, and why."""
+
+    pipelines: dict[str, PipelineConfig]
+    thresholds: dict[str, StandardThreshold]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One candidate on one category with one seed."""
+
+    metrics: dict[str, float | None]
+    good_scores: F64
+    """(N,) of the good test images, in spreads of the held-out scores"""
+
+
+def design(
+    manifests: Sequence[Manifest],
+    *,
+    candidates: Mapping[str, Sequence[Changes]] = CANDIDATES,
+    seeds: Sequence[int] = (0,),
+    base: PipelineConfig = PipelineConfig(),
+    rate: float = DEV_RATE,
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> Design:
+    """Try every candidate of every method on all `manifests` with all `seeds`, and keep the best of each method.
+
+    `rate`: of the good test images that the carried threshold may reject. Raises `DataError` without a category.
+    """
+    if not manifests:
+        raise DataError("no development category was given", hint="name at least one")
+    hashed = [manifest.with_hashes() for manifest in manifests]
+    total = sum(map(len, candidates.values())) * len(hashed) * len(seeds)
+    done = 0
+    pipelines, thresholds, evidence = {}, {}, []
+    for method, changes in candidates.items():
+        tried = []
+        for change in changes:
+            config = _changed(base, method, change)
+            trials = []
+            for manifest in hashed:
+                for seed in seeds:
+                    trials.append(_try(config.model_copy(update={"seed": seed}), manifest, engine))
+                    done += 1
+                    if on_progress is not None:
+                        on_progress("candidates", done, total)
+            tried.append((_worth(trials), config, trials, change))
+        _, best, trials, _ = max(tried, key=lambda item: item[0])
+        pipelines[method] = best
+        thresholds[method] = _carried(np.concatenate([trial.good_scores for trial in trials]), rate, hashed)
+        evidence += [
+            {
+                "method": method,
+                "changes": dict(change),
+                "worth": worth,
+                **_means(trials),
+                "chosen": config is best,
+            }
+            for worth, config, trials, change in sorted(tried, key=lambda item: -item[0])
+        ]
+    dev = tuple(
+        DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash()) for m in hashed
+    )
+    return Design(pipelines, thresholds, Origin(how="kizu design", dev=dev, evidence=tuple(evidence)))
+
+
+def standardised(scores: F32 | F64, held_out: F32 | F64) -> F64:
+    """`scores` in spreads above the median of the held-out good scores; see `StandardThreshold`."""
+    centre, spread = centre_and_spread(held_out)
+    return (np.asarray(scores, np.float64) - centre) / spread
+
+
+def centre_and_spread(held_out: F32 | F64) -> tuple[float, float]:
+    """Median, and 1.4826 times the median absolute deviation; the standard deviation where that is 0.
+
+    Raises `CalibrationError` when all scores are equal.
+    """
+    scores = np.asarray(held_out, np.float64)
+    centre = float(np.median(scores))
+    spread = 1.4826 * float(np.median(np.abs(scores - centre))) or float(scores.std())
+    if spread == 0:
+        raise CalibrationError(
+            f"{len(scores)} held-out score(s) have no spread: a threshold cannot be carried to them",
+            hint="hold out at least 3 different good images",
+        )
+    return centre, spread
+
+
+def _try(config: PipelineConfig, manifest: Manifest, engine: Engine) -> _Trial:
+    cut = cut_good(manifest, config)
+    identity = Identity(manifest.category, "", manifest.dataset, manifest.content_hash())
+    fitted = fit_bundle(config, cut.sides(config), identity, engine=engine)
+    with predicted(open_bundle(fitted.bundle, engine), manifest.test(), config.placement) as found:
+        metrics = measured(found, fitted.bundle.manifest.thresholds).metrics
+        good = found.scores[~found.defective]
+    return _Trial(metrics, standardised(good, fitted.calibration.scores))
+
+
+def _changed(base: PipelineConfig, method: str, change: Changes) -> PipelineConfig:
+    config = base.with_detector(method, change.get("detector", {}))
+    others = {section: values for section, values in change.items() if section != "detector"}
+    return config.changed(others, where=f"candidate {method}")
+
+
+def _worth(trials: Sequence[_Trial]) -> float:
+    values = [trial.metrics[key] for trial in trials for key in OBJECTIVE]
+    known = [value for value in values if value is not None]
+    if not known:
+        raise DataError(
+            "a development category needs good and defective test images", hint="choose another to design on"
+        )
+    return float(np.mean(known))
+
+
+def _means(trials: Sequence[_Trial]) -> dict[str, float | None]:
+    means: dict[str, float | None] = {}
+    for key in OBJECTIVE:
+        known = [value for trial in trials if (value := trial.metrics[key]) is not None]
+        means[key] = float(np.mean(known)) if known else None
+    return means
+
+
+def _carried(good: F64, rate: float, manifests: Sequence[Manifest]) -> StandardThreshold:
+    """At most `rate` of the good test images of all categories and seeds lie above."""
+    allowed = int(rate * len(good) + 1e-9)
+    return StandardThreshold(
+        value=float(np.sort(good)[len(good) - 1 - allowed]),
+        rule=f"fpr@{rate:g} on development categories",
+        count=sum(sample.label == "good" for manifest in manifests for sample in manifest.test()),
+    )

@@ -1,0 +1,247 @@
+"""Evaluate a frozen pipeline: fit on train/good, look at each test set once, and keep a record that it was looked at.
+
+<output_dir>/encounters.jsonl                       which frozen pipeline has met which test set
+<output_dir>/<category>/<method>/metrics.json       mean, spread over seeds, intervals
+<output_dir>/<category>/<method>/meta.json          what is not the same twice: times, machine
+<output_dir>/<category>/<method>/seed-<n>/          metrics.json, thresholds.json, preds_test.jsonl
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kizu.backbones.session import Engine
+from kizu.core.errors import DataError
+from kizu.core.files import write_json, write_text
+from kizu.core.hashing import hash_value
+from kizu.core.provenance import machine, package_versions, utc_now
+from kizu.core.randomness import rng_for
+from kizu.core.types import StageProgress
+from kizu.data.manifest import Manifest
+from kizu.detectors.pipeline import open_bundle
+from kizu.lab.design import centre_and_spread
+from kizu.lab.evaluate import Evaluation, measured, write_predictions
+from kizu.lab.fit import FittedBundle, Identity, fit_bundle
+from kizu.lab.freeze import FrozenPipeline, StandardThreshold
+from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.train import cut_good
+from kizu.metrics.decisions import confusion
+from kizu.metrics.intervals import bootstrap_interval
+from kizu.metrics.ranking import RankingMetric, auprc, auroc
+from kizu.metrics.undefined import Undefined
+
+RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
+"""Metrics that get a bootstrap interval over images."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    """One fit and what it reached."""
+
+    seed: int
+    fitted: FittedBundle
+    found: Predictions
+    """Its maps are there only while `on_seed` runs."""
+    evaluation: Evaluation
+    metrics: dict[str, Any]
+    """What `seed-<n>/metrics.json` holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    """One method on one category."""
+
+    category: str
+    method: str
+    is_dev: bool
+    folder: Path
+    metrics: dict[str, Any]
+    """What `metrics.json` holds."""
+    others: int
+    """How many other frozen pipelines have met the same test set in this output folder."""
+
+
+OnSeed = Callable[[str, str, SeedResult, Path], None]
+"""Called with category, method, what was found and the seed's folder, while the maps are there."""
+
+
+def evaluate_frozen(
+    frozen: FrozenPipeline,
+    manifests: Sequence[Manifest],
+    output_dir: Path,
+    *,
+    include_dev: bool = False,
+    engine: Engine = Engine(),
+    on_seed: OnSeed | None = None,
+    on_progress: StageProgress | None = None,
+) -> Iterator[MethodResult]:
+    """Every method of `frozen` on every category, seed by seed; what an earlier, stopped call has finished is read.
+
+    Raises `LeakageError` for a category that the pipeline was designed on, unless `include_dev`, before anything is
+    fitted; `DataError` for one without test images.
+    """
+    hashed = [manifest.with_hashes() for manifest in manifests]
+    dev = [_is_dev(frozen, manifest, include_dev) for manifest in hashed]
+    for manifest, is_dev in zip(hashed, dev, strict=True):
+        if not manifest.test():
+            raise DataError(f"{manifest.dataset}/{manifest.category} has no test image")
+        others = _meet(output_dir / "encounters.jsonl", frozen.sha256, manifest)
+        for name in frozen.methods:
+            folder = output_dir / manifest.category / name
+            seeds = {
+                seed: _seed_metrics(frozen, name, seed, manifest, folder, engine, on_seed, on_progress)
+                for seed in frozen.seeds
+            }
+            metrics = {
+                "category": manifest.category,
+                "dataset": manifest.dataset,
+                "method": name,
+                "is_dev": is_dev,
+                "frozen_sha256": frozen.sha256,
+                "test_sha256": _test_hash(manifest),
+                **_summary(list(seeds.values())),
+                "per_seed": {str(seed): values for seed, values in seeds.items()},
+            }
+            write_json(folder / "metrics.json", metrics)
+            write_json(
+                folder / "meta.json",
+                {
+                    "written_at": utc_now(),
+                    "machine": machine(),
+                    "versions": package_versions(),
+                    "others": others,
+                },
+            )
+            yield MethodResult(manifest.category, name, is_dev, folder, metrics, others)
+
+
+def carried_threshold(threshold: StandardThreshold, held_out: np.ndarray) -> float:
+    """The raw image threshold for a category, from its own held-out good scores (N,)."""
+    centre, spread = centre_and_spread(held_out)
+    return centre + threshold.value * spread
+
+
+def _is_dev(frozen: FrozenPipeline, manifest: Manifest, include_dev: bool) -> bool:
+    if not include_dev:
+        frozen.refuse_dev(manifest.dataset, manifest.category, manifest.content_hash())
+    return any((d.dataset, d.category) == (manifest.dataset, manifest.category) for d in frozen.origin.dev)
+
+
+def _seed_metrics(
+    frozen: FrozenPipeline,
+    name: str,
+    seed: int,
+    manifest: Manifest,
+    folder: Path,
+    engine: Engine,
+    on_seed: OnSeed | None,
+    on_progress: StageProgress | None,
+) -> dict[str, Any]:
+    """Read when it was finished for this pipeline and this data, else computed and written."""
+    here = folder / f"seed-{seed}"
+    stamp = hash_value([frozen.sha256, manifest.content_hash(), seed])
+    done = here / "done.json"
+    if done.exists() and json.loads(done.read_text(encoding="utf-8")).get("stamp") == stamp:
+        return dict(json.loads((here / "metrics.json").read_text(encoding="utf-8")))
+    start = time.perf_counter()
+    method = frozen.methods[name]
+    config = method.config(seed)
+    cut = cut_good(manifest, config)
+    identity = Identity(manifest.category, f"seed-{seed}", manifest.dataset, manifest.content_hash())
+    fitted = fit_bundle(config, cut.sides(config), identity, engine=engine, on_progress=on_progress)
+    thresholds = fitted.bundle.manifest.thresholds
+    scorer = open_bundle(fitted.bundle, engine)
+    with predicted(scorer, manifest.test(), config.placement, on_progress=on_progress) as found:
+        evaluation = measured(found, thresholds)
+        metrics = {
+            **evaluation.metrics,
+            "reasons": evaluation.reasons,
+            "at_fpr": _at_carried(method.threshold, fitted.calibration.scores, found),
+            "intervals": _intervals(found, seed),
+        }
+        write_json(here / "metrics.json", metrics)
+        write_json(here / "thresholds.json", thresholds.model_dump(mode="json"))
+        write_predictions(here / "preds_test.jsonl", evaluation.predictions)
+        if on_seed is not None:
+            on_seed(manifest.category, name, SeedResult(seed, fitted, found, evaluation, metrics), here)
+    write_json(done, {"stamp": stamp, "seconds": round(time.perf_counter() - start, 3)})
+    return metrics
+
+
+def _at_carried(
+    threshold: StandardThreshold | None, held_out: np.ndarray, found: Predictions
+) -> dict[str, Any] | None:
+    """Decisions at the threshold that was carried over from the development categories."""
+    if threshold is None:
+        return None
+    value = carried_threshold(threshold, held_out)
+    counts = confusion(found.defective, found.scores.astype(np.float64), value, noun="images")
+    rates: dict[str, float | None] = {}
+    for key in ("f1", "precision", "recall", "overkill_rate", "escape_rate"):
+        try:
+            rates[key] = getattr(counts, key)
+        except Undefined:
+            rates[key] = None
+    return {"rule": threshold.rule, "threshold": value, **rates}
+
+
+def _intervals(found: Predictions, seed: int) -> dict[str, list[float]]:
+    intervals = {}
+    for key, metric in RANKED.items():
+        try:
+            interval = bootstrap_interval(
+                found.defective, found.scores, metric, rng=rng_for(seed, "bootstrap", key)
+            )
+        except Undefined:
+            continue
+        intervals[key] = [interval.low, interval.high]
+    return intervals
+
+
+def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation over seeds of every number; None where a seed has none.
+
+    The interval is the mean of the seeds' own: images are redrawn, fits are not.
+    """
+    keys = [key for key, value in seeds[0].items() if not isinstance(value, dict)]
+    mean, spread = {}, {}
+    for key in keys:
+        values = [metrics[key] for metrics in seeds]
+        known = None not in values
+        mean[key] = float(np.mean(values)) if known else None
+        spread[key] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
+    f1 = [metrics["at_fpr"]["f1"] for metrics in seeds if metrics["at_fpr"] is not None]
+    mean["image_f1_at_fpr"] = float(np.mean(f1)) if f1 and None not in f1 else None
+    spread["image_f1_at_fpr"] = float(np.std(f1, ddof=1)) if len(f1) > 1 and None not in f1 else None
+    intervals = {
+        key: np.mean([metrics["intervals"][key] for metrics in seeds], axis=0).tolist()
+        for key in seeds[0]["intervals"]
+    }
+    return {"seeds": len(seeds), "mean": mean, "std": spread, "intervals": intervals}
+
+
+def _test_hash(manifest: Manifest) -> str:
+    return hash_value([[s.id, s.label, s.sha256, s.mask_sha256] for s in manifest.test()])
+
+
+def _meet(path: Path, frozen_sha256: str, manifest: Manifest) -> int:
+    """Note that this pipeline meets this test set, and count the others that have."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    known = [json.loads(line) for line in lines]
+    test_sha256 = _test_hash(manifest)
+    met = {row["frozen_sha256"] for row in known if row["test_sha256"] == test_sha256}
+    if frozen_sha256 not in met:
+        row = {
+            "frozen_sha256": frozen_sha256,
+            "test_sha256": test_sha256,
+            "category": manifest.category,
+            "dataset": manifest.dataset,
+            "at": utc_now(),
+        }
+        write_text(path, "".join(f"{line}\n" for line in [*lines, json.dumps(row)]))
+    return len(met - {frozen_sha256})
