@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kizu.cli import backbones, cache, data, demo, evaluate, inspect, train
+from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, train
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -42,6 +42,8 @@ app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(design.design)
+app.command()(design.freeze)
 app.command()(inspect.inspect)
 app.command()(backbones.backbones)
 app.command()(cache.cache)

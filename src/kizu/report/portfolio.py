@@ -1,0 +1,101 @@
+"""The table of a frozen evaluation: every category and method, averages, intervals, and what must be said beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kizu.core.files import write_text
+from kizu.core.provenance import package_versions
+from kizu.lab.freeze import FrozenPipeline
+from kizu.lab.frozen import MethodResult
+
+COLUMNS = {
+    "AUROC": "image_auroc",
+    "AUPRC": "image_auprc",
+    "F1 (FPR=1%)": "image_f1_at_fpr",
+    "F1 (deployed)": "image_f1",
+    "AU-PRO@0.30": "aupro_030",
+    "AUPIMO": "aupimo",
+}
+HEAD = ("Category", "Method", *COLUMNS)
+
+
+def portfolio_rows(results: Sequence[MethodResult]) -> list[list[str]]:
+    """One row for each category and method, then the macro average of each method over what it was not designed on."""
+    rows = [
+        [r.category + (" (dev)" if r.is_dev else ""), r.method, *(_cell(r, key) for key in COLUMNS.values())]
+        for r in results
+    ]
+    for method in dict.fromkeys(r.method for r in results):
+        counted = [r for r in results if r.method == method and not r.is_dev]
+        if len(counted) > 1:
+            rows.append(
+                [f"mean of {len(counted)}", method, *(_average(counted, key) for key in COLUMNS.values())]
+            )
+    return rows
+
+
+def portfolio_table(results: Sequence[MethodResult]) -> str:
+    """As Markdown."""
+    rows = [HEAD, ["---"] * len(HEAD), *portfolio_rows(results)]
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+
+
+def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[MethodResult]) -> None:
+    """`report.md` and `report.html`."""
+    notes = portfolio_notes(frozen, results)
+    text = "# Evaluation of a frozen pipeline\n\n" + portfolio_table(results) + "\n\n"
+    write_text(output_dir / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
+    environment = Environment(
+        loader=PackageLoader("kizu.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("portfolio.html").render(
+        head=HEAD, rows=portfolio_rows(results), notes=notes, version=package_versions()["kizu"]
+    )
+    write_text(output_dir / "report.html", page)
+
+
+def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> list[str]:
+    """What qualifies the numbers."""
+    dev = ", ".join(f"{d.dataset}/{d.category}" for d in frozen.origin.dev) or "none named"
+    notes = [
+        f"Frozen pipeline {frozen.sha256[:16]}; choices: {frozen.origin.how}; development categories: {dev}.",
+        f"Mean over {len(frozen.seeds)} seed(s) ± standard deviation; [..]: 95 % bootstrap interval over test images.",
+        "F1 (FPR=1%): at the threshold carried from the development categories; F1 (deployed): at the threshold set on"
+        " held-out good images.",
+    ]
+    if any(r.is_dev for r in results):
+        notes.append("(dev): the pipeline was designed on this category; it is left out of the averages.")
+    others = {r.category: r.others for r in results if r.others}
+    notes += [
+        f"{count} other frozen pipeline(s) have met the test set of {category}: read its numbers as chosen among"
+        f" {count + 1}."
+        for category, count in others.items()
+    ]
+    reasons = {
+        f"{r.category}, {r.method}: {key} is missing ({why})"
+        for r in results
+        for key, why in next(iter(r.metrics["per_seed"].values()))["reasons"].items()
+        if key in COLUMNS.values()
+    }
+    return [*notes, *(f"{reason}." for reason in sorted(reasons))]
+
+
+def _cell(result: MethodResult, key: str) -> str:
+    mean, spread = result.metrics["mean"].get(key), result.metrics["std"].get(key)
+    if mean is None:
+        return "-"
+    text = f"{mean:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+    interval = result.metrics["intervals"].get(key)
+    return text if interval is None else f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _average(results: Sequence[MethodResult], key: str) -> str:
+    values = [r.metrics["mean"].get(key) for r in results]
+    return "-" if None in values else f"{np.mean(values):.3f}"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
