@@ -1,0 +1,180 @@
+"""What is frozen cannot change unseen, is not evaluated on what it was designed on, and gives its numbers again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import part_picture, with_flaw
+
+from kizu.core.errors import CalibrationError, ConfigError, LeakageError
+from kizu.data.layouts.mvtec_ad import scan
+from kizu.data.manifest import Manifest
+from kizu.detectors.pipeline import PipelineConfig
+from kizu.imaging.codec import encode_png
+from kizu.lab.design import centre_and_spread, design, standardised
+from kizu.lab.freeze import (
+    DevSet,
+    FrozenPipeline,
+    Origin,
+    StandardThreshold,
+    freeze,
+    read_frozen,
+    write_frozen,
+)
+from kizu.lab.frozen import carried_threshold, evaluate_frozen
+
+BASE = PipelineConfig.parse(
+    {
+        "embedding": {"backbone": "tiny"},
+        "placement": {"image_size": 64},
+        "detector": {"kind": "patchcore", "coreset": 0.2},
+        "calibration": {"fraction": 0.4},
+    },
+    where="test",
+)
+
+
+def category(root: Path, name: str, seed: int) -> Manifest:
+    """12 good images to learn from, 4 good and 4 flawed ones to test, with masks."""
+    for number in range(16):
+        folder = root / name / ("train" if number < 12 else "test") / "good"
+        encode_png(folder / f"{number}.png", part_picture(seed + number))
+    for number in range(4):
+        encode_png(
+            root / name / "test" / "checks" / f"{number}.png",
+            with_flaw(part_picture(seed + 30 + number), 20, 24 + number),
+        )
+        mask = np.zeros((64, 64), dtype=bool)
+        mask[20:32, 24 + number : 36 + number] = True
+        encode_png(root / name / "ground_truth" / "checks" / f"{number}_mask.png", mask)
+    return scan(root, name)
+
+
+@pytest.fixture(scope="module")
+def plate(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return category(tmp_path_factory.mktemp("set"), "plate", 0)
+
+
+@pytest.fixture(scope="module")
+def disc(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return category(tmp_path_factory.mktemp("set"), "disc", 500)
+
+
+@pytest.fixture(scope="module")
+def frozen(plate: Manifest) -> FrozenPipeline:
+    found = design(
+        [plate],
+        candidates={"patchcore": ({"detector": {"coreset": 0.2}},), "padim": ({},)},
+        base=BASE,
+        seeds=(0,),
+    )
+    return freeze(found.pipelines, found.origin, thresholds=found.thresholds, seeds=(0, 1))
+
+
+def test_design_keeps_the_best_and_the_evidence(plate: Manifest) -> None:
+    bad = {"detector": {"coreset": 0.2}, "placement": {"image_size": 16}}
+    good = {"detector": {"coreset": 0.2}}
+    found = design([plate], candidates={"patchcore": (bad, good)}, base=BASE)
+    assert found.pipelines["patchcore"].placement.image_size == (64, 64)
+    assert [row["chosen"] for row in found.origin.evidence] == [True, False]
+    assert found.origin.evidence[0]["worth"] > found.origin.evidence[1]["worth"]
+    assert found.thresholds["patchcore"].count == 4
+
+
+def test_a_frozen_file_reads_back_and_a_change_is_seen(frozen: FrozenPipeline, tmp_path: Path) -> None:
+    path = tmp_path / "fixed.json"
+    write_frozen(frozen, path)
+    assert read_frozen(path) == frozen
+    with pytest.raises(ConfigError, match="exists"):
+        write_frozen(frozen, path)
+    content = json.loads(path.read_text())
+    content["methods"]["padim"]["pipeline"]["detector"]["epsilon"] = 0.2
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="changed since it was frozen"):
+        read_frozen(path)
+    with pytest.raises(ConfigError, match="no frozen pipeline"):
+        read_frozen(tmp_path / "none.json")
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="has no hash"):
+        read_frozen(path)
+
+
+def test_other_weights_are_refused(frozen: FrozenPipeline, tmp_path: Path) -> None:
+    method = frozen.methods["padim"].model_copy(update={"weights_sha256": "0" * 64})
+    write_frozen(frozen.model_copy(update={"methods": {"padim": method}}), tmp_path / "fixed.json")
+    with pytest.raises(ConfigError, match="was frozen with weights"):
+        read_frozen(tmp_path / "fixed.json")
+
+
+def test_what_it_was_designed_on_is_refused_before_anything_is_fitted(
+    frozen: FrozenPipeline, plate: Manifest, disc: Manifest, tmp_path: Path
+) -> None:
+    with pytest.raises(LeakageError, match="designed on"):
+        list(evaluate_frozen(frozen, [disc, plate], tmp_path))
+    assert not list(tmp_path.iterdir())
+    shown = list(evaluate_frozen(frozen, [plate], tmp_path, include_dev=True))
+    assert all(result.is_dev and result.metrics["is_dev"] for result in shown)
+
+
+def test_the_same_images_under_another_name_are_refused(frozen: FrozenPipeline, plate: Manifest) -> None:
+    (dev,) = frozen.origin.dev
+    with pytest.raises(LeakageError):
+        frozen.refuse_dev("another", "name", dev.manifest_sha256)
+    frozen.refuse_dev("another", "name", "0")
+
+
+def test_a_second_run_gives_the_same_file(frozen: FrozenPipeline, disc: Manifest, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        results = list(evaluate_frozen(frozen, [disc], tmp_path / folder))
+        assert [result.method for result in results] == list(frozen.methods)
+    for method in frozen.methods:
+        one, two = (tmp_path / f / "disc" / method / "metrics.json" for f in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+    metrics = json.loads(one.read_text())
+    assert metrics["mean"]["image_auroc"] == 1.0
+    assert set(metrics["per_seed"]) == {"0", "1"}
+    assert metrics["per_seed"]["0"]["at_fpr"]["threshold"] != metrics["per_seed"]["1"]["at_fpr"]["threshold"]
+
+
+def test_what_was_finished_is_not_done_again(
+    frozen: FrozenPipeline, disc: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path)]
+    monkeypatch.setattr("kizu.lab.frozen.fit_bundle", None)
+    assert [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path)] == before
+
+
+def test_each_pipeline_that_meets_a_test_set_is_counted_once(
+    frozen: FrozenPipeline, disc: Manifest, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert {result.others for result in evaluate_frozen(frozen, [disc], tmp_path)} == {0}
+    other = frozen.model_copy(update={"seeds": (5,)})
+    assert {result.others for result in evaluate_frozen(other, [disc], tmp_path)} == {1}
+    assert len((tmp_path / "encounters.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_carried_threshold_follows_the_scale_of_the_scores() -> None:
+    held_out = np.array([1.0, 2.0, 3.0, 4.0, 9.0])
+    threshold = StandardThreshold(value=2.0, rule="fpr@0.01", count=9)
+    assert centre_and_spread(held_out) == pytest.approx((3.0, 1.4826))
+    for gain, offset in ((1, 0), (3, 97)):
+        value = carried_threshold(threshold, offset + gain * held_out)
+        assert value == pytest.approx(offset + gain * (3 + 2 * 1.4826))
+    assert standardised(held_out, held_out)[1] == pytest.approx(-1 / 1.4826)
+    with pytest.raises(CalibrationError, match="no spread"):
+        centre_and_spread(np.ones(3))
+
+
+def test_seeds_must_differ() -> None:
+    with pytest.raises(ConfigError, match="differ"):
+        freeze({"padim": BASE}, Origin(how="by hand", dev=()), seeds=(1, 1))
+
+
+def test_a_dev_set_is_known_by_name_and_by_content() -> None:
+    dev = DevSet(dataset="a", category="b", manifest_sha256="1")
+    pipeline = freeze({"patchcore": BASE}, Origin(how="by hand", dev=(dev,)))
+    for known in (("a", "b", "2"), ("x", "y", "1")):
+        with pytest.raises(LeakageError):
+            pipeline.refuse_dev(*known)
