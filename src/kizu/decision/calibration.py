@@ -1,5 +1,6 @@
 """From held-out scores and maps to the two thresholds a line runs with."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -7,13 +8,25 @@ from pydantic import Field
 
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError
-from kizu.core.split import Split
 from kizu.core.types import F32, Bool
-from kizu.decision.thresholds import Threshold, conformal, f1_max, quantile, tightest_rate
+from kizu.decision.thresholds import (
+    Threshold,
+    conformal,
+    conformal_confident,
+    f1_max,
+    least_cost,
+    maximum,
+    mean_sigma,
+    quantile,
+    tightest_rate,
+)
 
 DEFAULT_RATE = 0.01
 PIXELS_PER_IMAGE = 4096
 """Enough for a quantile of 0.999 over twenty images; memory stays bounded on any number of them."""
+
+ImageRule = Literal["conformal", "conformal_confident", "quantile", "maximum", "mean_sigma", "f1_max", "cost"]
+PixelRule = Literal["conformal", "conformal_confident", "quantile", "maximum", "mean_sigma"]
 
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
@@ -23,15 +36,23 @@ class CalibrationConfig(Config):
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Part of train/good held out of the fit (see docs/decisions/0007)."""
-    rule: Literal["conformal", "quantile", "f1_max"] = "conformal"
-    """For the image threshold. `f1_max` needs a labelled validation split."""
+    rule: ImageRule = "conformal"
+    """For the image threshold. `f1_max` and `cost` need a labelled validation split."""
     false_alarm_rate: Rate | None = None
-    """For `conformal`. None: 0.01, or the lowest rate that the images at hand can support, 1 / (n + 1). A rate that
-    is given is kept or refused, never changed."""
+    """For the conformal rules. None: 0.01, or the lowest rate that the images at hand can support, 1 / (n + 1). A rate
+    that is given is kept or refused, never changed."""
     quantile: Annotated[float, Field(ge=0, le=1)] = 0.995
-    pixel_rule: Literal["conformal", "quantile"] = "conformal"
+    sigmas: Annotated[float, Field(ge=0)] = 3
+    confidence: Rate = 0.95
+    """For `conformal_confident`: the rate then holds for this very threshold, not only on average."""
+    escape_cost: Annotated[float, Field(gt=0)] = 10
+    overkill_cost: Annotated[float, Field(gt=0)] = 1
+    prevalence: Rate | None = None
+    """For `cost`: the part of products that is defective; None: as in the validation split."""
+    pixel_rule: PixelRule = "conformal"
     """For the pixel threshold. `conformal`: over the highest pixel of each good map, so that a good image shows any
-    region with at most the guaranteed rate. `quantile`: of all pixels of all good maps."""
+    region with at most the guaranteed rate; `maximum` likewise. `quantile` and `mean_sigma`: of all pixels of all good
+    maps."""
     pixel_quantile: Annotated[float, Field(ge=0, le=1)] = 0.999
 
 
@@ -50,16 +71,14 @@ def image_threshold(
     `good_scores`: (N,) of held-out good images. `validation`: scores (N,) and whether each is defective (N,), for
     `f1_max`. Raises `CalibrationError` where the data cannot support the rule.
     """
-    if config.rule == "f1_max":
+    if config.rule in _LABELLED:
         if validation is None:
             raise CalibrationError(
-                "the rule f1_max needs a labelled validation split, and this data set has none",
+                f"the rule {config.rule} needs a labelled validation split, and this data set has none",
                 hint="add validation/good and validation/<defect>, or use the rule conformal",
             )
-        return f1_max(*validation, split=Split.VALIDATION)
-    if config.rule == "quantile":
-        return quantile(good_scores, config.quantile)
-    return conformal(good_scores, _rate(config, len(good_scores)))
+        return _LABELLED[config.rule](config, *validation)
+    return _GOOD_ONLY[config.rule](config, good_scores)
 
 
 def pixel_threshold(config: CalibrationConfig, peaks: F32, pixels: F32) -> Threshold:
@@ -67,9 +86,10 @@ def pixel_threshold(config: CalibrationConfig, peaks: F32, pixels: F32) -> Thres
 
     `peaks`: (N,) highest pixel of each held-out good map. `pixels`: a sample of the pixels of all these maps.
     """
-    if config.pixel_rule == "quantile":
-        return quantile(pixels, config.pixel_quantile).model_copy(update={"count": len(peaks)})
-    return conformal(peaks, _rate(config, len(peaks)))
+    if config.pixel_rule in ("quantile", "mean_sigma"):
+        by_pixel = config.model_copy(update={"quantile": config.pixel_quantile})
+        return _GOOD_ONLY[config.pixel_rule](by_pixel, pixels).model_copy(update={"count": len(peaks)})
+    return _GOOD_ONLY[config.pixel_rule](config, peaks)
 
 
 def sample_pixels(maps: F32, rng: np.random.Generator) -> F32:
@@ -82,3 +102,24 @@ def sample_pixels(maps: F32, rng: np.random.Generator) -> F32:
 
 def _rate(config: CalibrationConfig, count: int) -> float:
     return config.false_alarm_rate or tightest_rate(count, DEFAULT_RATE)
+
+
+_GOOD_ONLY: Mapping[str, Callable[[CalibrationConfig, F32], Threshold]] = {
+    "conformal": lambda config, scores: conformal(scores, _rate(config, len(scores))),
+    "conformal_confident": lambda config, scores: conformal_confident(
+        scores, config.false_alarm_rate or DEFAULT_RATE, config.confidence
+    ),
+    "quantile": lambda config, scores: quantile(scores, config.quantile),
+    "maximum": lambda _config, scores: maximum(scores),
+    "mean_sigma": lambda config, scores: mean_sigma(scores, config.sigmas),
+}
+_LABELLED: Mapping[str, Callable[[CalibrationConfig, F32, Bool], Threshold]] = {
+    "f1_max": lambda _config, scores, defective: f1_max(scores, defective),
+    "cost": lambda config, scores, defective: least_cost(
+        scores,
+        defective,
+        escape_cost=config.escape_cost,
+        overkill_cost=config.overkill_cost,
+        prevalence=config.prevalence,
+    ),
+}

@@ -8,11 +8,12 @@ from typing import Self
 
 import numpy as np
 from pydantic import model_validator
+from scipy.stats import beta
 
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
-from kizu.core.types import F32, F64, Bool
+from kizu.core.types import F32, F64, I64, Bool
 
 
 class Threshold(Config):
@@ -27,6 +28,9 @@ class Threshold(Config):
     false_alarm_rate: float | None = None
     """What the rule guarantees: a new good image is NG with at most this probability (over the draw of the
     calibration images too, all being exchangeable). None where the rule guarantees nothing."""
+    confidence: float | None = None
+    """With this probability over the draw of the calibration images the rate holds for the very threshold that was set;
+    None: it holds on average over calibration sets."""
 
     @model_validator(mode="after")
     def _never_from_test(self) -> Self:
@@ -47,6 +51,7 @@ class Threshold(Config):
             "no guarantee"
             if self.false_alarm_rate is None
             else f"false alarms at most {self.false_alarm_rate:.3g} of good parts"
+            + ("" if self.confidence is None else f" with {self.confidence:.0%} confidence")
         )
         return f"{self.value:.6g} ({self.rule} on {self.count} {self.split} images; {promise})"
 
@@ -90,6 +95,117 @@ def tightest_rate(count: int, target: float) -> float:
     return max(target, 1 / (count + 1))
 
 
+def conformal_confident(
+    scores: F32 | F64, false_alarm_rate: float, confidence: float = 0.95, *, split: Split = Split.CALIBRATION
+) -> Threshold:
+    """The lowest of n held-out good scores above which at most `a` of good parts lie, with the given confidence.
+
+    The true rate above the r-th smallest score is Beta(n + 1 - r, r) distributed for continuous scores (Vovk 2012,
+    "Conditional validity of inductive conformal predictors"), so r is the least with P(Beta <= a) >= confidence. The
+    highest score is enough from n >= log(1 - confidence) / log(1 - a). Raises `CalibrationError` for fewer.
+    """
+    scores = _usable(scores)
+    n = len(scores)
+    for name, value in (("false-alarm rate", false_alarm_rate), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise CalibrationError(
+                f"a {name} of {value} is not between 0 and 1", hint="for one in a hundred, give 0.01"
+            )
+    ranks = np.arange(1, n + 1)
+    enough = np.flatnonzero(beta.cdf(false_alarm_rate, n + 1 - ranks, ranks) >= confidence - 1e-12)
+    if enough.size == 0:
+        needed = math.ceil(math.log(1 - confidence) / math.log(1 - false_alarm_rate) - 1e-9)
+        raise CalibrationError(
+            f"{n} calibration images cannot support a false-alarm rate of {false_alarm_rate:g} with"
+            f" {confidence:.0%} confidence",
+            hint=f"use at least {needed}, or the rule conformal, which holds on average",
+        )
+    return Threshold(
+        value=float(np.sort(scores)[enough[0]]),
+        rule=f"conformal@{false_alarm_rate:.4g} with {confidence:.0%} confidence",
+        split=split,
+        count=n,
+        false_alarm_rate=false_alarm_rate,
+        confidence=confidence,
+    )
+
+
+def maximum(scores: F32 | F64, *, split: Split = Split.CALIBRATION) -> Threshold:
+    """The highest good score. A new good image exceeds it with probability at most 1 / (n + 1)."""
+    scores = _usable(scores)
+    return Threshold(
+        value=float(scores.max()),
+        rule="maximum",
+        split=split,
+        count=len(scores),
+        false_alarm_rate=1 / (len(scores) + 1),
+    )
+
+
+def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRATION) -> Threshold:
+    """Mean + `sigmas` * standard deviation of good scores. Guarantees nothing: scores are not normal.
+
+    Raises `CalibrationError` for fewer than two scores.
+    """
+    scores = _usable(scores)
+    if len(scores) < 2:
+        raise CalibrationError("one score has no standard deviation", hint="hold at least 2 images out")
+    return Threshold(
+        value=float(scores.mean() + sigmas * scores.std(ddof=1)),
+        rule=f"mean+{sigmas:g}sigma",
+        split=split,
+        count=len(scores),
+    )
+
+
+def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshold:
+    """The lowest of n good scores that at most floor(`rate` * n) of them exceed. Guarantees nothing for new images.
+
+    For labelled images that are never reported on, such as those of a development category.
+    """
+    scores = _usable(good_scores)
+    if not 0 <= rate < 1:
+        raise CalibrationError(f"a false-alarm rate of {rate} is not between 0 and 1")
+    allowed = math.floor(rate * len(scores) + 1e-9)
+    return Threshold(
+        value=float(np.sort(scores)[len(scores) - 1 - allowed]),
+        rule=f"fpr@{rate:g}",
+        split=split,
+        count=len(scores),
+    )
+
+
+def least_cost(
+    scores: F32 | F64,
+    defective: Bool,
+    *,
+    escape_cost: float,
+    overkill_cost: float,
+    prevalence: float | None = None,
+    split: Split = Split.VALIDATION,
+) -> Threshold:
+    """The threshold with the least expected cost per part on labelled validation images.
+
+    `escape_cost`: of a defective part that passes; `overkill_cost`: of a good part that is rejected; `prevalence`: the
+    part of the line's products that is defective, None: as among these images. Among equals the highest threshold.
+    Raises `CalibrationError` as `f1_max`, and for prices that are not positive.
+    """
+    cuts, hits, alarms, bad, good = _cuts(_usable(scores), defective, "the cost rule")
+    if not (escape_cost > 0 and overkill_cost > 0):
+        raise CalibrationError("the costs of an escape and of an overkill must be positive")
+    share = bad / (bad + good) if prevalence is None else prevalence
+    if not 0 < share < 1:
+        raise CalibrationError(f"a prevalence of {share} is not between 0 and 1")
+    cost = share * escape_cost * (1 - hits / bad) + (1 - share) * overkill_cost * alarms / good
+    best = len(cost) - 1 - int(np.argmin(cost[::-1]))
+    return Threshold(
+        value=float(cuts[best]),
+        rule=f"cost {escape_cost:g}:{overkill_cost:g} at prevalence {share:.3g}, {cost[best]:.4g} a part",
+        split=split,
+        count=len(scores),
+    )
+
+
 def quantile(scores: F32 | F64, q: float, *, split: Split = Split.CALIBRATION) -> Threshold:
     """The q-quantile of good scores, linearly interpolated. Guarantees nothing for new images."""
     scores = _usable(scores)
@@ -106,22 +222,28 @@ def f1_max(scores: F32 | F64, defective: Bool, *, split: Split = Split.VALIDATIO
     `scores`, `defective`: (N,). Among equals the highest threshold is taken: fewest false alarms. Raises
     `CalibrationError` unless both good and defective images are there.
     """
-    scores = _usable(scores)
+    cuts, hits, alarms, bad, _ = _cuts(_usable(scores), defective, "F1-max")
+    f1 = 2 * hits / (bad + hits + alarms)
+    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
+    return Threshold(value=float(cuts[best]), rule="f1_max", split=split, count=len(scores))
+
+
+def _cuts(scores: F64, defective: Bool, rule: str) -> tuple[F64, I64, I64, int, int]:
+    """Thresholds between neighbouring scores and below all, what each finds and falsely rejects, and both totals."""
     if defective.all() or not defective.any():
         raise CalibrationError(
-            f"F1-max needs good and defective validation images; there are {int((~defective).sum())} good"
+            f"{rule} needs good and defective validation images; there are {int((~defective).sum())} good"
             f" and {int(defective.sum())} defective",
             hint="with good images only, use the conformal or the quantile rule",
         )
     values = np.unique(scores)  # ascending
     below_all = np.nextafter(np.float32(values[0]), np.float32(-np.inf))  # below in either precision
-    cuts = np.concatenate([[below_all], (values[:-1] + values[1:]) / 2])
+    above_all = np.nextafter(np.float32(values[-1]), np.float32(np.inf))
+    cuts = np.concatenate([[below_all], (values[:-1] + values[1:]) / 2, [above_all]])
     bad, good = np.sort(scores[defective]), np.sort(scores[~defective])
     hits = len(bad) - np.searchsorted(bad, cuts, side="right")
     alarms = len(good) - np.searchsorted(good, cuts, side="right")
-    f1 = 2 * hits / (len(bad) + hits + alarms)
-    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
-    return Threshold(value=float(cuts[best]), rule="f1_max", split=split, count=len(scores))
+    return cuts, hits, alarms, len(bad), len(good)
 
 
 def _usable(scores: F32 | F64) -> F64:

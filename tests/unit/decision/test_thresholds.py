@@ -1,12 +1,32 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
-from kizu.decision.calibration import CalibrationConfig, image_threshold, pixel_threshold, sample_pixels
-from kizu.decision.thresholds import Threshold, conformal, f1_max, quantile, smallest_count, tightest_rate
+from kizu.decision.calibration import (
+    CalibrationConfig,
+    ImageRule,
+    PixelRule,
+    image_threshold,
+    pixel_threshold,
+    sample_pixels,
+)
+from kizu.decision.thresholds import (
+    Threshold,
+    conformal,
+    conformal_confident,
+    f1_max,
+    fpr_target,
+    least_cost,
+    maximum,
+    mean_sigma,
+    quantile,
+    smallest_count,
+    tightest_rate,
+)
 
 
 @pytest.mark.parametrize(("rate", "needed"), [(0.05, 19), (0.01, 99), (0.005, 199)])
@@ -113,3 +133,82 @@ def test_a_sample_of_pixels_is_bounded_and_drawn_from_each_image() -> None:
     sample = sample_pixels(maps, np.random.default_rng(0))
     assert np.unique(sample, return_counts=True)[1].tolist() == [4096] * 3
     assert len(sample_pixels(maps[:, :5, :5], np.random.default_rng(0))) == 75
+
+
+@pytest.mark.parametrize(("rate", "needed"), [(0.05, 59), (0.01, 299)])
+def test_confidence_needs_as_many_images_as_the_binomial_says(rate: float, needed: int) -> None:
+    rng = np.random.default_rng(0)
+    threshold = conformal_confident(scores := rng.random(needed), rate)
+    assert threshold.value == scores.max()
+    assert (threshold.false_alarm_rate, threshold.confidence) == (rate, 0.95)
+    assert "95% confidence" in threshold.describe()
+    with pytest.raises(CalibrationError, match="cannot support") as refused:
+        conformal_confident(scores[:-1], rate)
+    assert str(needed) in (refused.value.hint or "")
+
+
+def test_confidence_is_kept_over_many_draws_and_the_average_rule_does_not_promise_it() -> None:
+    rng = np.random.default_rng(1)
+    draws = rng.random((2000, 200))  # a uniform score's true rate above t is 1 - t
+    confident = np.array([1 - conformal_confident(draw, 0.05).value for draw in draws])
+    marginal = np.array([1 - conformal(draw, 0.05).value for draw in draws])
+    assert np.mean(confident <= 0.05) >= 0.94
+    assert np.mean(marginal <= 0.05) < 0.7
+    assert marginal.mean() <= 0.051
+
+
+def test_maximum_and_sigma_rules() -> None:
+    scores = np.array([1.0, 2.0, 3.0, 6.0])
+    assert maximum(scores).value == 6
+    assert maximum(scores).false_alarm_rate == pytest.approx(0.2)
+    assert mean_sigma(scores, 2).value == pytest.approx(3 + 2 * scores.std(ddof=1))
+    assert mean_sigma(scores, 2).false_alarm_rate is None
+    with pytest.raises(CalibrationError, match="no standard deviation"):
+        mean_sigma(scores[:1], 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "above"), [(100, 0.01, 1), (99, 0.01, 0), (10, 0.25, 2), (1, 0.5, 0)]
+)
+def test_the_fpr_target_is_kept_on_the_images_it_was_set_on(count: int, rate: float, above: int) -> None:
+    scores = np.random.default_rng(2).permutation(count).astype(float)
+    threshold = fpr_target(scores, rate, split=Split.VALIDATION)
+    assert (scores > threshold.value).sum() == above
+    with pytest.raises(LeakageError):
+        fpr_target(scores, rate, split=Split.TEST)
+
+
+def test_the_cost_rule_is_the_cheapest_of_all_thresholds() -> None:
+    rng = np.random.default_rng(3)
+    defective = rng.random(80) < 0.3
+    scores = np.round(rng.normal(size=80) + 1.2 * defective, 1)
+
+    def cost(threshold: float, escape: float, overkill: float, share: float) -> float:
+        escapes = np.mean(scores[defective] <= threshold)
+        overkills = np.mean(scores[~defective] > threshold)
+        return float(share * escape * escapes + (1 - share) * overkill * overkills)
+
+    for escape, overkill, share in ((10, 1, 0.02), (1, 10, 0.5), (1, 1, 0.3)):
+        found = least_cost(scores, defective, escape_cost=escape, overkill_cost=overkill, prevalence=share)
+        everywhere = [cost(t, escape, overkill, share) for t in np.linspace(-9, 9, 4001)]
+        assert cost(found.value, escape, overkill, share) == pytest.approx(min(everywhere))
+    dear, cheap = (
+        least_cost(scores, defective, escape_cost=price, overkill_cost=1).value for price in (100, 0.1)
+    )
+    assert dear < cheap
+    with pytest.raises(CalibrationError, match="positive"):
+        least_cost(scores, defective, escape_cost=0, overkill_cost=1)
+    with pytest.raises(CalibrationError, match="0 defective"):
+        least_cost(scores, defective & False, escape_cost=1, overkill_cost=1)
+
+
+def test_every_rule_of_the_settings_makes_a_threshold() -> None:
+    rng = np.random.default_rng(4)
+    good, pixels = rng.random(400).astype(np.float32), rng.random(5000).astype(np.float32)
+    validation = (np.concatenate([good[:20], 2 + good[:5]]), np.array([False] * 20 + [True] * 5))
+    for rule in get_args(ImageRule):
+        assert np.isfinite(image_threshold(CalibrationConfig(rule=rule), good, validation=validation).value)
+    for rule in get_args(PixelRule):
+        threshold = pixel_threshold(CalibrationConfig(pixel_rule=rule), good, pixels)
+        assert np.isfinite(threshold.value)
+        assert threshold.count == 400
