@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,22 @@ from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
-from kizu.core.types import StageProgress
+from kizu.core.randomness import rng_for
+from kizu.core.types import F64, Bool, StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.decision.calibration import Thresholds
 from kizu.detectors.pipeline import open_bundle
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.runs import RunFolder
+from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
+from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.intervals import Interval, bootstrap_interval
+from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
+from kizu.metrics.undefined import Undefined
+
+RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
+"""Metrics that get a bootstrap interval over images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,12 @@ class Evaluation:
     reasons: dict[str, str]
     """Why a metric is None."""
     predictions: tuple[Prediction, ...]
+    confusion: dict[str, int]
+    """Images at the deployed threshold: tp, fp, tn, fn; positive is NG."""
+    intervals: dict[str, Interval]
+    """Over test images, of the metrics in `RANKED`."""
+    breakdown: dict[str, dict[str, Cell]]
+    """By kind, size and place of the flaw."""
     seconds: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
@@ -54,6 +69,12 @@ class Evaluation:
         return {
             **self.metrics,
             "reasons": self.reasons,
+            "confusion": self.confusion,
+            "intervals": {key: asdict(interval) for key, interval in self.intervals.items()},
+            "breakdown": {
+                axis: {name: asdict(cell) for name, cell in cells.items()}
+                for axis, cells in self.breakdown.items()
+            },
             "counts": {"good": labels.count("good"), "defect": labels.count("defect")},
             "counts_by_kind": {
                 kind: sum(p.sample.defect == kind for p in self.predictions) for kind in kinds
@@ -86,13 +107,14 @@ def evaluate(
     return replace(evaluation, seconds={"predict": seconds, **evaluation.seconds})
 
 
-def measured(found: Predictions, thresholds: Thresholds) -> Evaluation:
-    """All metrics of what was found, at the masks' own resolution."""
+def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Evaluation:
+    """All metrics of what was found, at the masks' own resolution. `seed`: of the bootstrap."""
     start = time.perf_counter()
+    defective, scores = found.defective, found.scores.astype(np.float64)
     has_masks = found.has_drawn_flaws
     result = measure(
-        found.defective,
-        found.scores.astype(np.float64),
+        defective,
+        scores,
         image_threshold=thresholds.image.value,
         maps=found.native_maps() if has_masks else None,
         masks=found.native_masks() if has_masks else None,
@@ -106,8 +128,40 @@ def measured(found: Predictions, thresholds: Thresholds) -> Evaluation:
             Prediction(sample, float(score), thresholds.image.exceeded_by(float(score)))
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
+        confusion=_counts(confusion(defective, scores, thresholds.image.value)),
+        intervals=_intervals(defective, scores, seed),
+        breakdown=breakdown(
+            defective,
+            scores,
+            thresholds.image.value,
+            kinds=[sample.defect for sample in found.samples],
+            flaws=[_flaw(found, index, thresholds.pixel.value) for index in range(len(found.samples))],
+        ),
         seconds={"measure": time.perf_counter() - start},
     )
+
+
+def _counts(counts: Confusion) -> dict[str, int]:
+    return {"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn}
+
+
+def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
+    intervals = {}
+    for key, metric in RANKED.items():
+        try:
+            intervals[key] = bootstrap_interval(
+                defective, scores, metric, rng=rng_for(seed, "bootstrap", key)
+            )
+        except Undefined:
+            continue
+    return intervals
+
+
+def _flaw(found: Predictions, index: int, pixel_threshold: float) -> Flaw | None:
+    mask = found.masks[index]
+    if mask is None or mask.bits is None:
+        return None
+    return measure_flaw(mask.unpacked(), found.map_of(index), pixel_threshold)
 
 
 def evaluate_run(

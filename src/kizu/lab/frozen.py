@@ -20,7 +20,6 @@ from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.hashing import hash_value
 from kizu.core.provenance import machine, package_versions, utc_now
-from kizu.core.randomness import rng_for
 from kizu.core.types import StageProgress
 from kizu.data.manifest import Manifest
 from kizu.detectors.pipeline import open_bundle
@@ -31,12 +30,7 @@ from kizu.lab.freeze import FrozenPipeline, StandardThreshold
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.train import cut_good
 from kizu.metrics.decisions import confusion
-from kizu.metrics.intervals import bootstrap_interval
-from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.undefined import Undefined
-
-RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
-"""Metrics that get a bootstrap interval over images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +151,9 @@ def _seed_metrics(
     thresholds = fitted.bundle.manifest.thresholds
     scorer = open_bundle(fitted.bundle, engine)
     with predicted(scorer, manifest.test(), config.placement, on_progress=on_progress) as found:
-        evaluation = measured(found, thresholds)
-        metrics = {
-            **evaluation.metrics,
-            "reasons": evaluation.reasons,
-            "at_fpr": _at_carried(method.threshold, fitted.calibration.scores, found),
-            "intervals": _intervals(found, seed),
-        }
+        evaluation = measured(found, thresholds, seed=seed)
+        values = {key: value for key, value in evaluation.as_json().items() if key != "seconds"}
+        metrics = values | {"at_fpr": _at_carried(method.threshold, fitted.calibration.scores, found)}
         write_json(here / "metrics.json", metrics)
         write_json(here / "thresholds.json", thresholds.model_dump(mode="json"))
         write_predictions(here / "preds_test.jsonl", evaluation.predictions)
@@ -190,25 +180,12 @@ def _at_carried(
     return {"rule": threshold.rule, "threshold": value, **rates}
 
 
-def _intervals(found: Predictions, seed: int) -> dict[str, list[float]]:
-    intervals = {}
-    for key, metric in RANKED.items():
-        try:
-            interval = bootstrap_interval(
-                found.defective, found.scores, metric, rng=rng_for(seed, "bootstrap", key)
-            )
-        except Undefined:
-            continue
-        intervals[key] = [interval.low, interval.high]
-    return intervals
-
-
 def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and sample standard deviation over seeds of every number; None where a seed has none.
 
     The interval is the mean of the seeds' own: images are redrawn, fits are not.
     """
-    keys = [key for key, value in seeds[0].items() if not isinstance(value, dict)]
+    keys = [key for key, value in seeds[0].items() if key != "at_fpr" and not isinstance(value, dict)]
     mean, spread = {}, {}
     for key in keys:
         values = [metrics[key] for metrics in seeds]
@@ -219,7 +196,7 @@ def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     mean["image_f1_at_fpr"] = float(np.mean(f1)) if f1 and None not in f1 else None
     spread["image_f1_at_fpr"] = float(np.std(f1, ddof=1)) if len(f1) > 1 and None not in f1 else None
     intervals = {
-        key: np.mean([metrics["intervals"][key] for metrics in seeds], axis=0).tolist()
+        key: [float(np.mean([m["intervals"][key][side] for m in seeds])) for side in ("low", "high")]
         for key in seeds[0]["intervals"]
     }
     return {"seeds": len(seeds), "mean": mean, "std": spread, "intervals": intervals}
