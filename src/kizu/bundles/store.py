@@ -17,6 +17,7 @@ from kizu.bundles.manifest import FORMAT, Bundle, BundleManifest
 from kizu.core.errors import BundleError, ConfigError, OutputError
 from kizu.core.files import write_json
 from kizu.core.hashing import hash_file, hash_value
+from kizu.decision.calibration import Thresholds
 
 INDEX = "bundle.json"
 GRAPH = "graph.onnx"
@@ -77,6 +78,18 @@ def load(folder: Path) -> Bundle:
         if name.startswith(f"{ARRAYS}/")
     }
     return Bundle(manifest=manifest, graph=(folder / GRAPH).read_bytes(), arrays=arrays)
+
+
+def set_thresholds(folder: Path, thresholds: Thresholds) -> str:
+    """Give the bundle at `folder` other thresholds, in one step, and return its new hash: it is another bundle now.
+
+    Raises `BundleError` as `load`, `OutputError` when it cannot be written.
+    """
+    manifest = load(folder).manifest.model_copy(update={"thresholds": thresholds})
+    body = {"manifest": manifest.model_dump(mode="json"), "files": _read_index(folder)["files"]}
+    digest = hash_value(body)
+    write_json(folder / INDEX, {**body, "sha256": digest})
+    return digest
 
 
 def bundle_hash(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """`kizu evaluate`"""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +18,17 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
+    set_values,
     start_logging,
 )
 from kizu.cli.progress import stages
+
+
+class PixelMetricOption(StrEnum):
+    """What the pixel threshold is to make highest."""
+
+    F1 = "f1"
+    IOU = "iou"
 
 
 def evaluate(
@@ -42,6 +51,30 @@ def evaluate(
     output_dir: Annotated[
         Path | None, typer.Option(help="With --frozen: where results go. Default: runs/eval.")
     ] = None,
+    compute_thresholds: Annotated[
+        bool,
+        typer.Option(
+            "--compute-thresholds", help="With --run-dir: set them anew first, on the good images held out."
+        ),
+    ] = False,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="For --compute-thresholds: the image rule, such as conformal_confident or maximum."
+        ),
+    ] = None,
+    false_alarm_rate: Annotated[
+        float | None, typer.Option(help="For --compute-thresholds: guarantee this rate, or refuse.")
+    ] = None,
+    tune_on_validation: Annotated[
+        bool,
+        typer.Option(
+            "--tune-on-validation", help="With --run-dir: choose them first, on labelled validation images."
+        ),
+    ] = False,
+    pixel_metric: Annotated[
+        PixelMetricOption, typer.Option(help="For --tune-on-validation: what pixels are tuned for.")
+    ] = PixelMetricOption.F1,
     root: DataRoot = None,
     category: Category = None,
     layout: Layout = None,
@@ -62,7 +95,12 @@ def evaluate(
     engine = Engine(runtime=runtime.value, device=device.value, threads=threads)
     if (run_dir is None) == (frozen is None):
         raise ConfigError("give either --run-dir or --frozen", hint="see kizu evaluate --help")
+    tuning = compute_thresholds or tune_on_validation or rule is not None or false_alarm_rate is not None
     if frozen is not None:
+        if tuning:
+            raise ConfigError(
+                "nothing in a frozen pipeline can be changed", hint="leave the thresholds' options out"
+            )
         if category is not None:
             raise ConfigError("--frozen takes --categories, not --category")
         if categories is None:
@@ -74,7 +112,45 @@ def evaluate(
         if categories is not None or include_dev or output_dir is not None:
             raise ConfigError("--categories, --include-dev and --output-dir go with --frozen only")
         assert run_dir is not None
+        if tuning:
+            _tune(
+                run_dir, compute_thresholds, tune_on_validation, rule, false_alarm_rate, pixel_metric, engine
+            )
         _evaluate_run(run_dir, root, category, layout, engine, as_json)
+
+
+def _tune(
+    run_dir: Path,
+    compute: bool,
+    tune: bool,
+    rule: str | None,
+    false_alarm_rate: float | None,
+    pixel_metric: PixelMetricOption,
+    engine: Any,
+) -> None:
+    from kizu.core.errors import ConfigError
+    from kizu.decision.calibration import CalibrationConfig
+    from kizu.lab.runs import open_run
+    from kizu.lab.train import RunConfig
+    from kizu.lab.tune import compute_thresholds, tune_on_validation
+
+    if compute == tune:
+        raise ConfigError("give one of --compute-thresholds and --tune-on-validation")
+    if tune and (rule is not None or false_alarm_rate is not None):
+        raise ConfigError("--rule and --false-alarm-rate go with --compute-thresholds only")
+    folder = open_run(run_dir)
+    with stages() as on_progress:
+        if tune:
+            found = tune_on_validation(
+                folder, pixel_metric=pixel_metric.value, engine=engine, on_progress=on_progress
+            )
+        else:
+            values = RunConfig.read(folder.config).calibration.model_dump(mode="json")
+            changes = set_values(rule=rule, false_alarm_rate=false_alarm_rate)
+            config = CalibrationConfig.parse({**values, **changes}, where="options")
+            found = compute_thresholds(folder, config, engine=engine, on_progress=on_progress)
+    typer.echo(f"image threshold {found.image.describe()}", err=True)
+    typer.echo(f"pixel threshold {found.pixel.describe()}", err=True)
 
 
 def _evaluate_run(

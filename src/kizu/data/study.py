@@ -84,29 +84,36 @@ def load_or_draw(path: Path, manifest: Manifest, rng: np.random.Generator, *, se
     Raises `DataError` when the file cannot be read, or its images are not those of the manifest.
     """
     if not path.exists():
-        study = draw_study(manifest, rng, seed=seed)
-        rows = [
-            {
-                "id": name,
-                "split": str(side),
-                "sha256": study.contents[name][0],
-                "mask_sha256": study.contents[name][1],
-            }
-            for name, side in study.sides.items()
-        ]
-        write_json(path, {"seed": seed, "category": manifest.category, "samples": rows})
-        return study.apply(manifest)
+        write_study(path, draw_study(manifest, rng, seed=seed))
+    cut = read_study(path).apply(manifest)
+    for one, other in _pairs(cut):
+        ensure_apart(one, other)
+    return cut
+
+
+def write_study(path: Path, study: StudySplit) -> None:
+    """As JSON."""
+    rows = [
+        {
+            "id": name,
+            "split": str(side),
+            "sha256": study.contents[name][0],
+            "mask_sha256": study.contents[name][1],
+        }
+        for name, side in study.sides.items()
+    ]
+    write_json(path, {"seed": study.seed, "samples": rows})
+
+
+def read_study(path: Path) -> StudySplit:
+    """What `write_study` wrote. Raises `DataError`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         sides = {row["id"]: Split(row["split"]) for row in content["samples"]}
         contents = {row["id"]: (row["sha256"], row["mask_sha256"]) for row in content["samples"]}
-        study = StudySplit(int(content["seed"]), sides, contents)
+        return StudySplit(int(content["seed"]), sides, contents)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"cannot read the study split {path}: {error}", hint=_REDRAW) from error
-    cut = study.apply(manifest)
-    for one, other in _pairs(cut):
-        ensure_apart(one, other)
-    return cut
 
 
 def _pairs(manifest: Manifest) -> list[tuple[Sequence[Sample], Sequence[Sample]]]:

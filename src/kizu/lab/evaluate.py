@@ -17,6 +17,7 @@ from kizu.core.files import write_json, write_text
 from kizu.core.randomness import rng_for
 from kizu.core.types import F64, Bool, StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.data.study import read_study
 from kizu.decision.calibration import Thresholds
 from kizu.detectors.pipeline import open_bundle
 from kizu.lab.predictions import Predictions, predicted
@@ -173,13 +174,20 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate a run on its data set's test split, and write `metrics.json` and `preds_test.jsonl` there.
 
-    `manifest`: another data set to evaluate on; None: the one that the run was trained on.
+    `manifest`: another data set to evaluate on; None: the one that the run was trained on, without the test images that
+    its thresholds were chosen on.
     """
-    samples = (manifest or read_manifest(folder.manifest)).test()
+    samples = (manifest or own_manifest(folder)).test()
     evaluation = evaluate(load(folder.bundle), samples, engine=engine, on_progress=on_progress)
     write_predictions(folder.predictions, evaluation.predictions)
     write_json(folder.metrics, evaluation.as_json())
     return evaluation
+
+
+def own_manifest(folder: RunFolder) -> Manifest:
+    """The manifest of a run, cut as its study split says, where it has one."""
+    manifest = read_manifest(folder.manifest)
+    return read_study(folder.study).apply(manifest) if folder.study.exists() else manifest
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:

@@ -46,6 +46,21 @@ class RunFolder:
         return self.path / "preds_test.jsonl"
 
     @property
+    def thresholds(self) -> Path:
+        """The thresholds in force, their rules, and what was in force before."""
+        return self.path / "thresholds.json"
+
+    @property
+    def train_predictions(self) -> Path:
+        """Scores of the good images it was fitted and calibrated on."""
+        return self.path / "preds_train.jsonl"
+
+    @property
+    def study(self) -> Path:
+        """Which test defects thresholds were chosen on; these are not measured."""
+        return self.path / "study.json"
+
+    @property
     def page(self) -> Path:
         """The worst and the best cases, to look at."""
         return self.path / "report.html"

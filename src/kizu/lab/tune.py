@@ -1,0 +1,177 @@
+"""Other thresholds for a finished run: by another rule on its held-out good images, or on labelled validation images.
+
+The bundle gets them, so that what is measured is what runs; `thresholds.json` keeps what was in force before.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from kizu.backbones.session import Engine
+from kizu.bundles.manifest import Bundle
+from kizu.bundles.store import load, set_thresholds
+from kizu.core.errors import CalibrationError, DataError
+from kizu.core.files import write_json
+from kizu.core.provenance import utc_now
+from kizu.core.randomness import rng_for
+from kizu.core.split import Split
+from kizu.core.types import F32, StageProgress
+from kizu.data.manifest import Sample, read_manifest
+from kizu.data.study import load_or_draw
+from kizu.decision.calibration import (
+    CalibrationConfig,
+    Thresholds,
+    image_threshold,
+    pixel_threshold,
+    sample_pixels,
+)
+from kizu.decision.thresholds import Threshold, f1_max
+from kizu.detectors.pipeline import open_bundle
+from kizu.lab.evaluate import Prediction, write_predictions
+from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.runs import RunFolder
+from kizu.metrics.pixels import rank_pixels
+from kizu.metrics.ranking import oracle_f1_of
+
+PixelMetric = Literal["f1", "iou"]
+"""Which one the pixel threshold makes highest. IoU = F1 / (2 - F1) rises with F1, so both have the same threshold."""
+
+
+def compute_thresholds(
+    folder: RunFolder,
+    config: CalibrationConfig,
+    *,
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> Thresholds:
+    """By the rules of `config` on the good images that the run held out.
+
+    Raises `CalibrationError` where these cannot support a rule, or it wants labelled images.
+    """
+    bundle = load(folder.bundle)
+    _, held = _sides(folder)
+    if not held:
+        raise CalibrationError("the run held no good images out", hint="train anew")
+    with predicted(
+        open_bundle(bundle, engine),
+        held,
+        bundle.manifest.placement,
+        with_masks=False,
+        stage="calibration",
+        on_progress=on_progress,
+    ) as found:
+        peaks = found.net_maps.reshape(len(held), -1).max(axis=1)
+        pixels: F32 = sample_pixels(found.net_maps, rng_for(bundle.manifest.seed, "pixels"))
+        thresholds = Thresholds(
+            image=image_threshold(config, found.scores), pixel=pixel_threshold(config, peaks, pixels)
+        )
+    put_in_force(folder, bundle, thresholds)
+    write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
+    return thresholds
+
+
+def tune_on_validation(
+    folder: RunFolder,
+    *,
+    pixel_metric: PixelMetric = "f1",
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> Thresholds:
+    """The thresholds with the highest F1 of images, and F1 or IoU of pixels, on labelled validation images.
+
+    Those are the data set's own validation split; where it has none, the good images that the run held out and part of
+    the test defects, which are then no longer measured (`study.json`). Without drawn flaws the pixel threshold stays.
+    Raises `CalibrationError`, `DataError` when a file has changed since.
+    """
+    bundle = load(folder.bundle)
+    manifest = read_manifest(folder.manifest).with_hashes()
+    samples: Sequence[Sample] = manifest.validation()
+    if not samples:
+        seed = bundle.manifest.seed
+        cut = load_or_draw(folder.study, manifest, rng_for(seed, "study"), seed=seed)
+        _, held = _sides(folder)
+        samples = [*held, *(s for s in cut.validation() if s.label == "defect")]
+    with predicted(
+        open_bundle(bundle, engine),
+        samples,
+        bundle.manifest.placement,
+        stage="validation",
+        on_progress=on_progress,
+    ) as found:
+        thresholds = Thresholds(
+            image=f1_max(found.scores, found.defective, split=Split.VALIDATION),
+            pixel=_best_pixel_threshold(found, pixel_metric) or bundle.manifest.thresholds.pixel,
+        )
+    put_in_force(folder, bundle, thresholds)
+    write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
+    return thresholds
+
+
+def put_in_force(folder: RunFolder, bundle: Bundle, thresholds: Thresholds) -> None:
+    """Into the bundle, and into `thresholds.json` with those it had."""
+    before = json.loads(folder.thresholds.read_text("utf-8"))["before"] if folder.thresholds.exists() else []
+    old = bundle.manifest.thresholds
+    digest = set_thresholds(folder.bundle, thresholds)
+    write_json(
+        folder.thresholds,
+        {
+            **_told(thresholds),
+            "bundle_sha256": digest,
+            "written_at": utc_now(),
+            "before": [*before, _told(old)],
+        },
+    )
+
+
+def write_train_predictions(
+    folder: RunFolder,
+    thresholds: Thresholds,
+    *,
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> None:
+    """`preds_train.jsonl`: the good images that the run was fitted on, then those it held out."""
+    bundle = load(folder.bundle)
+    fit, held = _sides(folder)
+    with predicted(
+        open_bundle(bundle, engine),
+        [*fit, *held],
+        bundle.manifest.placement,
+        with_masks=False,
+        stage="train",
+        on_progress=on_progress,
+    ) as found:
+        write_predictions(
+            folder.train_predictions,
+            [
+                Prediction(sample, float(score), thresholds.image.exceeded_by(float(score)))
+                for sample, score in zip(found.samples, found.scores, strict=True)
+            ],
+        )
+
+
+def _best_pixel_threshold(found: Predictions, metric: PixelMetric) -> Threshold | None:
+    if not found.has_drawn_flaws:
+        return None
+    best = oracle_f1_of(rank_pixels(found.native_maps(), found.native_masks()).ranking)
+    return Threshold(
+        value=best.threshold, rule=f"{metric}_max of pixels", split=Split.VALIDATION, count=len(found.mapped)
+    )
+
+
+def _sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
+    """The samples that the run was fitted on, and those it held out."""
+    meta = folder.read_meta()
+    by_id = {sample.id: sample for sample in read_manifest(folder.manifest).samples}
+    try:
+        fit, held = ([by_id[name] for name in meta[side]] for side in ("fit", "calibration"))
+    except KeyError as error:
+        raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
+    return fit, held
+
+
+def _told(thresholds: Thresholds) -> dict[str, dict[str, object]]:
+    return {
+        name: {**threshold.model_dump(mode="json"), "says": threshold.describe()}
+        for name, threshold in (("image", thresholds.image), ("pixel", thresholds.pixel))
+    }
