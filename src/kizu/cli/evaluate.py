@@ -2,6 +2,7 @@
 
 import json
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -156,10 +157,12 @@ def _tune(
 def _evaluate_run(
     run_dir: Path, root: Path | None, category: str | None, layout: str | None, engine: Any, as_json: bool
 ) -> None:
+    from kizu.inspection.inspector import Inspector
     from kizu.lab.evaluate import evaluate_run
     from kizu.lab.runs import open_run
     from kizu.lab.train import DataConfig, scan_data
     from kizu.report.cases import write_case_page
+    from kizu.report.gallery import write_figures
     from kizu.report.tables import metrics_table
 
     folder = open_run(run_dir)
@@ -169,6 +172,10 @@ def _evaluate_run(
     with stages() as on_progress:
         evaluation = evaluate_run(folder, elsewhere, engine=engine, on_progress=on_progress)
     write_case_page(folder, evaluation, engine=engine)
+    if find_spec("matplotlib") is None:
+        typer.echo("no figures: pip install 'kizu[report]'", err=True)
+    else:
+        write_figures(folder.figures, evaluation, Inspector.open(folder.path, engine=engine))
     typer.echo(f"wrote {folder.metrics} and {folder.page}", err=True)
     if as_json:
         typer.echo(json.dumps(evaluation.as_json(), indent=2))
@@ -187,16 +194,29 @@ def _evaluate_frozen(
     as_json: bool,
 ) -> None:
     from kizu.cli.design import scan_all
+    from kizu.inspection.inspector import Inspector
     from kizu.lab.freeze import read_frozen
-    from kizu.lab.frozen import evaluate_frozen
+    from kizu.lab.frozen import SeedResult, evaluate_frozen
+    from kizu.report.gallery import write_figures
     from kizu.report.portfolio import portfolio_table, write_portfolio
+
+    def draw(_category: str, _method: str, result: SeedResult, folder: Path) -> None:
+        if find_spec("matplotlib") is not None:
+            inspector = Inspector(result.fitted.bundle, engine=engine)
+            write_figures(folder / "figs", result.evaluation, inspector)
 
     frozen = read_frozen(path)
     manifests = scan_all(categories, root, layout)
     with stages() as on_progress:
         results = list(
             evaluate_frozen(
-                frozen, manifests, output_dir, include_dev=include_dev, engine=engine, on_progress=on_progress
+                frozen,
+                manifests,
+                output_dir,
+                include_dev=include_dev,
+                engine=engine,
+                on_seed=draw,
+                on_progress=on_progress,
             )
         )
     write_portfolio(output_dir, frozen, results)

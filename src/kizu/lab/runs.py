@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "study.json"
 
     @property
+    def figures(self) -> Path:
+        """Curves, scores, outcomes and cases, as pictures."""
+        return self.path / "figs"
+
+    @property
     def page(self) -> Path:
         """The worst and the best cases, to look at."""
         return self.path / "report.html"

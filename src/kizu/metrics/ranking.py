@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kizu.core.errors import ConfigError, DataError, ScoreError
+from kizu.core.threads import cores, in_order
 from kizu.core.types import F64, I64, Bool
 from kizu.metrics.undefined import Undefined
 
@@ -77,15 +78,22 @@ def paired(labels: Bool, scores: Reals) -> tuple[Bool, Reals]:
 def count_alarms(levels: Reals, good_chunks: Iterable[Reals]) -> tuple[I64, I64, int]:
     """For each of `levels` (T,), rising: the good scores above it, and those at or above it; and their total.
 
-    The good scores come in chunks, so that they need not be in memory at once. Each is sorted in place.
+    The good scores come in chunks, so that they need not be in memory at once. Each is sorted in place; each core takes
+    one at a time.
     """
-    above = np.zeros(levels.size, np.int64)
-    level = np.zeros(levels.size, np.int64)
-    good = 0
-    for chunk in good_chunks:
+
+    def count(chunk: Reals) -> tuple[I64, I64]:
         chunk.sort()
-        above += chunk.size - np.searchsorted(chunk, levels, side="right")
-        level += chunk.size - np.searchsorted(chunk, levels, side="left")
+        sides = (np.searchsorted(chunk, levels, side=side) for side in ("right", "left"))
+        above, level = (chunk.size - below for below in sides)
+        return above, level
+
+    above, level = np.zeros(levels.size, np.int64), np.zeros(levels.size, np.int64)
+    good = 0
+    workers = cores()
+    for chunk, (above_here, level_here) in in_order(count, good_chunks, workers=workers, ahead=workers + 1):
+        above += above_here
+        level += level_here
         good += chunk.size
     return above, level, good
 

@@ -1,0 +1,74 @@
+"""A finished run can get other thresholds; the bundle carries them, and what they were chosen on is not measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.lab.test_frozen import BASE, category
+
+from kizu.bundles.store import bundle_hash, load
+from kizu.core.errors import CalibrationError, DataError
+from kizu.core.split import Split
+from kizu.decision.calibration import CalibrationConfig
+from kizu.lab.evaluate import evaluate_run
+from kizu.lab.runs import RunFolder
+from kizu.lab.train import RunConfig, train_run
+from kizu.lab.tune import compute_thresholds, tune_on_validation
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    category(tmp_path / "data", "plate", 0)
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
+    return train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+
+
+def test_the_same_rule_gives_the_same_thresholds(run: RunFolder) -> None:
+    before = load(run.bundle).manifest.thresholds
+    again = compute_thresholds(run, CalibrationConfig(fraction=0.4))
+    assert again.image.value == pytest.approx(before.image.value, rel=1e-6)
+    assert again.pixel.value == pytest.approx(before.pixel.value, rel=1e-6)
+
+
+def test_another_rule_is_in_force_and_what_was_before_is_kept(run: RunFolder) -> None:
+    before, digest = load(run.bundle).manifest.thresholds, bundle_hash(run.bundle)
+    found = compute_thresholds(run, CalibrationConfig(rule="mean_sigma", sigmas=5))
+    assert load(run.bundle).manifest.thresholds == found
+    assert found.image.rule == "mean+5sigma"
+    told = json.loads(run.thresholds.read_text())
+    assert told["before"][0]["image"]["value"] == before.image.value
+    assert told["bundle_sha256"] == bundle_hash(run.bundle) != digest
+    rows = [json.loads(line) for line in run.train_predictions.read_text().splitlines()]
+    meta = run.read_meta()
+    assert [row["id"] for row in rows] == [*meta["fit"], *meta["calibration"]]
+
+
+def test_a_rule_that_wants_more_images_changes_nothing(run: RunFolder) -> None:
+    digest = bundle_hash(run.bundle)
+    with pytest.raises(CalibrationError, match="cannot support"):
+        compute_thresholds(run, CalibrationConfig(rule="conformal_confident", false_alarm_rate=0.01))
+    assert bundle_hash(run.bundle) == digest
+
+
+@pytest.mark.parametrize("metric", ["f1", "iou"])
+def test_what_thresholds_were_chosen_on_is_not_measured(run: RunFolder, metric: str) -> None:
+    assert evaluate_run(run).as_json()["counts"] == {"good": 4, "defect": 4}
+    found = tune_on_validation(run, pixel_metric=metric)
+    assert found.image.split is found.pixel.split is Split.VALIDATION
+    assert found.image.count == 5 + 1  # the good images held out, and one of four defects
+    assert found.pixel.rule == f"{metric}_max of pixels"
+    evaluation = evaluate_run(run)
+    assert evaluation.as_json()["counts"] == {"good": 4, "defect": 3}
+    assert evaluation.metrics["image_f1"] == 1.0
+    assert evaluation.metrics["pixel_iou"] is not None
+    tune_on_validation(run)
+    assert evaluate_run(run).as_json()["counts"] == {"good": 4, "defect": 3}
+
+
+def test_a_changed_file_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    tune_on_validation(run)
+    (tmp_path / "data/plate/test/checks/0.png").unlink()
+    lines = [line for line in run.manifest.read_text().splitlines() if "test/checks/0.png" not in line]
+    run.manifest.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="is gone"):
+        evaluate_run(run)
