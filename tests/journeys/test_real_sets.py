@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from kizu.backbones.session import Engine
+from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.listing import list_images
+from kizu.detectors.pipeline import PipelineConfig
 from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
+from kizu.lab.freeze import Origin, freeze
+from kizu.lab.frozen import evaluate_frozen
 from kizu.lab.train import DataConfig, RunConfig, train_run
 
 # What the same features reach in anomalib 2.7 (image AUROC, AU-PRO@0.30), less what one seed moves.
@@ -42,3 +47,19 @@ def test_real_sets_reach_their_floor(shared_data: Path, tmp_path: Path, model: s
 
 def _lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_both_runtimes_measure_the_same(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    manifest = scan(shared_data / "mvtec_ad", "hazelnut")
+    pipelines = {
+        kind: PipelineConfig().with_detector(kind, {}) for kind in ("patchcore", "padim", "mahalanobis")
+    }
+    frozen = freeze(pipelines, Origin(how="defaults", dev=()), seeds=(0,))
+    found = [
+        [r.metrics for r in evaluate_frozen(frozen, [manifest], tmp_path / runtime, engine=Engine(runtime))]
+        for runtime in ("onnxruntime", "openvino")
+    ]
+    for one, other in zip(*found, strict=True):
+        for key, value in one["mean"].items():
+            assert other["mean"][key] == pytest.approx(value, abs=1e-4), (one["method"], key)

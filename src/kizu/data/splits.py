@@ -46,6 +46,33 @@ def hold_out(
     return fit, calibration
 
 
+def k_folds(
+    samples: Sequence[Sample], k: int, rng: np.random.Generator
+) -> list[tuple[tuple[Sample, ...], tuple[Sample, ...]]]:
+    """`k` pairs (fit, held), each sample held exactly once; groups and copies of a file stay together.
+
+    Raises `ConfigError` for fewer than two folds, `DataError` for more than there are blocks that may be parted.
+    """
+    if k < 2:
+        raise ConfigError(f"{k} fold(s) leave nothing to fit on", hint="at least 2")
+    blocks = _inseparable(samples)
+    if len(blocks) < k:
+        raise DataError(
+            f"{len(blocks)} images or groups cannot be cut into {k} folds",
+            hint=f"at most {len(blocks)} folds",
+        )
+    held: list[set[int]] = [set() for _ in range(k)]
+    for index in sorted(rng.permutation(len(blocks)).tolist(), key=lambda i: -len(blocks[i])):
+        min(held, key=len).update(blocks[index])
+    folds = []
+    for members in held:
+        fit = tuple(sample for index, sample in enumerate(samples) if index not in members)
+        out = tuple(samples[index] for index in sorted(members))
+        ensure_apart(fit, out)
+        folds.append((fit, out))
+    return folds
+
+
 def with_good_tests(manifest: Manifest, fraction: float, rng: np.random.Generator) -> Manifest:
     """The manifest with a random part of its good training samples moved to the test split.
 

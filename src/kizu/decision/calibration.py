@@ -36,6 +36,9 @@ class CalibrationConfig(Config):
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Part of train/good held out of the fit (see docs/decisions/0007)."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """For few good images: so many fits, each scoring what it has not seen, set the thresholds, and the last fit is on
+    all of them. The scores are not of the model that runs, so no rate is promised. None: `fraction` is held out."""
     rule: ImageRule = "conformal"
     """For the image threshold. `f1_max` and `cost` need a labelled validation split."""
     false_alarm_rate: Rate | None = None

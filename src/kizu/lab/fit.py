@@ -3,21 +3,24 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from kizu.backbones.graph import Embedder
 from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
 from kizu.core.provenance import package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
+from kizu.core.split import Split
 from kizu.core.types import F32, U8, Bool, StageProgress
 from kizu.decision.calibration import Thresholds, image_threshold, pixel_threshold, sample_pixels
+from kizu.decision.thresholds import Threshold
 from kizu.detectors import make_detector
-from kizu.detectors.base import Fitted, default_layers, embedder_for
+from kizu.detectors.base import Detector, Fitted, default_layers, embedder_for
 from kizu.detectors.pipeline import PipelineConfig
 
 WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
@@ -48,7 +51,10 @@ class Sides:
 
     fit: PlacedImages
     calibration: PlacedImages
+    """Good images that are not fitted on; none when there are folds."""
     validation: LabelledImages | None = None
+    folds: tuple[tuple[PlacedImages, PlacedImages], ...] = ()
+    """(fitted on, held out): each good image is held out once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +137,19 @@ def fit_bundle(
             embedder, counted, count=sides.fit.count, rng=rng_for(config.seed, "fit"), on_progress=on_progress
         )
     with watch.stage("calibrate"):
-        calibration = _calibrate(fitted, sides.calibration, rng_for(config.seed, "pixels"), on_progress)
+        drawn = rng_for(config.seed, "pixels")
+        if sides.folds:
+            calibration = _out_of_fold(config, detector, embedder, sides.folds, drawn, on_progress)
+        else:
+            calibration = _calibrate(fitted, sides.calibration, drawn, on_progress)
         thresholds = Thresholds(
             image=image_threshold(
                 config.calibration, calibration.scores, validation=_validate(fitted, sides.validation)
             ),
             pixel=pixel_threshold(config.calibration, calibration.peaks, calibration.pixels),
         )
+        if sides.folds:
+            thresholds = _without_promise(thresholds, len(sides.folds))
     spec = backbone.spec
     manifest = BundleManifest(
         model=config.detector.kind,
@@ -194,6 +206,40 @@ def _calibrate(
         if on_progress is not None:
             on_progress("calibration", done, images.count)
     return Calibration(*(_joined(parts) for parts in (scores, peaks, pixels)))
+
+
+def _out_of_fold(
+    config: PipelineConfig,
+    detector: Detector,
+    embedder: Embedder,
+    folds: Sequence[tuple[PlacedImages, PlacedImages]],
+    pixels: np.random.Generator,
+    on_progress: StageProgress | None,
+) -> Calibration:
+    """Every good image, scored by a fit that has not seen it."""
+    parts = []
+    for number, (fit_side, held) in enumerate(folds):
+        fitted = detector.fit(
+            embedder, fit_side.batches, count=fit_side.count, rng=rng_for(config.seed, "fold", str(number))
+        )
+        parts.append(_calibrate(fitted, held, pixels, None))
+        if on_progress is not None:
+            on_progress("calibration", number + 1, len(folds))
+    return Calibration(
+        *(_joined([getattr(part, name) for part in parts]) for name in ("scores", "peaks", "pixels"))
+    )
+
+
+def _without_promise(thresholds: Thresholds, folds: int) -> Thresholds:
+    """A rate is promised for scores of the model that runs, and these are of others."""
+
+    def told(threshold: Threshold) -> Threshold:
+        if threshold.split is not Split.CALIBRATION:
+            return threshold
+        rule = f"{threshold.rule}, out of {folds} folds"
+        return threshold.model_copy(update={"rule": rule, "false_alarm_rate": None, "confidence": None})
+
+    return Thresholds(image=told(thresholds.image), pixel=told(thresholds.pixel))
 
 
 def _joined(parts: list[F32]) -> F32:

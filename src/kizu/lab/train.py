@@ -21,7 +21,7 @@ from kizu.core.types import U8, StageProgress
 from kizu.data.batches import stream
 from kizu.data.layouts import LAYOUTS
 from kizu.data.manifest import Manifest, Sample
-from kizu.data.splits import ensure_apart, hold_out
+from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.detectors.pipeline import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
@@ -117,7 +117,9 @@ class Cut:
 
     fit: tuple[Sample, ...]
     calibration: tuple[Sample, ...]
+    """Not fitted on; with folds all good samples, each held out of one fit."""
     validation: tuple[Sample, ...]
+    folds: tuple[tuple[tuple[Sample, ...], tuple[Sample, ...]], ...] = ()
 
     def sides(self, config: PipelineConfig, on_broken: OnBroken | None = None) -> Sides:
         """The same as images, read when the fit comes to them."""
@@ -125,6 +127,10 @@ class Cut:
             fit=_placed(self.fit, config.placement, on_broken),
             calibration=_placed(self.calibration, config.placement, on_broken),
             validation=_validation(self.validation, config.placement),
+            folds=tuple(
+                (_placed(fit, config.placement, on_broken), _placed(held, config.placement, on_broken))
+                for fit, held in self.folds
+            ),
         )
 
 
@@ -140,6 +146,9 @@ def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
             hint="at least 2: one to fit, one to set the threshold; 100 and more make a threshold worth having",
         )
     ensure_apart(good, manifest.test())
+    if config.calibration.folds is not None:
+        folds = k_folds(good, config.calibration.folds, rng_for(config.seed, "folds"))
+        return Cut(good, good, manifest.validation(), tuple(folds))
     fit, calibration = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
     return Cut(fit, calibration, manifest.validation())
 

@@ -49,9 +49,12 @@ def compute_thresholds(
     Raises `CalibrationError` where these cannot support a rule, or it wants labelled images.
     """
     bundle = load(folder.bundle)
-    _, held = _sides(folder)
-    if not held:
-        raise CalibrationError("the run held no good images out", hint="train anew")
+    fit, held = _sides(folder)
+    if not held or fit == held:
+        raise CalibrationError(
+            "every good image was fitted on, so none can set a threshold now",
+            hint="train anew with this rule",
+        )
     with predicted(
         open_bundle(bundle, engine),
         held,
@@ -89,7 +92,9 @@ def tune_on_validation(
     if not samples:
         seed = bundle.manifest.seed
         cut = load_or_draw(folder.study, manifest, rng_for(seed, "study"), seed=seed)
-        _, held = _sides(folder)
+        fit, held = _sides(folder)
+        if fit == held:
+            raise CalibrationError("every good image was fitted on", hint="train anew without folds")
         samples = [*held, *(s for s in cut.validation() if s.label == "defect")]
     with predicted(
         open_bundle(bundle, engine),

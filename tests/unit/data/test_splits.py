@@ -12,7 +12,7 @@ from kizu.core.errors import ConfigError, DataError, LeakageError
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
 from kizu.data.manifest import Manifest, Sample
-from kizu.data.splits import ensure_apart, hold_out, with_good_tests
+from kizu.data.splits import ensure_apart, hold_out, k_folds, with_good_tests
 
 
 def samples(count: int) -> list[Sample]:
@@ -98,3 +98,19 @@ def test_copies_among_good_images_are_not_parted_into_train_and_test(tmp_path: P
     parted = with_good_tests(Manifest("d", "c", tmp_path, placed), 0.4, rng_for(0, "test"))
     assert len(parted.test()) == 4
     ensure_apart(parted.train_good(), parted.test())
+
+
+def test_each_sample_is_held_out_of_one_fold_and_groups_stay_together() -> None:
+    samples = [
+        Sample(f"{n}.png", Path(f"{n}.png"), "good", split=Split.TRAIN, group="pair" if n < 2 else None)
+        for n in range(11)
+    ]
+    folds = k_folds(samples, 4, np.random.default_rng(0))
+    assert sorted(s.id for _, held in folds for s in held) == sorted(s.id for s in samples)
+    assert all({s.id for s in fit} | {s.id for s in held} == {s.id for s in samples} for fit, held in folds)
+    assert sorted(len(held) for _, held in folds) == [2, 3, 3, 3]
+    assert any({"0.png", "1.png"} <= {s.id for s in held} for _, held in folds)
+    with pytest.raises(DataError, match="10 images or groups"):
+        k_folds(samples, 11, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match="nothing to fit"):
+        k_folds(samples, 1, np.random.default_rng(0))

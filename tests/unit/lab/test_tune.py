@@ -72,3 +72,19 @@ def test_a_changed_file_is_refused(run: RunFolder, tmp_path: Path) -> None:
     run.manifest.write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match="is gone"):
         evaluate_run(run)
+
+
+def test_folds_set_thresholds_on_all_good_images_and_promise_nothing(tmp_path: Path) -> None:
+    category(tmp_path / "data", "plate", 0)
+    values = BASE.model_dump(mode="json") | {"calibration": {"folds": 4}}
+    values["data"] = {"root": str(tmp_path / "data"), "category": "plate"}
+    trained = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs")
+    manifest = trained.fitted.bundle.manifest
+    assert manifest.fitted_on.fit_count == manifest.fitted_on.calibration_count == 12
+    image = manifest.thresholds.image
+    assert (image.count, image.false_alarm_rate) == (12, None)
+    assert "out of 4 folds" in image.rule
+    assert image.value == trained.fitted.calibration.scores.max() > 0
+    assert evaluate_run(trained.folder).metrics["image_auroc"] == 1.0
+    with pytest.raises(CalibrationError, match="every good image was fitted on"):
+        compute_thresholds(trained.folder, CalibrationConfig())
