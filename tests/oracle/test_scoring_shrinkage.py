@@ -1,56 +1,122 @@
-"""Shrunk covariances against scikit-learn's, and distances that see what a diagonal would not."""
+"""Moments against sums over all vectors, shrunk covariances against scikit-learn's."""
 
 import numpy as np
 import pytest
 from sklearn import covariance as reference
 
 from kizu.core.errors import ConfigError, ScoreError
+from kizu.core.types import F32
+from kizu.scoring import moments as moments_module
 from kizu.scoring.gaussian import mahalanobis
-from kizu.scoring.shrinkage import RIDGE, ledoit_wolf, oas, oas_of, shrunk_gaussian
+from kizu.scoring.moments import Moments, moments_of
+from kizu.scoring.shrinkage import Shrinkage, fit_shrunk_gaussian, shrinkage_of, shrunk_covariance
 
 
-def samples(count: int, dims: int, seed: int = 0) -> np.ndarray:
+def vectors(count: int, dims: int, seed: int = 0, centre: float = 5) -> F32:
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(count, dims)) @ rng.normal(size=(dims, dims)) + 5).astype(np.float32)
+    return (rng.normal(size=(count, dims)) @ rng.normal(size=(dims, dims)) + centre).astype(np.float32)
 
 
-@pytest.mark.parametrize(("count", "dims"), [(2, 5), (10, 40), (200, 12), (50, 1)])
-def test_covariances_are_scikit_learns(count: int, dims: int) -> None:
-    x = samples(count, dims).astype(np.float64)
+def in_batches(x: F32, *sizes: int) -> Moments:
+    found: Moments | None = None
+    for part in np.split(x, np.cumsum(sizes)):
+        found = moments_of(part, found)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (5, 70, 1), (1,) * 199])
+@pytest.mark.parametrize("centre", [0, 1000])
+def test_moments_are_the_plain_sums_however_the_batches_are_cut(
+    sizes: tuple[int, ...], centre: float
+) -> None:
+    x = vectors(200, 7, centre=centre)
+    found = in_batches(x, *sizes)
+    deviations = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
+    squares = (deviations**2).sum(axis=1)
+    assert found.count == 200
+    assert found.mean == pytest.approx(x.mean(axis=0, dtype=np.float64))
+    assert found.scatter == pytest.approx(deviations.T @ deviations, rel=1e-8)
+    assert found.cubic == pytest.approx((squares[:, None] * deviations).sum(axis=0), rel=1e-7)
+    assert found.quartic == pytest.approx((squares**2).sum(), rel=1e-8)
+
+
+def test_a_batch_larger_than_a_block_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = vectors(100, 4)
+    whole = moments_of(x)
+    monkeypatch.setattr(moments_module, "ROWS", 7)
+    assert moments_of(x).quartic == pytest.approx(whole.quartic, rel=1e-10)
+    assert moments_of(x).scatter == pytest.approx(whole.scatter, rel=1e-10)
+
+
+@pytest.mark.parametrize(("count", "dims"), [(2, 5), (10, 40), (30, 30), (200, 12), (50, 1), (3000, 60)])
+@pytest.mark.parametrize("sizes", [(), (1, 1)])
+def test_shrunk_covariances_are_scikit_learns(count: int, dims: int, sizes: tuple[int, ...]) -> None:
+    x = vectors(count, dims)
+    moments = in_batches(x, *sizes[: count - 1])
+    pairs: list[tuple[Shrinkage, object]] = [
+        ("ledoit_wolf", reference.LedoitWolf()),
+        ("oas", reference.OAS()),
+        ("none", reference.EmpiricalCovariance()),
+    ]
+    for rule, estimator in pairs:
+        expected = estimator.fit(x.astype(np.float64))
+        if dims > 1:  # one feature is its own mean variance, whatever the weight
+            assert shrinkage_of(moments, rule) == pytest.approx(getattr(expected, "shrinkage_", 0), abs=1e-9)
+        assert shrunk_covariance(moments, rule) == pytest.approx(expected.covariance_, rel=1e-7, abs=1e-9)
+
+
+def test_ledoit_and_wolf_is_their_text_step_by_step() -> None:
+    x = vectors(15, 20).astype(np.float64)
     deviations = x - x.mean(axis=0)
-    assert ledoit_wolf(deviations) == pytest.approx(reference.LedoitWolf().fit(x).covariance_, rel=1e-9)
-    expected = reference.OAS().fit(x).covariance_
-    assert oas(deviations) == pytest.approx(expected, rel=1e-9)
-    assert oas_of(deviations.T @ deviations / count, count) == pytest.approx(expected, rel=1e-9)
+    n, p = x.shape
+    sample = deviations.T @ deviations / n
+    m = np.trace(sample) / p
+    d2 = ((sample - m * np.eye(p)) ** 2).sum() / p
+    errors = [((np.outer(row, row) - sample) ** 2).sum() / p for row in deviations]
+    b2 = min(sum(errors) / n**2, d2)
+    expected = b2 / d2 * m * np.eye(p) + (d2 - b2) / d2 * sample
+    assert shrunk_covariance(moments_of(x.astype(np.float32)), "ledoit_wolf") == pytest.approx(
+        expected, rel=1e-5, abs=1e-5
+    )
 
 
 def test_distances_are_those_of_the_inverse_covariance() -> None:
-    x = samples(60, 9)
+    x, new = vectors(60, 9), vectors(20, 9, seed=1)
     fitted = reference.LedoitWolf().fit(x.astype(np.float64))
-    expected = np.sqrt(reference.LedoitWolf().fit(x.astype(np.float64)).mahalanobis(x.astype(np.float64)))
-    found = mahalanobis(shrunk_gaussian(x, "ledoit_wolf"), x[:, None])[:, 0]
-    assert found == pytest.approx(expected, rel=1e-4)
-    assert 1e-3 * fitted.covariance_.diagonal().min() > RIDGE
+    gaussian = fit_shrunk_gaussian(moments_of(x), "ledoit_wolf", 1e-12)
+    expected = np.sqrt(fitted.mahalanobis(new.astype(np.float64)))
+    assert mahalanobis(gaussian, new[:, None])[:, 0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_break_with_the_correlation_is_far_away_though_each_feature_is_usual() -> None:
     rng = np.random.default_rng(1)
     common = rng.normal(size=(400, 1))
     x = (common + 0.05 * rng.normal(size=(400, 2))).astype(np.float32)
-    along, across = np.array([[1.5, 1.5]], np.float32), np.array([[1.5, -1.5]], np.float32)
-    gaussian = shrunk_gaussian(x, "ledoit_wolf")
-    near, far = (float(mahalanobis(gaussian, point[:, None])[0, 0]) for point in (along, across))
-    assert far > 10 * near  # a diagonal covariance would give the same distance to both
+    gaussian = fit_shrunk_gaussian(moments_of(x), "ledoit_wolf", 1e-6)
+    points = np.array([[[1.5, 1.5]], [[1.5, -1.5]]], np.float32)
+    along, across = mahalanobis(gaussian, points)[:, 0].tolist()
+    assert across > 10 * along  # a diagonal covariance would give the same distance to both
 
 
-def test_one_sample_and_equal_samples_have_finite_distances() -> None:
-    for x in (samples(1, 4), np.repeat(samples(1, 4), 5, axis=0)):
-        gaussian = shrunk_gaussian(x, "ledoit_wolf")
-        assert np.isfinite(mahalanobis(gaussian, samples(3, 4)[:, None])).all()
+@pytest.mark.parametrize("rule", ["ledoit_wolf", "oas", "none"])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_one_two_and_equal_vectors_have_finite_distances(rule: Shrinkage, scale: float) -> None:
+    few = [vectors(1, 6), vectors(2, 6), np.repeat(vectors(1, 6), 50, axis=0), np.zeros((3, 6), np.float32)]
+    for x in few:
+        gaussian = fit_shrunk_gaussian(moments_of(x * np.float32(scale)), rule, 1e-6)
+        distances = mahalanobis(gaussian, np.float32(scale) * vectors(4, 6, seed=2)[:, None])
+        assert np.isfinite(distances).all()
+        assert (distances > 0).all()
 
 
-def test_nothing_and_nan_are_refused() -> None:
+def test_nothing_nan_and_another_shape_are_refused() -> None:
     with pytest.raises(ConfigError):
-        shrunk_gaussian(np.empty((0, 3), np.float32), "oas")
-    with pytest.raises(ScoreError):
-        shrunk_gaussian(np.full((3, 3), np.nan, np.float32), "oas")
+        moments_of(np.empty((0, 3), np.float32))
+    with pytest.raises(ConfigError, match=r"\(M, 3\)"):
+        moments_of(np.zeros((2, 4), np.float32), moments_of(np.zeros((2, 3), np.float32)))
+    for value in (np.nan, np.inf):
+        with pytest.raises(ScoreError):
+            moments_of(np.full((3, 3), value, np.float32))
+    with pytest.raises(ConfigError, match="epsilon"):
+        fit_shrunk_gaussian(moments_of(vectors(5, 3)), "oas", 0.0)

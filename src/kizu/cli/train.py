@@ -28,7 +28,9 @@ WEAK_PROMISE = 0.05
 
 def train(
     config_file: ConfigFile = None,
-    model: Annotated[str | None, typer.Option(help="The method: patchcore or padim.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The method: patchcore, padim, mahalanobis, patch_knn or subspace.")
+    ] = None,
     root: DataRoot = None,
     category: Category = None,
     layout: Layout = None,

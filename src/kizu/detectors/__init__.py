@@ -7,12 +7,16 @@ from kizu.core.registry import look_up
 from kizu.detectors.base import Detector, DetectorConfig
 from kizu.detectors.mahalanobis import Mahalanobis, MahalanobisConfig
 from kizu.detectors.padim import Padim, PadimConfig
+from kizu.detectors.patch_knn import PatchKnn, PatchKnnConfig
 from kizu.detectors.patchcore import Patchcore, PatchcoreConfig
+from kizu.detectors.subspace import SubspaceConfig, SubspaceDetector
 
 DETECTORS: dict[str, tuple[type[DetectorConfig], Any]] = {
     "patchcore": (PatchcoreConfig, Patchcore),
     "padim": (PadimConfig, Padim),
     "mahalanobis": (MahalanobisConfig, Mahalanobis),
+    "patch_knn": (PatchKnnConfig, PatchKnn),
+    "subspace": (SubspaceConfig, SubspaceDetector),
 }
 
 

@@ -1,9 +1,11 @@
 """What a detector is: settings, a fit that returns a fitted scorer, and the way back from stored arrays."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Protocol
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -11,9 +13,10 @@ from kizu.backbones.base import Backbone
 from kizu.backbones.graph import Embedder, Normalisation, build_embedder
 from kizu.backbones.session import Engine
 from kizu.core.config import Config
-from kizu.core.errors import DataError, ScoreError
+from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.scoring.maps import map_maker
+from kizu.detectors.memory import MEMORY_VARIABLE, memory_budget
+from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -49,6 +52,10 @@ class Fitted(Protocol):
 
     def score(self, images: U8) -> Scores:
         """Score images (N, H, W, 3); the same image gets the same score whatever else is in the batch."""
+        ...
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """What `score` says of images (N, H, W, 3) whose embedding (N, h, w, D) is there already."""
         ...
 
     def state(self) -> Arrays:
@@ -131,9 +138,28 @@ def embeddings(
         raise DataError("there is no good image to fit on")
 
 
+def ensure_room(needed: int, *, hint: str) -> None:
+    """Raises `ConfigError` when `needed` bytes are more than the machine has free (or KIZU_MEMORY_MB allows)."""
+    limited = os.environ.get(MEMORY_VARIABLE)
+    room = memory_budget() if limited else int(psutil.virtual_memory().available)
+    if needed > room:
+        raise ConfigError(
+            f"the fit would hold about {needed >> 20} MB, and {room >> 20} MB are to be had", hint=hint
+        )
+
+
 def smoothed_maps(patches: F32, input_hw: HW, smoothing: float) -> F32:
     """Patch distances (N, h, w) -> maps (N, H, W). Raises `ScoreError` where a distance is not finite."""
     finite = np.isfinite(patches).all(axis=(1, 2))
     if not finite.all():
         raise ScoreError(f"the distances of image {int(np.argmin(finite))} of the batch are not finite")
     return map_maker((patches.shape[1], patches.shape[2]), input_hw, smoothing)(patches)
+
+
+def patch_scores(patches: F32, input_hw: HW, config: DetectorConfig, rule: ImageScoreRule) -> Scores:
+    """Patch distances (N, h, w) -> their smoothed maps, and the number that `rule` takes from them for each image.
+
+    Raises `ScoreError` where a distance is not finite.
+    """
+    maps = smoothed_maps(patches, input_hw, config.smoothing)
+    return Scores(image_scores(patches, maps, rule, config.top_fraction), maps)

@@ -1,9 +1,8 @@
-"""One normal distribution of whole images (Rippel et al., "Modeling the Distribution of Normal Data in Pre-Trained Deep
-Features for Anomaly Detection", ICPR 2020), and one of patches for the map.
+"""One normal distribution of whole pictures (Rippel, Mertens & Merhof, "Modeling the Distribution of Normal Data in
+Pre-Trained Deep Features for Anomaly Detection", ICPR 2020), with a shrunk covariance.
 
-The image score is the Mahalanobis distance of the image's mean embedding, with the full covariance. The map shows each
-patch's distance to one distribution of all good patches. Small and quick; it sees flaws that change the whole picture
-better than it sees small ones.
+An image's score is the Mahalanobis distance (the root) of its pooled embedding; a patch's is its Mahalanobis distance
+to one distribution of all good patches, wherever they lie. It learns in one pass and keeps two matrices.
 """
 
 from collections.abc import Iterable
@@ -14,48 +13,63 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.graph import Embedder
-from kizu.core.types import F32, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
+from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.detectors.base import Arrays, DetectorConfig, embeddings, patch_scores
 from kizu.detectors.memory import BYTES_PER_FLOAT
-from kizu.scoring.gaussian import Gaussian, RunningMoments, mahalanobis
-from kizu.scoring.shrinkage import Shrinkage, gaussian_of, oas_of, shrunk_gaussian
+from kizu.scoring.gaussian import Gaussian, mahalanobis
+from kizu.scoring.maps import ImageScoreRule
+from kizu.scoring.moments import ROWS, Moments, moments_of
+from kizu.scoring.shrinkage import Shrinkage, fit_shrunk_gaussian
+
+Pooling = Literal["mean", "mean_std"]
+"""What stands for an image: each feature's mean over the patches, or that and its standard deviation."""
 
 
 class MahalanobisConfig(DetectorConfig):
-    """Defaults are the paper's, but for the layers, which are joined into one embedding."""
+    """The paper fits one distribution per layer and adds the distances; here the layers share one."""
 
     kind: Literal["mahalanobis"] = "mahalanobis"
     patch_size: Annotated[int, Field(ge=1, le=9)] = 1
+    pooling: Pooling = "mean"
     shrinkage: Shrinkage = "ledoit_wolf"
-    """Of the covariance of images. That of patches, of which there are thousands, is always shrunk by OAS."""
+    """Which formula draws both covariances towards their mean variance. Patches that overlap count as if they were
+    independent, so theirs is drawn less than it might be."""
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    """Part of the mean variance (at least of 1) added to the diagonals: for one image, or equal ones."""
+    image_score: Literal["pooled"] | ImageScoreRule = "pooled"
+    """`pooled`: the whole picture's distance, blind to a flaw of a few patches; the others take patches or map."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedMahalanobis:
-    """Two Gaussians."""
+    """Two Gaussians of one position each."""
 
     config: MahalanobisConfig
     embedder: Embedder
-    images: Gaussian
-    """Of mean embeddings."""
+    pooled: Gaussian
     patches: Gaussian
 
     def score(self, images: U8) -> Scores:
         """(N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root)."""
-        embedding = self.embedder.embed(images)  # (N, h, w, D)
+        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
         n, h, w, dim = embedding.shape
-        pooled = _pooled(embedding)
-        distances = mahalanobis(self.patches, embedding.reshape(-1, 1, dim)).reshape(n, h, w)
+        patches = mahalanobis(self.patches, embedding.reshape(n * h * w, 1, dim)).reshape(n, h, w)
+        rule = self.config.image_score
+        scores = patch_scores(patches, input_hw, self.config, "max_patch" if rule == "pooled" else rule)
+        if rule != "pooled":
+            return scores
         return Scores(
-            mahalanobis(self.images, pooled[:, None])[:, 0],
-            smoothed_maps(distances, images.shape[1:3], self.config.smoothing),
+            mahalanobis(self.pooled, pooled(embedding, self.config.pooling)[:, None])[:, 0], scores.maps
         )
 
     def state(self) -> Arrays:
-        """Means (1, D) and whiteners (1, D, D) of images and of patches."""
+        """Mean (1, D) and whitener (1, D, D) of pooled images and of patches; D of the pooled may be twice."""
         return {
-            "image_mean": self.images.mean,
-            "image_whitener": self.images.whitener,
+            "image_mean": self.pooled.mean,
+            "image_whitener": self.pooled.whitener,
             "patch_mean": self.patches.mean,
             "patch_whitener": self.patches.whitener,
         }
@@ -63,7 +77,7 @@ class FittedMahalanobis:
 
 @dataclass(frozen=True, slots=True)
 class Mahalanobis:
-    """The method, set up and not yet fitted."""
+    """Set up and not yet fitted."""
 
     config: MahalanobisConfig
 
@@ -80,33 +94,38 @@ class Mahalanobis:
         rng: np.random.Generator,
         on_progress: StageProgress | None = None,
     ) -> FittedMahalanobis:
-        """One pass; of each image its mean embedding is kept."""
-        moments = RunningMoments(1, embedder.dim)
-        pooled = []
+        """One pass; memory does not grow with the number of images."""
+        of_images: Moments | None = None
+        of_patches: Moments | None = None
         for embedding in embeddings(embedder, images, count, on_progress):
-            pooled.append(_pooled(embedding))
-            moments.add(embedding.reshape(-1, 1, embedder.dim))
-        covariance = moments.scatter[0].astype(np.float64) / moments.count
+            of_images = moments_of(pooled(embedding, self.config.pooling), of_images)
+            of_patches = moments_of(embedding.reshape(-1, embedding.shape[-1]), of_patches)
+        assert of_images is not None
+        assert of_patches is not None
         return FittedMahalanobis(
             self.config,
             embedder,
-            shrunk_gaussian(np.concatenate(pooled), self.config.shrinkage),
-            gaussian_of(moments.mean[0], oas_of(covariance, moments.count)),
+            *(
+                fit_shrunk_gaussian(moments, self.config.shrinkage, self.config.epsilon)
+                for moments in (of_images, of_patches)
+            ),
         )
 
     def memory_bytes(self, count: int, patches: int, dim: int) -> int:
-        """The mean embeddings, a few matrices, and one batch of patches in a few copies."""
-        return (count * dim + 12 * dim * dim + 4 * min(count, 8) * patches * dim) * BYTES_PER_FLOAT
+        """A few matrices and one block of patches in float64. The number of images does not matter."""
+        pooled_dim = dim * (2 if self.config.pooling == "mean_std" else 1)
+        return 2 * BYTES_PER_FLOAT * (6 * (dim**2 + pooled_dim**2) + 2 * min(ROWS, count * patches) * dim)
 
     def restore(self, embedder: Embedder, arrays: Arrays) -> FittedMahalanobis:
         """From `state()`."""
-        images = Gaussian(arrays["image_mean"], arrays["image_whitener"])
-        return FittedMahalanobis(
-            self.config, embedder, images, Gaussian(arrays["patch_mean"], arrays["patch_whitener"])
+        pooled_images, patches = (
+            Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_whitener"]) for name in ("image", "patch")
         )
+        return FittedMahalanobis(self.config, embedder, pooled_images, patches)
 
 
-def _pooled(embedding: F32) -> F32:
-    """(N, h, w, D) -> (N, D), the mean over patches."""
-    pooled: F32 = embedding.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
-    return pooled
+def pooled(embedding: F32, pooling: Pooling) -> F32:
+    """(N, h, w, D) -> (N, D), or (N, 2 D) with the standard deviations after the means."""
+    mean = embedding.mean(axis=(1, 2), dtype=np.float64)
+    parts = [mean] if pooling == "mean" else [mean, embedding.std(axis=(1, 2), dtype=np.float64)]
+    return np.concatenate(parts, axis=1).astype(np.float32)

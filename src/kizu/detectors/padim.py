@@ -14,10 +14,10 @@ from pydantic import Field
 from kizu.backbones.graph import Embedder
 from kizu.core.errors import DataError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
+from kizu.detectors.base import Arrays, DetectorConfig, embeddings, patch_scores
 from kizu.detectors.memory import BYTES_PER_FLOAT
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
-from kizu.scoring.maps import ImageScoreRule, image_scores
+from kizu.scoring.maps import ImageScoreRule
 
 
 class PadimConfig(DetectorConfig):
@@ -53,15 +53,17 @@ class FittedPadim:
 
         Raises `DataError` for images of another size than it was fitted on: every position has its own Gaussian.
         """
-        embedding = self.embedder.embed(images)  # (N, h, w, D)
+        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
         n, h, w, dim = embedding.shape
         if (h, w) != self.grid_hw:
             raise DataError(
                 f"PaDiM was fitted on a grid of {self.grid_hw} patches, these images give {(h, w)}"
             )
         patches = mahalanobis(self.gaussian, embedding.reshape(n, h * w, dim)).reshape(n, h, w)
-        maps = smoothed_maps(patches, images.shape[1:3], self.config.smoothing)
-        return Scores(image_scores(patches, maps, self.config.image_score, self.config.top_fraction), maps)
+        return patch_scores(patches, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """Means (P, D), whiteners (P, D, D), and the grid they lie on."""

@@ -5,7 +5,6 @@ A memory bank of good patches, thinned by greedy k-centre; a patch's score is it
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,25 +12,20 @@ from pydantic import Field
 
 from kizu.backbones.graph import Embedder
 from kizu.backbones.products import exact_integer_product
-from kizu.core.types import F32, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, embeddings, smoothed_maps
-from kizu.detectors.memory import BYTES_PER_FLOAT, feature_array, memory_budget
-from kizu.scoring.coreset import greedy_k_centre, random_coreset
-from kizu.scoring.maps import ImageScoreRule, image_scores
+from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.detectors.bank import BankConfig, bank_memory, gathered, kept_patches
+from kizu.detectors.base import Arrays, embeddings, patch_scores, smoothed_maps
+from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.neighbours import Bank, build_bank, nearest
 
-SEARCH_BYTES_PER_ROW = 25
-"""Bounds, norms and counters of the greedy search, beside the features themselves."""
 
-
-class PatchcoreConfig(DetectorConfig):
+class PatchcoreConfig(BankConfig):
     """Defaults by evidence (docs/choices.md); where they are not the paper's, they say so."""
 
     kind: Literal["patchcore"] = "patchcore"
     patch_size: Annotated[int, Field(ge=1, le=9)] = 3
     coreset: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Part of the good patches that is kept. The paper finds 1 % nearly as good as 10 %, and it scores faster."""
-    coreset_method: Literal["greedy", "random"] = "greedy"
     neighbours: Annotated[int, Field(ge=1)] = 9
     """Bank patches around the nearest one that weigh the image score (the paper's b)."""
     top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
@@ -49,16 +43,17 @@ class FittedPatchcore:
 
     def score(self, images: U8) -> Scores:
         """(N, H, W, 3) -> scores and maps (N, H, W), in L2 distance."""
-        embedding = self.embedder.embed(images)  # (N, h, w, D)
+        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
         n, h, w, dim = embedding.shape
         queries = embedding.reshape(n * h * w, dim)
         distances, indices = nearest(queries, self.bank, 1)
         patches = distances.reshape(n, h, w)
-        maps = smoothed_maps(patches, images.shape[1:3], self.config.smoothing)
         if self.config.image_score != "reweighted_max":
-            return Scores(
-                image_scores(patches, maps, self.config.image_score, self.config.top_fraction), maps
-            )
+            return patch_scores(patches, input_hw, self.config, self.config.image_score)
+        maps = smoothed_maps(patches, input_hw, self.config.smoothing)
         flat = patches.reshape(n, h * w)
         highest = np.arange(n) * (h * w) + flat.argmax(axis=1)
         return Scores(self._reweighted(queries[highest], indices[highest, 0], distances[highest, 0]), maps)
@@ -105,39 +100,13 @@ class Patchcore:
         on_progress: StageProgress | None = None,
     ) -> FittedPatchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
-        stream = embeddings(embedder, images, count, on_progress)
-        first = next(stream)
-        n, h, w, dim = first.shape
-        with feature_array(max(count, n) * h * w, dim) as features:
-            filled = 0
-            for embedding in chain([first], stream):
-                patches = embedding.reshape(-1, dim)  # (N * P, D)
-                features[filled : filled + len(patches)] = patches
-                filled += len(patches)
-            kept = features[self._coreset(features[:filled], rng, on_progress)]
+        with gathered(embeddings(embedder, images, count, on_progress), count) as (features, _):
+            kept = features[kept_patches(features, self.config, rng, on_progress)]
         return FittedPatchcore(self.config, embedder, build_bank(kept, exact_integer_product()))
 
     def memory_bytes(self, count: int, patches: int, dim: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
-        rows = count * patches
-        features = rows * dim * BYTES_PER_FLOAT
-        picks = max(1, round(rows * self.config.coreset))
-        return (
-            min(features, memory_budget()) + rows * SEARCH_BYTES_PER_ROW + 3 * picks * dim * BYTES_PER_FLOAT
-        )
-
-    def _coreset(self, features: F32, rng: np.random.Generator, on_progress: StageProgress | None) -> I64:
-        size = max(1, round(len(features) * self.config.coreset))
-        if self.config.coreset_method == "random" or size == len(features):
-            return random_coreset(len(features), size, rng)
-        return greedy_k_centre(
-            features,
-            size,
-            first=int(rng.integers(len(features))),
-            on_progress=None
-            if on_progress is None
-            else lambda done, total: on_progress("coreset", done, total),
-        )
+        return bank_memory(self.config, count * patches, dim)
 
     def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""

@@ -14,9 +14,9 @@ from scipy.ndimage import gaussian_filter1d
 from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, F64, HW
 
-ImageScoreRule = Literal["max_patch", "top_patches", "max_map"]
-"""Which number stands for the image: the highest patch, the mean of the highest few patches, or the highest
-pixel of the smoothed map."""
+ImageScoreRule = Literal["max_patch", "top_patches", "percentile", "max_map"]
+"""Which number stands for the image: the highest patch, the mean of the highest few patches, the patch distance that
+only those few exceed, or the highest pixel of the smoothed map."""
 
 SMOOTHING_REACH = 4.0
 """The kernel ends after this many sigmas; what is left out weighs less than 1e-4."""
@@ -70,8 +70,12 @@ def _axis_matrix(grid_size: int, size: int, sigma_px: float) -> F32:
 def image_scores(grid: F32, maps: F32, rule: ImageScoreRule, top_fraction: float) -> F32:
     """One number for each image, from its patch distances (N, h, w) or its map (N, H, W) -> (N,).
 
-    `top_fraction`: part of the patches that `top_patches` averages, at least one patch.
+    `top_fraction`: part of the patches that `top_patches` averages, at least one patch, and that exceeds what
+    `percentile` takes: 0.01 is the 99th, between two patches by their distance.
     """
+    if rule == "percentile":
+        cut: F32 = np.quantile(grid.reshape(len(grid), -1), 1 - top_fraction, axis=1).astype(np.float32)
+        return cut
     patches = (maps if rule == "max_map" else grid).reshape(len(grid), -1)  # (N, P)
     k = max(1, round(top_fraction * patches.shape[1])) if rule == "top_patches" else 1
     highest: F32 = np.partition(patches, -k, axis=1)[:, -k:].mean(axis=1)

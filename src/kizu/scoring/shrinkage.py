@@ -1,86 +1,65 @@
-"""Covariances of few samples, pulled towards a sphere as far as the data ask for it."""
+"""One normal distribution for all vectors, its covariance shrunk towards a multiple of the identity.
 
-from collections.abc import Callable, Mapping
+With fewer vectors than a few times their dimension the sample covariance is noisy or cannot be inverted. Shrinking
+mixes it with the mean variance; how much is told by the data: Ledoit & Wolf, "A well-conditioned estimator for
+large-dimensional covariance matrices" (J. Multivariate Analysis 88, 2004), which supposes no distribution, and OAS,
+Chen, Wiesel, Eldar & Hero, "Shrinkage algorithms for MMSE covariance estimation" (IEEE Trans. Signal Processing 58,
+2010), which supposes a normal one.
+"""
+
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dtrtri
 
-from kizu.core.errors import ConfigError, ScoreError
-from kizu.core.types import F32, F64
+from kizu.core.errors import ConfigError
+from kizu.core.threads import one_blas_thread
+from kizu.core.types import F64
 from kizu.scoring.gaussian import Gaussian
+from kizu.scoring.moments import Moments
 
 Shrinkage = Literal["ledoit_wolf", "oas", "none"]
-
-RIDGE = 1e-6
-"""Added to the diagonal, so that a feature that never varies has a variance."""
+"""Which formula says how much."""
 
 
-def ledoit_wolf(deviations: F64) -> F64:
-    """(N, D) deviations from their mean -> covariance (D, D), all off-diagonal terms kept.
+def shrinkage_of(moments: Moments, rule: Shrinkage) -> float:
+    """The weight of the identity, 0 .. 1; 1 where the vectors have no spread or the same in every direction."""
+    if rule == "none":
+        return 0.0
+    covariance = moments.covariance
+    dims, count = len(covariance), moments.count
+    square = float(np.sum(covariance * covariance))  # |S|^2 = tr(S^2)
+    trace = float(np.trace(covariance))
+    distance = square - trace**2 / dims  # of S from the mean variance times the identity, squared
+    if not distance > 0:
+        return 1.0
+    if rule == "ledoit_wolf":  # lemmas 3.2 to 3.4: the expected error of S over its distance
+        weight = (moments.quartic / count - square) / (count * distance)
+    else:  # equation 23, without its 2 / dims, as scikit-learn has it
+        weight = (square + trace**2) / ((count + 1) * distance)
+    return min(max(weight, 0.0), 1.0)
 
-    Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004: the mixture of the
-    empirical covariance and a sphere of the same trace that has the least expected squared error.
+
+def shrunk_covariance(moments: Moments, rule: Shrinkage) -> F64:
+    """(D, D): (1 - weight) S + weight * mean variance * I."""
+    weight = shrinkage_of(moments, rule)
+    covariance = moments.covariance
+    identity = np.eye(len(covariance)) * (np.trace(covariance) / len(covariance))
+    shrunk: F64 = (1 - weight) * covariance + weight * identity
+    return shrunk
+
+
+def fit_shrunk_gaussian(moments: Moments, rule: Shrinkage, epsilon: float) -> Gaussian:
+    """A Gaussian of one position, P = 1, with the shrunk covariance + `epsilon` * max(1, mean variance) * I.
+
+    What is added matters only where shrinking leaves the covariance singular: one vector, two (for which Ledoit and
+    Wolf's formula gives 0), equal ones. Raises `ConfigError` for an epsilon that is not positive.
     """
-    count, dims = deviations.shape
-    empirical = deviations.T @ deviations / count
-    sphere = np.trace(empirical) / dims
-    squares = deviations**2
-    distance = ((empirical - sphere * np.eye(dims)) ** 2).sum()
-    noise = ((squares.T @ squares).sum() / count - (empirical**2).sum()) / count
-    weight = 0.0 if distance == 0 else min(noise, distance) / distance
-    return _mixed(empirical, weight)
-
-
-def oas(deviations: F64) -> F64:
-    """Likewise, by the oracle approximating shrinkage of Chen, Wiesel, Eldar and Hero, 2010 (equation 23)."""
-    return oas_of(deviations.T @ deviations / len(deviations), len(deviations))
-
-
-def oas_of(empirical: F64, count: int) -> F64:
-    """`oas` from the empirical covariance (D, D) of `count` samples: it needs no more of them."""
-    dims = len(empirical)
-    mean_square = float((empirical**2).mean())
-    sphere_square = (np.trace(empirical) / dims) ** 2
-    below = (count + 1) * (mean_square - sphere_square / dims)
-    weight = 1.0 if below <= 0 else min(1.0, (mean_square + sphere_square) / below)
-    return _mixed(empirical, weight)
-
-
-def unshrunk(deviations: F64) -> F64:
-    """The empirical covariance itself."""
-    empirical: F64 = deviations.T @ deviations / len(deviations)
-    return empirical
-
-
-SHRINKAGES: Mapping[Shrinkage, Callable[[F64], F64]] = {
-    "ledoit_wolf": ledoit_wolf,
-    "oas": oas,
-    "none": unshrunk,
-}
-
-
-def shrunk_gaussian(samples: F32, shrinkage: Shrinkage) -> Gaussian:
-    """One normal distribution of `samples` (N, D), at the only position there is.
-
-    Raises `ConfigError` for no samples, `ScoreError` if not finite.
-    """
-    if samples.ndim != 2 or 0 in samples.shape:
-        raise ConfigError(f"samples must be (N, D) with at least one, not {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ScoreError("an embedding is not finite")
-    mean = samples.mean(axis=0, dtype=np.float64)
-    return gaussian_of(mean, SHRINKAGES[shrinkage](samples - mean))
-
-
-def gaussian_of(mean: F64, covariance: F64) -> Gaussian:
-    """From mean (D,) and covariance (D, D), with `RIDGE` on its diagonal."""
-    factor = cholesky(covariance + RIDGE * np.eye(len(mean)), lower=True)
-    whitener = solve_triangular(factor, np.eye(len(mean)), lower=True)
-    return Gaussian(mean[None].astype(np.float32), whitener[None].astype(np.float32))
-
-
-def _mixed(empirical: F64, weight: float) -> F64:
-    sphere = float(np.trace(empirical)) / len(empirical)
-    mixed: F64 = (1 - weight) * empirical + weight * sphere * np.eye(len(empirical))
-    return mixed
+    if not epsilon > 0:
+        raise ConfigError(f"epsilon must be positive, not {epsilon}")
+    covariance = shrunk_covariance(moments, rule)
+    ridge = epsilon * max(1.0, float(np.trace(covariance)) / len(covariance))
+    with one_blas_thread():
+        factor = np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
+        whitener = dtrtri(factor, lower=True)[0]
+    return Gaussian(moments.mean.astype(np.float32)[None], whitener.astype(np.float32)[None])

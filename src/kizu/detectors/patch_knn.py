@@ -1,0 +1,173 @@
+"""Nearest good patches, cosine or L2: AnomalyDINO (Damm, Laszkiewicz, Lederer & Fischer, "AnomalyDINO: Boosting
+Patch-based Few-shot Anomaly Detection with DINOv2", WACV 2025), with `neighbours` above 1 as in SPADE (Cohen & Hoshen,
+"Sub-Image Anomaly Detection with Deep Pyramid Correspondences", 2020).
+
+A patch's score is its mean distance from its nearest good patches: 1 - cos, or L2 (the root). For few good pictures,
+which may be learned in four positions; all their patches are kept unless `coreset` says otherwise.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kizu.backbones.graph import Embedder
+from kizu.backbones.products import exact_integer_product
+from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.detectors.bank import BankConfig, bank_memory, gathered, kept_patches
+from kizu.detectors.base import Arrays, embeddings, ensure_room, patch_scores
+from kizu.scoring.cosine import cosine_distance, directions
+from kizu.scoring.foreground import Foreground, fit_foreground, keep_foreground
+from kizu.scoring.maps import ImageScoreRule
+from kizu.scoring.moments import moments_of
+from kizu.scoring.neighbours import Bank, build_bank, nearest
+
+MOST_TURNED = 16
+"""Good images up to which it pays to learn them turned; the bank grows fourfold."""
+
+Metric = Literal["cosine", "l2"]
+
+
+class PatchKnnConfig(BankConfig):
+    """Defaults are AnomalyDINO's but for its two aids, which suit some parts and not others: both begin off."""
+
+    kind: Literal["patch_knn"] = "patch_knn"
+    patch_size: Annotated[int, Field(ge=1, le=9)] = 1
+    top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
+    coreset: Annotated[float, Field(gt=0, le=1)] = 1.0
+    metric: Metric = "cosine"
+    neighbours: Annotated[int, Field(ge=1)] = 1
+    """Good patches whose distances are averaged; all, where fewer are kept."""
+    turn_up_to: Annotated[int, Field(ge=0, le=MOST_TURNED)] = 0
+    """So many good images or fewer are also learned turned: by 90, 180 and 270 degrees where they are square, else by
+    180. 0: never."""
+    foreground: bool = False
+    """Leave out what the part lies on, told from the part by the features' first principal component: its patches are
+    not learned, and have distance 0. For parts in the middle of an even ground."""
+    image_score: ImageScoreRule = "top_patches"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedPatchKnn:
+    """The good patches, as `points` has them."""
+
+    config: PatchKnnConfig
+    embedder: Embedder
+    bank: Bank
+    foreground: Foreground | None
+
+    def score(self, images: U8) -> Scores:
+        """(N, H, W, 3) -> scores and maps (N, H, W), in 1 - cos or in L2 distance."""
+        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
+        queries = points(embedding, self.config.metric)  # (N, h, w, D')
+        k = min(self.config.neighbours, len(self.bank.vectors))
+        distances, _ = nearest(queries.reshape(-1, queries.shape[-1]), self.bank, k)  # (N * P, K)
+        if self.config.metric == "cosine":
+            distances = cosine_distance(distances)
+        patches = distances.mean(axis=1).reshape(embedding.shape[:3])
+        if self.foreground is not None:
+            patches *= self.foreground(queries)
+        return patch_scores(patches, input_hw, self.config, self.config.image_score)
+
+    def state(self) -> Arrays:
+        """The bank (M, D'), and the axis (D',) and threshold of the foreground where it is used."""
+        if self.foreground is None:
+            return {"bank": self.bank.vectors}
+        threshold = np.array(self.foreground.threshold)
+        return {
+            "bank": self.bank.vectors,
+            "foreground_axis": self.foreground.axis,
+            "foreground_threshold": threshold,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PatchKnn:
+    """Set up and not yet fitted."""
+
+    config: PatchKnnConfig
+
+    def channels(self, dim: int, rng: np.random.Generator) -> I64 | None:
+        """All of them."""
+        return None
+
+    def fit(
+        self,
+        embedder: Embedder,
+        images: Iterable[U8],
+        *,
+        count: int,
+        rng: np.random.Generator,
+        on_progress: StageProgress | None = None,
+    ) -> FittedPatchKnn:
+        """Gather all good patches (in a file where memory would not do), keep them or a coreset of them.
+
+        Raises `ConfigError` before it begins when the bank would not fit in memory.
+        """
+        if count <= self.config.turn_up_to:
+            images, turns = _turned(images)
+            count *= turns
+        stream = (
+            points(embedding, self.config.metric)
+            for embedding in embeddings(embedder, images, count, on_progress)
+        )
+        with gathered(self._while_there_is_room(stream, count), count) as (features, grid):
+            foreground = None
+            if self.config.foreground:
+                foreground = fit_foreground(features, grid, moments_of(features))
+                features = keep_foreground(foreground, features, grid)
+            kept = features[kept_patches(features, self.config, rng, on_progress)]
+        return FittedPatchKnn(self.config, embedder, build_bank(kept, exact_integer_product()), foreground)
+
+    def _while_there_is_room(self, stream: Iterable[F32], count: int) -> Iterator[F32]:
+        for index, embedding in enumerate(stream):
+            if index == 0:
+                _, h, w, dim = embedding.shape
+                ensure_room(
+                    bank_memory(self.config, count * h * w, dim),
+                    hint="lower `coreset`, set `coreset_size`, or fit on fewer images or at a smaller size",
+                )
+            yield embedding
+
+    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+        """All features unless they go to disk, what a coreset search keeps of each row, and the bank twice."""
+        turns = 4 if count <= self.config.turn_up_to else 1
+        added = 1 if self.config.metric == "cosine" else 0
+        return bank_memory(self.config, turns * count * patches, dim + added)
+
+    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchKnn:
+        """From `state()`."""
+        foreground = None
+        if self.config.foreground:
+            foreground = Foreground(arrays["foreground_axis"], float(arrays["foreground_threshold"]))
+        return FittedPatchKnn(
+            self.config, embedder, build_bank(arrays["bank"], exact_integer_product()), foreground
+        )
+
+
+def points(embedding: F32, metric: Metric) -> F32:
+    """(N, h, w, D) -> (N, h, w, D'), where L2 distance tells neighbours: as they are, or unit vectors of D + 1."""
+    if metric == "l2":
+        return embedding
+    return directions(embedding.reshape(-1, embedding.shape[-1])).reshape(*embedding.shape[:3], -1)
+
+
+def _turned(images: Iterable[U8]) -> tuple[Iterator[U8], int]:
+    """The images in all positions their shape allows, and in how many."""
+    batches = iter(images)
+    first = next(batches, None)
+    if first is None:
+        return iter(()), 1
+    quarters = (0, 1, 2, 3) if first.shape[1] == first.shape[2] else (0, 2)
+    turned = (
+        np.ascontiguousarray(np.rot90(batch, quarter, axes=(1, 2)))
+        for batch in chain([first], batches)
+        for quarter in quarters
+    )
+    return turned, len(quarters)

@@ -1,0 +1,94 @@
+"""One subspace of good patches: principal components of all of them, and no bank.
+
+A patch's score is its L2 distance from the subspace (Jackson & Mudholkar, Technometrics 21, 1979; for features of
+networks: Rippel, Mertens & Merhof, ICPR 2020, who find that the components of least variance tell good from bad).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kizu.backbones.graph import Embedder
+from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.detectors.base import Arrays, DetectorConfig, embeddings, patch_scores
+from kizu.detectors.memory import BYTES_PER_FLOAT
+from kizu.scoring.maps import ImageScoreRule
+from kizu.scoring.moments import ROWS, Moments, moments_of
+from kizu.scoring.subspace import Subspace, fit_subspace, residuals
+
+
+class SubspaceConfig(DetectorConfig):
+    """How large the subspace is, and what stands for the image."""
+
+    kind: Literal["subspace"] = "subspace"
+    patch_size: Annotated[int, Field(ge=1, le=9)] = 1
+    variance: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Part of the good patches' variance that the subspace holds."""
+    components: Annotated[int, Field(ge=1)] | None = None
+    """Its dimension; None: as `variance` asks."""
+    image_score: ImageScoreRule = "top_patches"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSubspace:
+    """The directions that good patches do not take."""
+
+    config: SubspaceConfig
+    embedder: Embedder
+    subspace: Subspace
+
+    def score(self, images: U8) -> Scores:
+        """(N, H, W, 3) -> scores and maps (N, H, W), in L2 distance from the subspace."""
+        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
+        n, h, w, dim = embedding.shape
+        patches = residuals(self.subspace, embedding.reshape(n * h * w, dim)).reshape(n, h, w)
+        return patch_scores(patches, input_hw, self.config, self.config.image_score)
+
+    def state(self) -> Arrays:
+        """Mean (D,) and the directions left out (D, R)."""
+        return {"mean": self.subspace.mean, "outside": self.subspace.outside}
+
+
+@dataclass(frozen=True, slots=True)
+class SubspaceDetector:
+    """Set up and not yet fitted."""
+
+    config: SubspaceConfig
+
+    def channels(self, dim: int, rng: np.random.Generator) -> I64 | None:
+        """All of them."""
+        return None
+
+    def fit(
+        self,
+        embedder: Embedder,
+        images: Iterable[U8],
+        *,
+        count: int,
+        rng: np.random.Generator,
+        on_progress: StageProgress | None = None,
+    ) -> FittedSubspace:
+        """One pass; memory does not grow with the number of images.
+
+        Raises `ConfigError` when `components` leaves nothing of the embedder's features.
+        """
+        moments: Moments | None = None
+        for embedding in embeddings(embedder, images, count, on_progress):
+            moments = moments_of(embedding.reshape(-1, embedding.shape[-1]), moments)
+        assert moments is not None
+        subspace = fit_subspace(moments, variance=self.config.variance, components=self.config.components)
+        return FittedSubspace(self.config, embedder, subspace)
+
+    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+        """A few matrices and one block of patches in float64. The number of images does not matter."""
+        return 2 * BYTES_PER_FLOAT * (6 * dim**2 + 2 * min(ROWS, count * patches) * dim)
+
+    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedSubspace:
+        """From `state()`."""
+        return FittedSubspace(self.config, embedder, Subspace(arrays["mean"], arrays["outside"]))
