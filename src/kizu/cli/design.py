@@ -17,6 +17,7 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
+    engine_of,
     start_logging,
 )
 from kizu.cli.progress import stages
@@ -55,7 +56,6 @@ def design(
     os.environ.setdefault("KIZU_FEATURES_MB", str(features_mb))
     import yaml
 
-    from kizu.backbones.session import Engine
     from kizu.core.files import write_json
     from kizu.core.registry import look_up
     from kizu.detectors.pipeline import PipelineConfig
@@ -73,7 +73,7 @@ def design(
             seeds=parse_seeds(seeds),
             base=base,
             rate=rate,
-            engine=Engine(runtime=runtime.value, device=device.value, threads=threads),
+            engine=engine_of(runtime, device, threads),
             on_progress=on_progress,
         )
     write_json(

@@ -19,6 +19,7 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
+    engine_of,
     set_values,
     start_logging,
 )
@@ -90,10 +91,9 @@ def evaluate(
     A run gets metrics.json, preds_test.jsonl and report.html; a frozen pipeline is fitted anew for each of its seeds.
     """
     start_logging(verbose)
-    from kizu.backbones.session import Engine
     from kizu.core.errors import ConfigError
 
-    engine = Engine(runtime=runtime.value, device=device.value, threads=threads)
+    engine = engine_of(runtime, device, threads)
     if (run_dir is None) == (frozen is None):
         raise ConfigError("give either --run-dir or --frozen", hint="see kizu evaluate --help")
     tuning = compute_thresholds or tune_on_validation or rule is not None or false_alarm_rate is not None

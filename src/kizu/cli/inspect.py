@@ -15,6 +15,7 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
+    engine_of,
     start_logging,
 )
 from kizu.cli.progress import stages
@@ -52,7 +53,6 @@ def inspect(
 ) -> None:
     """Say OK or NG for each image and draw where the flaw is. Stopped? The same command goes on where it was."""
     start_logging(verbose)
-    from kizu.backbones.session import Engine
     from kizu.bundles.store import bundle_hash
     from kizu.data.listing import list_images
     from kizu.decision.policy import PolicyConfig
@@ -68,7 +68,7 @@ def inspect(
     inspector = Inspector.open(
         bundle,
         policy=PolicyConfig(min_defect_area=min_defect_area, pixel_threshold_mult=pixel_threshold_mult),
-        engine=Engine(runtime=runtime.value, device=device.value, threads=threads),
+        engine=engine_of(runtime, device, threads),
     )
     runner = FolderRunner(
         inspector,

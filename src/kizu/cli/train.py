@@ -16,6 +16,7 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
+    engine_of,
     parse_size,
     set_values,
     start_logging,
@@ -61,7 +62,6 @@ def train(
 ) -> None:
     """Fit on good images and set thresholds on good images held out. Prints the run folder as its last line."""
     start_logging(verbose)
-    from kizu.backbones.session import Engine
     from kizu.lab.train import RunConfig, train_run
 
     config = RunConfig.read(config_file) if config_file else RunConfig()
@@ -80,7 +80,7 @@ def train(
             output_dir,
             run_id=run_id,
             skip_broken=skip_broken,
-            engine=Engine(runtime=runtime.value, device=device.value, threads=threads),
+            engine=engine_of(runtime, device, threads),
             on_progress=on_progress,
         )
     manifest = run.fitted.bundle.manifest
