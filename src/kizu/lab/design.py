@@ -8,8 +8,10 @@ import numpy as np
 
 from kizu.backbones.session import Engine
 from kizu.core.errors import CalibrationError, DataError
+from kizu.core.split import Split
 from kizu.core.types import F32, F64, StageProgress
 from kizu.data.manifest import Manifest
+from kizu.decision.thresholds import fpr_target
 from kizu.detectors.pipeline import PipelineConfig, open_bundle
 from kizu.lab.evaluate import measured
 from kizu.lab.fit import Identity, fit_bundle
@@ -159,9 +161,9 @@ def _means(trials: Sequence[_Trial]) -> dict[str, float | None]:
 
 def _carried(good: F64, rate: float, manifests: Sequence[Manifest]) -> StandardThreshold:
     """At most `rate` of the good test images of all categories and seeds lie above."""
-    allowed = int(rate * len(good) + 1e-9)
+    found = fpr_target(good, rate, split=Split.VALIDATION)
     return StandardThreshold(
-        value=float(np.sort(good)[len(good) - 1 - allowed]),
-        rule=f"fpr@{rate:g} on development categories",
+        value=found.value,
+        rule=f"{found.rule} on development categories",
         count=sum(sample.label == "good" for manifest in manifests for sample in manifest.test()),
     )

@@ -1,15 +1,17 @@
 """The table of a frozen evaluation: every category and method, averages, intervals, and what must be said beside it."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kizu.core.files import write_text
+from kizu.core.files import write_bytes, write_text
 from kizu.core.provenance import package_versions
 from kizu.lab.freeze import FrozenPipeline
 from kizu.lab.frozen import MethodResult
+from kizu.report.figures import auroc_scatter
 
 COLUMNS = {
     "AUROC": "image_auroc",
@@ -44,7 +46,7 @@ def portfolio_table(results: Sequence[MethodResult]) -> str:
 
 
 def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[MethodResult]) -> None:
-    """`report.md` and `report.html`."""
+    """`report.md`, `report.html`, and where matplotlib is installed `figs/auroc.png`."""
     notes = portfolio_notes(frozen, results)
     text = "# Evaluation of a frozen pipeline\n\n" + portfolio_table(results) + "\n\n"
     write_text(output_dir / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
@@ -55,6 +57,16 @@ def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[
         head=HEAD, rows=portfolio_rows(results), notes=notes, version=package_versions()["kizu"]
     )
     write_text(output_dir / "report.html", page)
+    drawn = [r for r in results if None not in _aurocs(r)]
+    if drawn and find_spec("matplotlib") is not None:
+        image, pixel = zip(*map(_aurocs, drawn), strict=True)
+        names = [f"{r.category}, {r.method}" for r in drawn]
+        write_bytes(output_dir / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
+
+
+def _aurocs(result: MethodResult) -> tuple[float | None, float | None]:
+    mean = result.metrics["mean"]
+    return mean.get("image_auroc"), mean.get("pixel_auroc")
 
 
 def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> list[str]:

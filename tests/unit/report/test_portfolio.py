@@ -12,7 +12,7 @@ KEYS = ("image_auroc", "image_auprc", "image_f1_at_fpr", "image_f1", "aupro_030"
 
 def result(category: str, auroc: float | None, *, is_dev: bool = False, others: int = 0) -> MethodResult:
     metrics = {
-        "mean": dict.fromkeys(KEYS, 0.5) | {"image_auroc": auroc},
+        "mean": dict.fromkeys(KEYS, 0.5) | {"image_auroc": auroc, "pixel_auroc": 0.7},
         "std": dict.fromkeys(KEYS) | {"image_auroc": 0.004},
         "intervals": {"image_auroc": [0.91, 0.99]},
         "per_seed": {"0": {"reasons": {"aupimo": "no masks"}}},
@@ -39,6 +39,7 @@ def test_names_cannot_break_the_table(tmp_path: Path) -> None:
     origin = Origin(how="by hand", dev=(DevSet(dataset="set", category="dev", manifest_sha256="0"),))
     config = PipelineConfig.parse({"embedding": {"backbone": "tiny"}}, where="test")
     write_portfolio(tmp_path, freeze({"padim": config}, origin), results)
+    assert (tmp_path / "figs/auroc.png").stat().st_size > 1000
     page, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
     assert "&lt;b&gt;a|b" in page
     for said in ("2 other frozen pipeline(s)", "set/dev", "aupimo is missing (no masks)"):
