@@ -101,6 +101,23 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     assert aupros(maps, masks) == whole
 
 
+@pytest.mark.parametrize("sampled_px", [1, 40, 1 << 17])
+def test_a_sample_of_any_luck_gives_the_same_area(monkeypatch, sampled_px):
+    rng = np.random.default_rng(3)
+    maps = [rng.standard_normal((20, 30)).astype(np.float32) + 2 * (index == 0) for index in range(6)]
+    masks = [rng.random((20, 30)) < 0.05 for _ in range(6)]
+    monkeypatch.setattr(pixels, "SAMPLED_PX", sampled_px)
+    assert aupro(maps, masks, 0.2) == pytest.approx(aupro_by_thresholds(maps, masks, 0.2), abs=1e-9)
+
+
+def test_a_floor_that_leaves_too_few_good_pixels_is_taken_back(monkeypatch):
+    rng = np.random.default_rng(4)
+    maps = [rng.standard_normal((20, 30)).astype(np.float32) for _ in range(3)]
+    masks = [rng.random((20, 30)) < 0.05 for _ in range(3)]
+    monkeypatch.setattr(pixels, "_floor", lambda *_: 2.5)
+    assert aupro(maps, masks, 0.3) == pytest.approx(aupro_by_thresholds(maps, masks, 0.3), abs=1e-9)
+
+
 def test_raw_distances_do_not_saturate():
     rng = np.random.default_rng(1)
     maps = [(rng.integers(0, 1000, (16, 16)) / 64).astype(np.float32) for _ in range(4)]

@@ -20,9 +20,7 @@ def aupro_of(pixels: PixelRanking, limit: float) -> float:
     all images; equal scores are merged; the curve is cut at the limit by linear interpolation.
     Raises `Undefined` without defective or without good pixels.
     """
-    if not 0 < limit <= 1:
-        raise ConfigError(f"a false-positive rate limit is in (0, 1], got {limit}")
-    shares = area_shares(pixels.ranking, limit)
+    shares = area_shares(pixels.ranking, checked_limit(limit))
     return float(np.average(shares, weights=pixels.overlap_gain))
 
 
@@ -30,10 +28,17 @@ def aupros(
     maps: Sequence[Reals], masks: Sequence[Bool], limits: Sequence[float] = LIMITS
 ) -> dict[float, float]:
     """`aupro_of` for several limits at once; arguments and errors as in `rank_pixels`."""
-    pixels = rank_pixels(maps, masks)
+    pixels = rank_pixels(maps, masks, up_to=max(map(checked_limit, limits), default=1.0))
     return {limit: aupro_of(pixels, limit) for limit in limits}
 
 
 def aupro(maps: Sequence[Reals], masks: Sequence[Bool], limit: float) -> float:
     """`aupro_of` for one limit; arguments and errors as in `rank_pixels`."""
-    return aupro_of(rank_pixels(maps, masks), limit)
+    return aupro_of(rank_pixels(maps, masks, up_to=checked_limit(limit)), limit)
+
+
+def checked_limit(limit: float) -> float:
+    """The same, or `ConfigError`."""
+    if not 0 < limit <= 1:
+        raise ConfigError(f"a false-positive rate limit is in (0, 1], got {limit}")
+    return limit

@@ -21,6 +21,7 @@ from kizu.metrics.ranking import Ranking, Reals, count_alarms
 EIGHT_CONNECTED = np.ones((3, 3), np.bool_)
 SMALLEST_CHUNK_PX = 1 << 22  # below this, searching a chunk costs more than sorting it
 CHUNK_PER_DEFECTIVE = 4  # keeps chunks so few that the searches never outweigh the sort
+SAMPLED_PX = 1 << 17  # enough to place the quantile of good scores within some thousandths
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,11 @@ class PixelRanking:
     overlap_gain: F64  # (T,) rise of the covered fractions, summed over the regions
 
 
-def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> PixelRanking:
+def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool], *, up_to: float = 1.0) -> PixelRanking:
     """Rank the pixels of N `maps` (H, W) against N `masks` (H, W), True on defects; sizes may differ.
 
+    `up_to`: the highest false-positive rate that will be asked about. Below 1, the good scores that lie beyond are
+    neither sorted nor kept: counts up to this rate are exact, those past it are only known to be past it.
     Raises `DataError` when maps and masks do not match, `ScoreError` when a map value is not finite.
     """
     checked_pairs(maps, masks)
@@ -43,7 +46,11 @@ def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> PixelRanking:
     gain = np.zeros(levels.size)
     np.add.at(gain, inverse, fractions)
     chunk_px = max(SMALLEST_CHUNK_PX, CHUNK_PER_DEFECTIVE * scores.size)
-    above, level, good = count_alarms(levels, _chunks(_good_pixels(maps, masks), chunk_px))
+    good = sum(mask.size for mask in masks) - scores.size
+    for floor in (_floor(maps, masks, up_to), -np.inf):
+        above, level, counted = count_alarms(levels, _chunks(_good_pixels(maps, masks, floor), chunk_px))
+        if counted >= up_to * good:  # or the sample has misled
+            break
     ranking = Ranking(levels[::-1], hits[::-1], above[::-1], level[::-1], scores.size, good, noun="pixels")
     return PixelRanking(ranking, gain[::-1])
 
@@ -79,11 +86,30 @@ def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Rea
     return np.concatenate(scores), np.concatenate(fractions)
 
 
-def _good_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> Iterator[Reals]:
-    """The scores of the good pixels of each image, flat."""
+def _floor(maps: Sequence[Reals], masks: Sequence[Bool], up_to: float) -> float:
+    """A score that somewhat more than the part `up_to` of the good pixels exceed, by a sample of every image."""
+    part = 1.05 * up_to + 0.01
+    if part >= 1:
+        return -np.inf
+    step = (
+        max(1, sum(mask.size for mask in masks) // SAMPLED_PX) | 1
+    )  # odd: no column of an even width is favoured
+    sample = [
+        checked_map(maps, index, mask).ravel()[::step][~mask.ravel()[::step]]
+        for index, mask in enumerate(masks)
+    ]
+    values = np.concatenate([np.empty(0, np.float32), *sample])
+    return float(np.quantile(values, 1 - part)) if values.size else -np.inf
+
+
+def _good_pixels(maps: Sequence[Reals], masks: Sequence[Bool], floor: float) -> Iterator[Reals]:
+    """The scores of the good pixels of each image that lie above `floor`, flat."""
     for index, mask in enumerate(masks):
         scores = checked_map(maps, index, mask)
-        yield scores[~mask] if mask.any() else scores.ravel()
+        if floor > -np.inf:
+            yield scores[(scores > floor) & ~mask]
+        else:
+            yield scores[~mask] if mask.any() else scores.ravel()
 
 
 def _chunks(pieces: Iterator[Reals], chunk_px: int) -> Iterator[Reals]:
