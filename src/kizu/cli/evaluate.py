@@ -20,6 +20,7 @@ from kizu.cli.options import (
     Threads,
     Verbose,
     engine_of,
+    parse_grid,
     set_values,
     start_logging,
 )
@@ -68,6 +69,10 @@ def evaluate(
     false_alarm_rate: Annotated[
         float | None, typer.Option(help="For --compute-thresholds: guarantee this rate, or refuse.")
     ] = None,
+    zones: Annotated[
+        str | None,
+        typer.Option(help="For --compute-thresholds: a pixel threshold for each of rows x columns: 2x3."),
+    ] = None,
     tune_on_validation: Annotated[
         bool,
         typer.Option(
@@ -96,7 +101,10 @@ def evaluate(
     engine = engine_of(runtime, device, threads)
     if (run_dir is None) == (frozen is None):
         raise ConfigError("give either --run-dir or --frozen", hint="see kizu evaluate --help")
-    tuning = compute_thresholds or tune_on_validation or rule is not None or false_alarm_rate is not None
+    changes = set_values(
+        rule=rule, false_alarm_rate=false_alarm_rate, zones=parse_grid("--zones", zones) if zones else None
+    )
+    tuning = compute_thresholds or tune_on_validation or bool(changes)
     if frozen is not None:
         if tuning:
             raise ConfigError(
@@ -114,9 +122,7 @@ def evaluate(
             raise ConfigError("--categories, --include-dev and --output-dir go with --frozen only")
         assert run_dir is not None
         if tuning:
-            _tune(
-                run_dir, compute_thresholds, tune_on_validation, rule, false_alarm_rate, pixel_metric, engine
-            )
+            _tune(run_dir, compute_thresholds, tune_on_validation, changes, pixel_metric, engine)
         _evaluate_run(run_dir, root, category, layout, engine, as_json)
 
 
@@ -124,8 +130,7 @@ def _tune(
     run_dir: Path,
     compute: bool,
     tune: bool,
-    rule: str | None,
-    false_alarm_rate: float | None,
+    changes: dict[str, Any],
     pixel_metric: PixelMetricOption,
     engine: Any,
 ) -> None:
@@ -137,8 +142,8 @@ def _tune(
 
     if compute == tune:
         raise ConfigError("give one of --compute-thresholds and --tune-on-validation")
-    if tune and (rule is not None or false_alarm_rate is not None):
-        raise ConfigError("--rule and --false-alarm-rate go with --compute-thresholds only")
+    if tune and changes:
+        raise ConfigError("--rule, --false-alarm-rate and --zones go with --compute-thresholds only")
     folder = open_run(run_dir)
     with stages() as on_progress:
         if tune:
@@ -147,11 +152,10 @@ def _tune(
             )
         else:
             values = RunConfig.read(folder.config).calibration.model_dump(mode="json")
-            changes = set_values(rule=rule, false_alarm_rate=false_alarm_rate)
             config = CalibrationConfig.parse({**values, **changes}, where="options")
             found = compute_thresholds(folder, config, engine=engine, on_progress=on_progress)
     typer.echo(f"image threshold {found.image.describe()}", err=True)
-    typer.echo(f"pixel threshold {found.pixel.describe()}", err=True)
+    typer.echo(f"pixel threshold {(found.zones or found.pixel).describe()}", err=True)
 
 
 def _evaluate_run(

@@ -71,9 +71,14 @@ def engine_of(runtime: Runtime, device: Device, threads: int | None) -> "Engine"
 
 def parse_size(text: str) -> tuple[int, int]:
     """ "256" or "256x384" (height x width)."""
+    return parse_grid("--image-size", f"{text}x{text}" if text.isdigit() else text)
+
+
+def parse_grid(flag: str, text: str) -> tuple[int, int]:
+    """ "2x3": rows x columns, or height x width. Raises `ConfigError` naming the flag."""
     sides = text.lower().split("x")
-    if not all(side.isdigit() for side in sides) or len(sides) > 2:
+    if len(sides) != 2 or not all(side.isdigit() for side in sides):
         raise ConfigError(
-            f"--image-size {text!r} is not a size", hint="give 256, or height x width such as 256x384"
+            f"{flag} {text!r} is not a size", hint="give height x width, such as 256x384 or 2x3"
         )
-    return int(sides[0]), int(sides[-1])
+    return int(sides[0]), int(sides[1])

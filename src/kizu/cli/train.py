@@ -17,6 +17,7 @@ from kizu.cli.options import (
     Threads,
     Verbose,
     engine_of,
+    parse_grid,
     parse_size,
     set_values,
     start_logging,
@@ -53,6 +54,17 @@ def train(
             help="Guarantee this rate on good parts, or refuse. Default: 0.01 or the best there is."
         ),
     ] = None,
+    zones: Annotated[
+        str | None,
+        typer.Option(help="A pixel threshold for each zone of a grid, rows x columns: 2x3."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression over image names: those whose first bracket is the same (one part, one lot)"
+            " stay on one side."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="All randomness comes from it.", min=0)] = None,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable images out.")] = False,
     device: DeviceOption = Device.CPU,
@@ -68,8 +80,12 @@ def train(
     changes: dict[str, dict[str, Any]] = {
         "embedding": set_values(backbone=backbone, layers=layers.split(",") if layers else None),
         "placement": set_values(image_size=parse_size(image_size) if image_size else None),
-        "calibration": set_values(false_alarm_rate=false_alarm_rate),
-        "data": set_values(layout=layout, category=category, root=None if root is None else str(root)),
+        "calibration": set_values(
+            false_alarm_rate=false_alarm_rate, zones=parse_grid("--zones", zones) if zones else None
+        ),
+        "data": set_values(
+            layout=layout, category=category, root=None if root is None else str(root), group=group
+        ),
     }
     config = config.with_detector(model, set_values(coreset=coreset)).changed(
         changes, seed=seed, where="options"
@@ -91,7 +107,8 @@ def train(
         err=True,
     )
     typer.echo(f"image threshold {manifest.thresholds.image.describe()}", err=True)
-    typer.echo(f"pixel threshold {manifest.thresholds.pixel.describe()}", err=True)
+    pixel = manifest.thresholds.zones or manifest.thresholds.pixel
+    typer.echo(f"pixel threshold {pixel.describe()}", err=True)
     if (manifest.thresholds.image.false_alarm_rate or 0) > WEAK_PROMISE:
         typer.echo(
             "hint: few images set these thresholds, so the promise is weak; more good images, or a larger"

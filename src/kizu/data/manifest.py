@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from kizu.core.errors import DataError, ImageError
+from kizu.core.errors import ConfigError, DataError, ImageError
 from kizu.core.files import write_text
 from kizu.core.hashing import hash_file, hash_value
 from kizu.core.provenance import usable_cores
@@ -92,8 +92,12 @@ class Manifest:
         """The manifest with each sample's group: what the pattern's first bracket matches in its id.
 
         Without a bracket, what all of it matches; a sample that it does not match keeps the group it has.
+        Raises `ConfigError` for what is no regular expression.
         """
-        finder = re.compile(pattern)
+        try:
+            finder = re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(f"{pattern!r} is not a regular expression: {error}") from error
 
         def grouped(sample: Sample) -> Sample:
             found = finder.search(sample.id)

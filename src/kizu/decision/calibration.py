@@ -1,14 +1,15 @@
 """From held-out scores and maps to the two thresholds a line runs with."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError
-from kizu.core.types import F32, Bool
+from kizu.core.types import F32, HW, Bool
 from kizu.decision.thresholds import (
     Threshold,
     conformal,
@@ -20,6 +21,7 @@ from kizu.decision.thresholds import (
     quantile,
     tightest_rate,
 )
+from kizu.decision.zones import Grid, ZoneThresholds, zone_peaks
 
 DEFAULT_RATE = 0.01
 PIXELS_PER_IMAGE = 4096
@@ -57,6 +59,9 @@ class CalibrationConfig(Config):
     region with at most the guaranteed rate; `maximum` likewise. `quantile` and `mean_sigma`: of all pixels of all good
     maps."""
     pixel_quantile: Annotated[float, Field(ge=0, le=1)] = 0.999
+    zones: Grid | None = None
+    """(rows, columns): a pixel threshold for each cell of this grid, by `pixel_rule` over the cell's highest pixel in
+    each good map. A rate is shared out among the cells. They decide where regions are cut, not OK or NG."""
 
 
 class Thresholds(Config):
@@ -64,6 +69,32 @@ class Thresholds(Config):
 
     image: Threshold
     pixel: Threshold
+    zones: ZoneThresholds | None = None
+    """In force in place of `pixel`, where there are any."""
+
+    def pixel_field(self, input_hw: HW) -> F32 | None:
+        """(H, W) the zones' thresholds over the network's input; None: `pixel` holds everywhere."""
+        return None if self.zones is None else self.zones.field(input_hw)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What thresholds are set on: good images that were not fitted on, in their order."""
+
+    scores: F32
+    """(N,)"""
+    peaks: F32
+    """(N,) highest pixel of each map"""
+    pixels: F32
+    """(S,) a sample of all maps' pixels"""
+    zone_peaks: F32
+    """(N, zones) highest pixel of each zone"""
+
+    @classmethod
+    def joined(cls, parts: Sequence["HeldOut"]) -> Self:
+        """Those of several batches, one after the other."""
+        names = ("scores", "peaks", "pixels", "zone_peaks")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def image_threshold(
@@ -93,6 +124,47 @@ def pixel_threshold(config: CalibrationConfig, peaks: F32, pixels: F32) -> Thres
         by_pixel = config.model_copy(update={"quantile": config.pixel_quantile})
         return _GOOD_ONLY[config.pixel_rule](by_pixel, pixels).model_copy(update={"count": len(peaks)})
     return _GOOD_ONLY[config.pixel_rule](config, peaks)
+
+
+def zone_thresholds(config: CalibrationConfig, grid: Grid, peaks: F32) -> ZoneThresholds:
+    """A threshold for each zone by the configured pixel rule. `peaks`: (N, rows * columns) of held-out good maps.
+
+    Of a conformal rate each zone gets its part; where none was asked for and the images cannot support that, the
+    lowest that they can. Raises `CalibrationError` where they cannot support a rate that was asked for.
+    """
+    zones = peaks.shape[1]
+    target = (config.false_alarm_rate or DEFAULT_RATE) / zones
+    rate = target if config.false_alarm_rate else tightest_rate(len(peaks), target)
+    by_zone = config.model_copy(update={"false_alarm_rate": rate, "quantile": config.pixel_quantile})
+    found = tuple(_GOOD_ONLY[config.pixel_rule](by_zone, column) for column in peaks.T)
+    rates = [zone.false_alarm_rate for zone in found]
+    together = None if None in rates else sum(rate for rate in rates if rate is not None)
+    promised = together if together is not None and together < 1 else None
+    return ZoneThresholds(grid=grid, zones=found, false_alarm_rate=promised)
+
+
+def good_thresholds(
+    config: CalibrationConfig,
+    held: HeldOut,
+    *,
+    validation: tuple[F32, Bool] | None = None,
+) -> Thresholds:
+    """All thresholds by the configured rules; arguments and errors as for each."""
+    return Thresholds(
+        image=image_threshold(config, held.scores, validation=validation),
+        pixel=pixel_threshold(config, held.peaks, held.pixels),
+        zones=None if config.zones is None else zone_thresholds(config, config.zones, held.zone_peaks),
+    )
+
+
+def held_out(config: CalibrationConfig, scores: F32, maps: F32, rng: np.random.Generator) -> HeldOut:
+    """What calibration keeps of good images: their scores (N,) and maps (N, H, W)."""
+    return HeldOut(
+        scores=scores,
+        peaks=maps.max(axis=(1, 2)),
+        pixels=sample_pixels(maps, rng),
+        zone_peaks=zone_peaks(maps, config.zones or (1, 1)),
+    )
 
 
 def sample_pixels(maps: F32, rng: np.random.Generator) -> F32:

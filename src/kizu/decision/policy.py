@@ -44,9 +44,13 @@ class Policy:
         """The threshold that regions are cut at."""
         return self.thresholds.pixel.value * self.config.pixel_threshold_mult
 
-    def decide(self, score: float, anomaly_map: F32) -> Verdict:
-        """NG when `score` is strictly above the image threshold. `anomaly_map`: (H, W), original pixels."""
+    def decide(self, score: float, anomaly_map: F32, zones: F32 | None = None) -> Verdict:
+        """NG when `score` is strictly above the image threshold. `anomaly_map`: (H, W), original pixels.
+
+        `zones`: (H, W) pixel thresholds in place of the one, where the thresholds have zones.
+        """
         if not self.thresholds.image.exceeded_by(score):
             return Verdict("OK", score, no_regions((anomaly_map.shape[0], anomaly_map.shape[1])))
-        regions = find_regions(anomaly_map, self.pixel_threshold, min_area_px=self.config.min_defect_area)
+        threshold = self.pixel_threshold if zones is None else zones * self.config.pixel_threshold_mult
+        regions = find_regions(anomaly_map, threshold, min_area_px=self.config.min_defect_area)
         return Verdict("NG", score, regions)

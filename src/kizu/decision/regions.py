@@ -33,10 +33,10 @@ class Regions:
     """(H, W)"""
 
 
-def find_regions(anomaly_map: F32, threshold: float, *, min_area_px: int = 1) -> Regions:
+def find_regions(anomaly_map: F32, threshold: float | F32, *, min_area_px: int = 1) -> Regions:
     """Regions of pixels strictly above `threshold`, 8-connected, of at least `min_area_px` pixels.
 
-    `anomaly_map`: (H, W), raw, in pixels of the original image.
+    `anomaly_map`: (H, W), raw, in pixels of the original image. `threshold`: one number, or (H, W).
     """
     labelled, count = ndimage.label(anomaly_map > threshold, structure=EIGHT_CONNECTED)
     areas = np.bincount(labelled.ravel(), minlength=count + 1)

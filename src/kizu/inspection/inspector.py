@@ -62,6 +62,7 @@ class Inspector:
         self.policy = Policy(bundle.manifest.thresholds, policy)
         self.bundle = bundle
         self._scorer = open_bundle(bundle, engine)
+        self._zones = bundle.manifest.thresholds.pixel_field(bundle.manifest.placement.image_size)
 
     @classmethod
     def open(cls, folder: Path | str, **options: Any) -> Self:
@@ -78,12 +79,15 @@ class Inspector:
         """Inspect images (N, H, W, 3) at the network's input size whose originals were of `sizes`."""
         scores = self._scorer.score(images)
         return [
-            self._decide(float(score), map_back(net_map, size, self.manifest.placement))
+            self._decide(float(score), net_map, size)
             for score, net_map, size in zip(scores.image, scores.maps, sizes, strict=True)
         ]
 
-    def _decide(self, score: float, anomaly_map: F32) -> Inspection:
-        verdict = self.policy.decide(score, anomaly_map)
+    def _decide(self, score: float, net_map: F32, size: HW) -> Inspection:
+        placement = self.manifest.placement
+        anomaly_map = map_back(net_map, size, placement)
+        zones = None if self._zones is None else map_back(self._zones, size, placement)
+        verdict = self.policy.decide(score, anomaly_map, zones)
         return Inspection(
             label=verdict.label,
             score=score,

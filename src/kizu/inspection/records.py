@@ -4,7 +4,9 @@ from typing import Any
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.provenance import utc_now
+from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
+from kizu.decision.zones import ZoneThresholds
 from kizu.inspection.inspector import Inspection
 
 Record = dict[str, Any]
@@ -82,7 +84,7 @@ class Tally:
             "model": manifest.model,
             "category": manifest.category,
             "run_id": manifest.run_id,
-            "thresholds": _thresholds(manifest.thresholds.image, manifest.thresholds.pixel),
+            "thresholds": _thresholds(manifest.thresholds),
             "num_images": n,
             "num_ok": n - self.ng,
             "num_ng": self.ng,
@@ -106,8 +108,10 @@ class Tally:
         return report
 
 
-def _thresholds(image: Threshold, pixel: Threshold) -> Record:
-    return {
+def _thresholds(thresholds: Thresholds) -> Record:
+    image, pixel, zones = thresholds.image, thresholds.pixel, thresholds.zones
+    by_zone = {} if zones is None else {"pixel_threshold_zones": _rows(zones)}
+    return by_zone | {
         "image_threshold": image.value,
         "pixel_threshold": pixel.value,
         "quantile_image": _quantile(image),
@@ -122,3 +126,8 @@ def _thresholds(image: Threshold, pixel: Threshold) -> Record:
 def _quantile(threshold: Threshold) -> float | None:
     rule, _, level = threshold.rule.partition("@")
     return float(level) if rule == "quantile" else None
+
+
+def _rows(zones: ZoneThresholds) -> list[list[float]]:
+    rows, columns = zones.grid
+    return [[zone.value for zone in zones.zones[row * columns : (row + 1) * columns]] for row in range(rows)]

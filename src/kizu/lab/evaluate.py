@@ -15,7 +15,7 @@ from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.randomness import rng_for
-from kizu.core.types import F64, Bool, StageProgress
+from kizu.core.types import F32, F64, Bool, StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.study import read_study
 from kizu.decision.calibration import Thresholds
@@ -113,13 +113,14 @@ def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Ev
     start = time.perf_counter()
     defective, scores = found.defective, found.scores.astype(np.float64)
     has_masks = found.has_drawn_flaws
+    field = thresholds.pixel_field((found.net_maps.shape[1], found.net_maps.shape[2]))
     result = measure(
         defective,
         scores,
         image_threshold=thresholds.image.value,
         maps=found.native_maps() if has_masks else None,
         masks=found.native_masks() if has_masks else None,
-        pixel_threshold=thresholds.pixel.value,
+        pixel_threshold=thresholds.pixel.value if field is None else found.fields(field),
         mapped=found.mapped,
     )
     return Evaluation(
@@ -136,7 +137,10 @@ def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Ev
             scores,
             thresholds.image.value,
             kinds=[sample.defect for sample in found.samples],
-            flaws=[_flaw(found, index, thresholds.pixel.value) for index in range(len(found.samples))],
+            flaws=[
+                _flaw(found, index, thresholds.pixel.value if field is None else field)
+                for index in range(len(found.samples))
+            ],
         ),
         seconds={"measure": time.perf_counter() - start},
     )
@@ -158,11 +162,12 @@ def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
     return intervals
 
 
-def _flaw(found: Predictions, index: int, pixel_threshold: float) -> Flaw | None:
+def _flaw(found: Predictions, index: int, threshold: float | F32) -> Flaw | None:
     mask = found.masks[index]
     if mask is None or mask.bits is None:
         return None
-    return measure_flaw(mask.unpacked(), found.map_of(index), pixel_threshold)
+    here = threshold if isinstance(threshold, float) else found.brought_back(threshold, index)
+    return measure_flaw(mask.unpacked(), found.map_of(index), here)
 
 
 def evaluate_run(

@@ -13,11 +13,12 @@ from kizu.backbones.graph import Embedder
 from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
+from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
 from kizu.core.types import F32, U8, Bool, StageProgress
-from kizu.decision.calibration import Thresholds, image_threshold, pixel_threshold, sample_pixels
+from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, held_out
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import make_detector
 from kizu.detectors.base import Detector, Fitted, default_layers, embedder_for
@@ -68,23 +69,11 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Scores of the held-out good images, in their order."""
-
-    scores: F32
-    """(N,)"""
-    peaks: F32
-    """(N,) highest pixel of each map"""
-    pixels: F32
-    """(S,) a sample of all maps' pixels"""
-
-
-@dataclass(frozen=True, slots=True)
 class FittedBundle:
     """A bundle, and how it came about."""
 
     bundle: Bundle
-    calibration: Calibration
+    calibration: HeldOut
     seconds: dict[str, float]
     """By stage."""
     estimated_peak_bytes: int
@@ -141,12 +130,9 @@ def fit_bundle(
         if sides.folds:
             calibration = _out_of_fold(config, detector, embedder, sides.folds, drawn, on_progress)
         else:
-            calibration = _calibrate(fitted, sides.calibration, drawn, on_progress)
-        thresholds = Thresholds(
-            image=image_threshold(
-                config.calibration, calibration.scores, validation=_validate(fitted, sides.validation)
-            ),
-            pixel=pixel_threshold(config.calibration, calibration.peaks, calibration.pixels),
+            calibration = _calibrate(config.calibration, fitted, sides.calibration, drawn, on_progress)
+        thresholds = good_thresholds(
+            config.calibration, calibration, validation=_validate(fitted, sides.validation)
         )
         if sides.folds:
             thresholds = _without_promise(thresholds, len(sides.folds))
@@ -191,21 +177,23 @@ class _Counted:
 
 
 def _calibrate(
-    fitted: Fitted, images: PlacedImages, rng: np.random.Generator, on_progress: StageProgress | None
-) -> Calibration:
-    scores: list[F32] = []
-    peaks: list[F32] = []
-    pixels: list[F32] = []
+    config: CalibrationConfig,
+    fitted: Fitted,
+    images: PlacedImages,
+    rng: np.random.Generator,
+    on_progress: StageProgress | None,
+) -> HeldOut:
+    parts = []
     done = 0
     for batch in images.batches:
         scored = fitted.score(batch)
-        scores.append(scored.image)
-        peaks.append(scored.maps.max(axis=(1, 2)))
-        pixels.append(sample_pixels(scored.maps, rng))
+        parts.append(held_out(config, scored.image, scored.maps, rng))
         done += len(batch)
         if on_progress is not None:
             on_progress("calibration", done, images.count)
-    return Calibration(*(_joined(parts) for parts in (scores, peaks, pixels)))
+    if not parts:
+        raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
+    return HeldOut.joined(parts)
 
 
 def _out_of_fold(
@@ -215,19 +203,17 @@ def _out_of_fold(
     folds: Sequence[tuple[PlacedImages, PlacedImages]],
     pixels: np.random.Generator,
     on_progress: StageProgress | None,
-) -> Calibration:
+) -> HeldOut:
     """Every good image, scored by a fit that has not seen it."""
     parts = []
     for number, (fit_side, held) in enumerate(folds):
         fitted = detector.fit(
             embedder, fit_side.batches, count=fit_side.count, rng=rng_for(config.seed, "fold", str(number))
         )
-        parts.append(_calibrate(fitted, held, pixels, None))
+        parts.append(_calibrate(config.calibration, fitted, held, pixels, None))
         if on_progress is not None:
             on_progress("calibration", number + 1, len(folds))
-    return Calibration(
-        *(_joined([getattr(part, name) for part in parts]) for name in ("scores", "peaks", "pixels"))
-    )
+    return HeldOut.joined(parts)
 
 
 def _without_promise(thresholds: Thresholds, folds: int) -> Thresholds:
@@ -239,15 +225,14 @@ def _without_promise(thresholds: Thresholds, folds: int) -> Thresholds:
         rule = f"{threshold.rule}, out of {folds} folds"
         return threshold.model_copy(update={"rule": rule, "false_alarm_rate": None, "confidence": None})
 
-    return Thresholds(image=told(thresholds.image), pixel=told(thresholds.pixel))
-
-
-def _joined(parts: list[F32]) -> F32:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+    zones = thresholds.zones
+    if zones is not None:
+        zones = zones.model_copy(update={"zones": tuple(map(told, zones.zones)), "false_alarm_rate": None})
+    return Thresholds(image=told(thresholds.image), pixel=told(thresholds.pixel), zones=zones)
 
 
 def _validate(fitted: Fitted, validation: LabelledImages | None) -> tuple[F32, Bool] | None:
     if validation is None:
         return None
-    scores = _joined([fitted.score(batch).image for batch in validation.images.batches])
+    scores: F32 = np.concatenate([fitted.score(batch).image for batch in validation.images.batches])
     return scores, validation.defective

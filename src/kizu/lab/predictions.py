@@ -103,7 +103,16 @@ class Predictions:
 
     def map_of(self, index: int) -> F32:
         """(H, W) at the image's own resolution."""
-        return map_back(self.net_maps[index], self.sizes[index], self.placement)
+        return self.brought_back(self.net_maps[index], index)
+
+    def brought_back(self, over_input: F32, index: int) -> F32:
+        """Anything (h, w) over the network's input -> (H, W) over the image at `index`."""
+        return map_back(over_input, self.sizes[index], self.placement)
+
+    def fields(self, over_input: F32) -> NativeMaps:
+        """The same thing (h, w) over each of the `mapped` images."""
+        same = np.broadcast_to(over_input, self.net_maps.shape)
+        return NativeMaps(same, self.mapped, self.sizes, self.placement)
 
     def native_maps(self) -> NativeMaps:
         """Of the `mapped` images."""

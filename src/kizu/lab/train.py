@@ -38,6 +38,9 @@ class DataConfig(Config):
     layout: str = "mvtec_ad"
     root: Path | None = None
     category: str | None = None
+    group: str | None = None
+    """A regular expression over image ids. Those whose first bracket is the same (photos of one part, one lot) stay on
+    one side of every split."""
     options: dict[str, Any] = Field(default_factory=dict)
     """What the layout lets one set: of `folder` good_dir, bad_dir, mask_dir, test_fraction, seed."""
 
@@ -60,7 +63,8 @@ class TrainedRun:
 
 def scan_data(data: DataConfig) -> Manifest:
     """The manifest of the configured data set. Raises `DataError` when it is not there."""
-    return look_up(LAYOUTS, data.layout, noun="layout")(data.root, data.category, data.options)
+    manifest = look_up(LAYOUTS, data.layout, noun="layout")(data.root, data.category, data.options)
+    return manifest if data.group is None else manifest.grouped_by(data.group)
 
 
 def train_run(

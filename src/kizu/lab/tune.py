@@ -15,16 +15,10 @@ from kizu.core.files import write_json
 from kizu.core.provenance import utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
-from kizu.core.types import F32, StageProgress
+from kizu.core.types import StageProgress
 from kizu.data.manifest import Sample, read_manifest
 from kizu.data.study import load_or_draw
-from kizu.decision.calibration import (
-    CalibrationConfig,
-    Thresholds,
-    image_threshold,
-    pixel_threshold,
-    sample_pixels,
-)
+from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, held_out
 from kizu.decision.thresholds import Threshold, f1_max
 from kizu.detectors.pipeline import open_bundle
 from kizu.lab.evaluate import Prediction, write_predictions
@@ -63,11 +57,8 @@ def compute_thresholds(
         stage="calibration",
         on_progress=on_progress,
     ) as found:
-        peaks = found.net_maps.reshape(len(held), -1).max(axis=1)
-        pixels: F32 = sample_pixels(found.net_maps, rng_for(bundle.manifest.seed, "pixels"))
-        thresholds = Thresholds(
-            image=image_threshold(config, found.scores), pixel=pixel_threshold(config, peaks, pixels)
-        )
+        drawn = rng_for(bundle.manifest.seed, "pixels")
+        thresholds = good_thresholds(config, held_out(config, found.scores, found.net_maps, drawn))
     put_in_force(folder, bundle, thresholds)
     write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
     return thresholds
@@ -83,7 +74,8 @@ def tune_on_validation(
     """The thresholds with the highest F1 of images, and F1 or IoU of pixels, on labelled validation images.
 
     Those are the data set's own validation split; where it has none, the good images that the run held out and part of
-    the test defects, which are then no longer measured (`study.json`). Without drawn flaws the pixel threshold stays.
+    the test defects, which are then no longer measured (`study.json`). Without drawn flaws the pixel threshold and the
+    zones' stay; with them one pixel threshold holds everywhere.
     Raises `CalibrationError`, `DataError` when a file has changed since.
     """
     bundle = load(folder.bundle)
@@ -103,9 +95,12 @@ def tune_on_validation(
         stage="validation",
         on_progress=on_progress,
     ) as found:
+        old = bundle.manifest.thresholds
+        pixel = _best_pixel_threshold(found, pixel_metric)
         thresholds = Thresholds(
             image=f1_max(found.scores, found.defective, split=Split.VALIDATION),
-            pixel=_best_pixel_threshold(found, pixel_metric) or bundle.manifest.thresholds.pixel,
+            pixel=pixel or old.pixel,
+            zones=old.zones if pixel is None else None,
         )
     put_in_force(folder, bundle, thresholds)
     write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
@@ -176,7 +171,9 @@ def _sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
 
 
 def _told(thresholds: Thresholds) -> dict[str, dict[str, object]]:
+    parts = {"image": thresholds.image, "pixel": thresholds.pixel, "zones": thresholds.zones}
     return {
-        name: {**threshold.model_dump(mode="json"), "says": threshold.describe()}
-        for name, threshold in (("image", thresholds.image), ("pixel", thresholds.pixel))
+        name: {**part.model_dump(mode="json"), "says": part.describe()}
+        for name, part in parts.items()
+        if part is not None
     }

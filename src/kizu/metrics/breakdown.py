@@ -49,15 +49,15 @@ class Flaw:
         return "border" if self.is_at_border else "centre"
 
 
-def measure_flaw(mask: Bool, anomaly_map: Reals, pixel_threshold: float) -> Flaw:
-    """`mask`, `anomaly_map`: (H, W), at least one pixel flawed."""
+def measure_flaw(mask: Bool, anomaly_map: Reals, pixel_threshold: float | Reals) -> Flaw:
+    """`mask`, `anomaly_map`: (H, W), at least one pixel flawed; `pixel_threshold`: one number, or (H, W)."""
     height, width = mask.shape
     y, x = ndimage.center_of_mass(mask)
     to_edge = min(y + 0.5, x + 0.5, height - 0.5 - y, width - 0.5 - x)
     return Flaw(
         fraction=float(mask.mean()),
         is_at_border=to_edge < BORDER * min(height, width),
-        coverage=float((anomaly_map[mask] > np.float64(pixel_threshold)).mean()),
+        coverage=float((anomaly_map > np.asarray(pixel_threshold, np.float64))[mask].mean()),
     )
 
 

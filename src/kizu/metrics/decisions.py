@@ -89,17 +89,19 @@ class Confusion:
         return count
 
 
-def confusion(labels: Bool, scores: Reals, threshold: float, *, noun: str = "samples") -> Confusion:
+def confusion(labels: Bool, scores: Reals, threshold: float | Reals, *, noun: str = "samples") -> Confusion:
     """Count decisions: NG when strictly above `threshold`. `labels` (N,) True = defective, raw `scores` (N,).
+
+    `threshold`: one for all, or (N,) of the scores' precision.
 
     Raises `DataError` for arrays that do not match, `ScoreError` for a score that is not finite or a
     threshold that is nan.
     """
     labels, scores = paired(labels, scores)
-    if np.isnan(threshold):
+    if np.isnan(threshold).any():
         raise ScoreError("the threshold is nan", hint="nan would silently pass every part")
     # A NumPy scalar keeps its width: a Python float would first be rounded to the scores' float32.
-    rejected = scores > np.float64(threshold)
+    rejected = scores > (threshold if isinstance(threshold, np.ndarray) else np.float64(threshold))
     tp = int(np.count_nonzero(rejected & labels))
     ng, defective = int(np.count_nonzero(rejected)), int(np.count_nonzero(labels))
     return Confusion(tp, ng - tp, labels.size - defective - (ng - tp), defective - tp, noun)

@@ -55,23 +55,34 @@ def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool], *, up_to: float = 
     return PixelRanking(ranking, gain[::-1])
 
 
-def pixel_confusion(
-    maps: Sequence[Reals], masks: Sequence[Bool], threshold: float, rejected: Bool | None = None
-) -> Confusion:
-    """Count decisions on all pixels, NG when strictly above `threshold`; otherwise as `rank_pixels`.
+def pixel_confusions(
+    maps: Sequence[Reals], masks: Sequence[Bool], threshold: float | Sequence[Reals]
+) -> list[Confusion]:
+    """Count decisions on the pixels of each image, NG when strictly above `threshold`; otherwise as `rank_pixels`.
 
-    `rejected` (N,): the images that are NG. A pixel of another image is not marked, whatever its score: these are the
-    binary maps that an inspection hands in. None: pixels are judged by their scores alone.
+    `threshold`: one number, or a field (H, W) of thresholds for each image.
     """
     checked_pairs(maps, masks)
-    total = Confusion(0, 0, 0, 0, noun="pixels")
-    for index, mask in enumerate(masks):
-        if rejected is None or rejected[index]:
-            total += confusion(mask.ravel(), checked_map(maps, index, mask).ravel(), threshold)
-        else:
-            flawed = int(np.count_nonzero(mask))
-            total += Confusion(0, 0, mask.size - flawed, flawed)
-    return total
+
+    def count(index: int, mask: Bool) -> Confusion:
+        here = threshold if isinstance(threshold, (int, float)) else np.ravel(threshold[index])
+        return confusion(mask.ravel(), checked_map(maps, index, mask).ravel(), here, noun="pixels")
+
+    return [count(index, mask) for index, mask in enumerate(masks)]
+
+
+def of_submitted_maps(images: Sequence[Confusion], rejected: Bool) -> list[Confusion]:
+    """The same counts for the binary maps that an inspection hands in: an image that is not `rejected` (N,) has no
+    pixel marked, whatever its scores."""
+    return [
+        counts if is_ng else Confusion(0, 0, counts.good, counts.defective, counts.noun)
+        for counts, is_ng in zip(images, rejected, strict=True)
+    ]
+
+
+def total(images: Sequence[Confusion]) -> Confusion:
+    """All pixels of all images together."""
+    return sum(images, Confusion(0, 0, 0, 0, noun="pixels"))
 
 
 def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Reals, F64]:

@@ -12,7 +12,7 @@ from kizu.core.types import I64, Bool
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.overlap import aupro_of
 from kizu.metrics.pimo import aupimo
-from kizu.metrics.pixels import PixelRanking, pixel_confusion, rank_pixels
+from kizu.metrics.pixels import PixelRanking, of_submitted_maps, pixel_confusions, rank_pixels, total
 from kizu.metrics.ranking import Ranking, Reals, auprc, auroc, fpr_at_tpr, oracle_f1_of, rank
 from kizu.metrics.undefined import Undefined
 
@@ -28,7 +28,7 @@ class Evidence:
     image_threshold: float | None
     maps: Sequence[Reals] | None  # N times (H, W)
     masks: Sequence[Bool] | None  # N times (H, W)
-    pixel_threshold: float | None
+    pixel_threshold: float | Sequence[Reals] | None
     mapped: I64 | None  # (M,) the images that maps and masks are of
 
     @cached_property
@@ -45,19 +45,24 @@ class Evidence:
         return rank_pixels(_present(self.maps, "maps"), _present(self.masks, "masks"))
 
     @cached_property
-    def pixel_decisions(self) -> Confusion:
+    def decisions_by_image(self) -> list[Confusion]:
         maps, masks = _present(self.maps, "maps"), _present(self.masks, "masks")
-        return pixel_confusion(maps, masks, _present(self.pixel_threshold, "pixel threshold"))
+        if self.pixel_threshold is None:
+            raise Undefined("no pixel threshold")
+        return pixel_confusions(maps, masks, self.pixel_threshold)
+
+    @cached_property
+    def pixel_decisions(self) -> Confusion:
+        return total(self.decisions_by_image)
 
     @cached_property
     def submitted(self) -> Confusion:
-        maps, masks = _present(self.maps, "maps"), _present(self.masks, "masks")
-        pixel_threshold = _present(self.pixel_threshold, "pixel threshold")
-        image_threshold = _present(self.image_threshold, "image threshold")
-        if self.mapped is None and len(maps) != len(self.image_scores):
+        images = self.decisions_by_image
+        threshold = _present(self.image_threshold, "image threshold")
+        if self.mapped is None and len(images) != len(self.image_scores):
             raise Undefined("not known which images the maps are of")
         scores = self.image_scores if self.mapped is None else self.image_scores[self.mapped]
-        return pixel_confusion(maps, masks, pixel_threshold, scores > np.float64(image_threshold))
+        return total(of_submitted_maps(images, scores > np.float64(threshold)))
 
 
 class Row(NamedTuple):
@@ -109,13 +114,14 @@ def evaluate(
     image_threshold: float | None,
     maps: Sequence[Reals] | None = None,
     masks: Sequence[Bool] | None = None,
-    pixel_threshold: float | None = None,
+    pixel_threshold: float | Sequence[Reals] | None = None,
     mapped: I64 | None = None,
 ) -> SuiteResult:
     """All metrics of N images: labels (N,) True = defective, raw scores (N,), maps and masks N times (H, W).
 
     Maps and masks may be of fewer images than the labels (those whose flaws somebody drew). Sizes may differ
-    from image to image; `maps` and `masks` may read lazily and are walked through five times.
+    from image to image; `maps` and `masks` may read lazily and are walked through four times.
+    `pixel_threshold`: one number, or a field (H, W) for each map.
     `mapped` (M,): which images they are of; None: all of them, in order. `seg_f1` is that of MVTec AD 2 (Heckler-Kram
     et al. 2025): F1 over all pixels of the binary maps that are handed in, and an image that passes has none marked.
     What cannot be computed is None with a reason, never a flattering number. Raises `DataError` for

@@ -87,7 +87,7 @@ def run_section(folder: RunFolder, evaluation: Evaluation, engine: Engine = Engi
         "Method": f"{manifest.model} on {manifest.backbone.name} ({', '.join(manifest.embedding['layers'])}),"
         f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",
         "Image threshold": manifest.thresholds.image.describe(),
-        "Pixel threshold": manifest.thresholds.pixel.describe(),
+        "Pixel threshold": (manifest.thresholds.zones or manifest.thresholds.pixel).describe(),
     }
     return Section(
         title=f"{manifest.category} · {manifest.model}",

@@ -6,7 +6,7 @@ import pytest
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.metrics.decisions import Confusion
 from kizu.metrics.overlap import aupro, aupros
-from kizu.metrics.pixels import pixel_confusion, rank_pixels
+from kizu.metrics.pixels import pixel_confusions, rank_pixels, total
 from kizu.metrics.undefined import Undefined
 
 MASK = np.array([[True, False], [False, False]])
@@ -82,7 +82,7 @@ def test_a_map_value_that_is_not_finite_is_named(mask):
         rank_pixels([MAP, bad], [MASK, mask])
 
 
-@pytest.mark.parametrize("measure", [rank_pixels, lambda maps, masks: pixel_confusion(maps, masks, 0.5)])
+@pytest.mark.parametrize("measure", [rank_pixels, lambda maps, masks: pixel_confusions(maps, masks, 0.5)])
 def test_maps_and_masks_that_do_not_match_are_refused(measure):
     with pytest.raises(DataError, match=r"map 1 has shape \(2, 2\) but its mask has shape \(2, 3\)"):
         measure([MAP, MAP], [MASK, np.zeros((2, 3), bool)])
@@ -94,4 +94,11 @@ def test_maps_and_masks_that_do_not_match_are_refused(measure):
 
 def test_pixels_of_all_images_are_decided_by_one_threshold():
     masks = [MASK, ~MASK & False]
-    assert pixel_confusion([MAP, MAP], masks, 0.5) == Confusion(tp=1, fp=5, tn=2, fn=0, noun="pixels")
+    assert total(pixel_confusions([MAP, MAP], masks, 0.5)) == Confusion(tp=1, fp=5, tn=2, fn=0, noun="pixels")
+
+
+def test_a_field_of_thresholds_decides_each_pixel_by_its_own():
+    field = np.full_like(MAP, 0.5)
+    assert pixel_confusions([MAP], [MASK], [field]) == pixel_confusions([MAP], [MASK], 0.5)
+    blind = np.where(MASK, np.inf, -np.inf).astype(MAP.dtype)
+    assert total(pixel_confusions([MAP], [MASK], [blind])).tp == 0

@@ -1,0 +1,92 @@
+"""Zones: each has its own threshold, and together they keep the promise of one."""
+
+import numpy as np
+import pytest
+
+from kizu.core.errors import CalibrationError, ConfigError
+from kizu.decision.calibration import CalibrationConfig, good_thresholds, held_out, zone_thresholds
+from kizu.decision.policy import Policy
+from kizu.decision.zones import zone_peaks
+from kizu.imaging.placement import PlacementConfig, map_back
+
+RNG = np.random.default_rng
+
+
+def maps_with_a_restless_left(count: int, hw: tuple[int, int] = (24, 30)) -> np.ndarray:
+    maps = RNG(0).random((count, *hw)).astype(np.float32)
+    maps[:, :, : hw[1] // 2] *= 10
+    return maps
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 3), (5, 7), (24, 30)])
+def test_peaks_of_zones_are_the_highest_pixels_of_equal_cells(grid):
+    maps = RNG(1).random((3, 24, 30)).astype(np.float32)
+    rows, columns = (np.arange(side) * cells // side for side, cells in zip((24, 30), grid, strict=True))
+    expected = [
+        [image[np.ix_(rows == r, columns == c)].max() for r in range(grid[0]) for c in range(grid[1])]
+        for image in maps
+    ]
+    np.testing.assert_array_equal(zone_peaks(maps, grid), expected)
+
+
+def test_a_calm_zone_gets_a_lower_threshold():
+    maps = maps_with_a_restless_left(50)
+    zones = zone_thresholds(CalibrationConfig(zones=(1, 2)), (1, 2), zone_peaks(maps, (1, 2)))
+    left, right = (zone.value for zone in zones.zones)
+    assert left > 5 > 1 >= right
+
+
+def test_a_rate_is_shared_out_among_the_zones():
+    peaks = RNG(2).random((99, 4)).astype(np.float32)
+    zones = zone_thresholds(CalibrationConfig(false_alarm_rate=0.04), (2, 2), peaks)
+    assert [zone.false_alarm_rate for zone in zones.zones] == [0.01] * 4
+    assert zones.false_alarm_rate == pytest.approx(0.04)
+    with pytest.raises(CalibrationError, match="99 calibration images cannot support"):
+        zone_thresholds(CalibrationConfig(false_alarm_rate=0.03), (2, 2), peaks)
+
+
+def test_the_promise_is_kept_by_new_good_images():
+    rng = RNG(3)
+    alarms = []
+    for _ in range(300):
+        peaks = rng.random((40, 4)).astype(np.float32)
+        zones = zone_thresholds(CalibrationConfig(false_alarm_rate=0.2), (2, 2), peaks[:-1])
+        alarms.append(any(p > z.value for p, z in zip(peaks[-1], zones.zones, strict=True)))
+    assert np.mean(alarms) <= 0.2 + 3 * np.sqrt(0.2 * 0.8 / 300)
+
+
+def test_a_promise_of_nothing_is_not_made():
+    peaks = RNG(4).random((3, 4)).astype(np.float32)
+    zones = zone_thresholds(CalibrationConfig(), (2, 2), peaks)  # 4 x 1/4
+    assert zones.false_alarm_rate is None
+    assert "no guarantee" in zones.describe()
+
+
+@pytest.mark.parametrize("size", [(240, 300), (17, 23), (24, 30)])
+def test_the_calibration_maps_exceed_their_own_zones_nowhere_in_the_original_image(size):
+    maps = maps_with_a_restless_left(9)
+    config = CalibrationConfig(zones=(2, 3), pixel_rule="maximum")
+    thresholds = good_thresholds(config, held_out(config, maps.max(axis=(1, 2)), maps, RNG(0)))
+    field = thresholds.pixel_field((24, 30))
+    placement = PlacementConfig(image_size=(24, 30))
+    back = map_back(field, size, placement)
+    slack = 1e-5  # of a linear interpolation in float32
+    assert all((map_back(m, size, placement) <= back * (1 + slack)).all() for m in maps)
+
+
+def test_a_flaw_in_a_calm_zone_is_marked_where_one_threshold_for_all_misses_it():
+    maps = maps_with_a_restless_left(50)
+    scores = maps.max(axis=(1, 2)) / 100
+    config = CalibrationConfig(zones=(1, 2))
+    thresholds = good_thresholds(config, held_out(config, scores, maps, RNG(0)))
+    flawed = maps[0].copy()
+    flawed[10:14, 20:24] = 3
+    one = Policy(thresholds).decide(1.0, flawed)
+    zoned = Policy(thresholds).decide(1.0, flawed, thresholds.pixel_field((24, 30)))
+    assert not one.regions.found
+    assert [region.bbox for region in zoned.regions.found] == [(20, 10, 24, 14)]
+
+
+def test_more_zones_than_pixels_are_refused():
+    with pytest.raises(ConfigError, match="25 zones do not fit into 24 pixels"):
+        zone_peaks(maps_with_a_restless_left(2), (25, 2))
