@@ -198,18 +198,23 @@ def _evaluate_frozen(
     as_json: bool,
 ) -> None:
     from kizu.cli.design import scan_all
+    from kizu.core.files import write_bytes
     from kizu.inspection.inspector import Inspector
     from kizu.lab.freeze import read_frozen
     from kizu.lab.frozen import SeedResult, evaluate_frozen
     from kizu.report.gallery import write_figures
     from kizu.report.portfolio import portfolio_table, write_portfolio
 
-    def draw(_category: str, _method: str, result: SeedResult, folder: Path) -> None:
+    def draw(category: str, method: str, result: SeedResult, folder: Path) -> None:
         if find_spec("matplotlib") is not None:
             inspector = Inspector(result.fitted.bundle, engine=engine)
-            write_figures(folder / "figs", result.evaluation, inspector)
+            pictures = write_figures(folder / "figs", result.evaluation, inspector)
+            if result.seed == frozen.seeds[0]:
+                for picture in pictures:
+                    write_bytes(figures / f"{category}-{method}" / picture.name, picture.read_bytes())
 
     frozen = read_frozen(path)
+    figures = path.parent / "figs"
     manifests = scan_all(categories, root, layout)
     with stages() as on_progress:
         results = list(
@@ -224,5 +229,9 @@ def _evaluate_frozen(
             )
         )
     write_portfolio(output_dir, frozen, results)
+    scatter = output_dir / "figs" / "auroc.png"
+    if scatter.exists():
+        write_bytes(figures / scatter.name, scatter.read_bytes())
+        typer.echo(f"wrote {figures}: the first seed's figures", err=True)
     typer.echo(f"wrote {output_dir}/report.md and report.html", err=True)
     typer.echo(json.dumps([r.metrics for r in results], indent=2) if as_json else portfolio_table(results))

@@ -25,6 +25,13 @@ from kizu.lab.runs import RunFolder
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
+from kizu.metrics.probability import (
+    ProbabilityMap,
+    Reliability,
+    brier,
+    expected_calibration_error,
+    reliability,
+)
 from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
 from kizu.metrics.undefined import Undefined
@@ -48,6 +55,16 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownProbability:
+    """A probability made of the score for people to read, measured apart from it."""
+
+    ece: float
+    """Expected calibration error."""
+    brier: float
+    reliability: Reliability
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Numbers, and what they were counted from."""
 
@@ -62,6 +79,8 @@ class Evaluation:
     breakdown: dict[str, dict[str, Cell]]
     """By kind, size and place of the flaw."""
     seconds: dict[str, float]
+    shown: ShownProbability | None = None
+    """How well the probability that is shown to people holds, where there is one."""
 
     def as_json(self) -> dict[str, Any]:
         """`metrics.json`: flat metrics first, then what qualifies them."""
@@ -76,6 +95,7 @@ class Evaluation:
                 axis: {name: asdict(cell) for name, cell in cells.items()}
                 for axis, cells in self.breakdown.items()
             },
+            **({} if self.shown is None else {"probability": asdict(self.shown)}),
             "counts": {"good": labels.count("good"), "defect": labels.count("defect")},
             "counts_by_kind": {
                 kind: sum(p.sample.defect == kind for p in self.predictions) for kind in kinds
@@ -184,9 +204,23 @@ def evaluate_run(
     """
     samples = (manifest or own_manifest(folder)).test()
     evaluation = evaluate(load(folder.bundle), samples, engine=engine, on_progress=on_progress)
+    if folder.probability.exists():
+        evaluation = replace(evaluation, shown=_shown(folder.probability, evaluation.predictions))
     write_predictions(folder.predictions, evaluation.predictions)
     write_json(folder.metrics, evaluation.as_json())
     return evaluation
+
+
+def _shown(path: Path, predictions: Sequence[Prediction]) -> ShownProbability:
+    known = json.loads(path.read_text(encoding="utf-8"))
+    shown = ProbabilityMap(known["slope"], known["offset"])
+    labels = np.array([p.sample.label == "defect" for p in predictions])
+    probabilities = shown(np.array([p.score for p in predictions]))
+    return ShownProbability(
+        ece=expected_calibration_error(labels, probabilities),
+        brier=brier(labels, probabilities),
+        reliability=reliability(labels, probabilities),
+    )
 
 
 def own_manifest(folder: RunFolder) -> Manifest:

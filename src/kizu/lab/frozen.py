@@ -30,6 +30,7 @@ from kizu.lab.freeze import FrozenPipeline, StandardThreshold
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.train import cut_good
 from kizu.metrics.decisions import confusion
+from kizu.metrics.intervals import mean_interval
 from kizu.metrics.undefined import Undefined
 
 
@@ -181,25 +182,33 @@ def _at_carried(
 
 
 def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and sample standard deviation over seeds of every number; None where a seed has none.
-
-    The interval is the mean of the seeds' own: images are redrawn, fits are not.
+    """Over seeds, of every number: mean, sample standard deviation, and the interval of the mean by Student's t; None
+    where a seed has none. `intervals` are the mean of the seeds' own: images are redrawn, fits are not.
     """
     keys = [key for key, value in seeds[0].items() if key != "at_fpr" and not isinstance(value, dict)]
-    mean, spread = {}, {}
-    for key in keys:
-        values = [metrics[key] for metrics in seeds]
+    columns = {key: [metrics[key] for metrics in seeds] for key in keys}
+    columns["image_f1_at_fpr"] = [(metrics["at_fpr"] or {}).get("f1") for metrics in seeds]
+    mean: dict[str, float | None] = {}
+    spread: dict[str, float | None] = {}
+    over_seeds: dict[str, list[float]] = {}
+    for key, values in columns.items():
         known = None not in values
         mean[key] = float(np.mean(values)) if known else None
         spread[key] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
-    f1 = [metrics["at_fpr"]["f1"] for metrics in seeds if metrics["at_fpr"] is not None]
-    mean["image_f1_at_fpr"] = float(np.mean(f1)) if f1 and None not in f1 else None
-    spread["image_f1_at_fpr"] = float(np.std(f1, ddof=1)) if len(f1) > 1 and None not in f1 else None
+        if spread[key] is not None:
+            interval = mean_interval(values)
+            over_seeds[key] = [interval.low, interval.high]
     intervals = {
         key: [float(np.mean([m["intervals"][key][side] for m in seeds])) for side in ("low", "high")]
         for key in seeds[0]["intervals"]
     }
-    return {"seeds": len(seeds), "mean": mean, "std": spread, "intervals": intervals}
+    return {
+        "seeds": len(seeds),
+        "mean": mean,
+        "std": spread,
+        "over_seeds": over_seeds,
+        "intervals": intervals,
+    }
 
 
 def _test_hash(manifest: Manifest) -> str:

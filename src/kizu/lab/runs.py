@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "study.json"
 
     @property
+    def probability(self) -> Path:
+        """How a score is shown as a probability, where labelled images have been there to learn it from."""
+        return self.path / "probability.json"
+
+    @property
     def figures(self) -> Path:
         """Curves, scores, outcomes and cases, as pictures."""
         return self.path / "figs"

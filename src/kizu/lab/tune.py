@@ -5,6 +5,7 @@ The bundle gets them, so that what is measured is what runs; `thresholds.json` k
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from kizu.backbones.session import Engine
@@ -25,6 +26,7 @@ from kizu.lab.evaluate import Prediction, write_predictions
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.runs import RunFolder
 from kizu.metrics.pixels import rank_pixels
+from kizu.metrics.probability import fit_probability
 from kizu.metrics.ranking import oracle_f1_of
 
 PixelMetric = Literal["f1", "iou"]
@@ -75,7 +77,8 @@ def tune_on_validation(
 
     Those are the data set's own validation split; where it has none, the good images that the run held out and part of
     the test defects, which are then no longer measured (`study.json`). Without drawn flaws the pixel threshold and the
-    zones' stay; with them one pixel threshold holds everywhere.
+    zones' stay; with them one pixel threshold holds everywhere. `probability.json` tells how to show a score as a
+    probability (Platt), by the same images.
     Raises `CalibrationError`, `DataError` when a file has changed since.
     """
     bundle = load(folder.bundle)
@@ -102,7 +105,12 @@ def tune_on_validation(
             pixel=pixel or old.pixel,
             zones=old.zones if pixel is None else None,
         )
+        shown = fit_probability(found.defective, found.scores)
     put_in_force(folder, bundle, thresholds)
+    write_json(
+        folder.probability,
+        {**asdict(shown), "rule": "Platt", "split": Split.VALIDATION, "count": len(samples)},
+    )
     write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
     return thresholds
 

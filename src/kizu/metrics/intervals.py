@@ -1,12 +1,15 @@
 """How far a ranking metric would move with other images of the same kinds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import t
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import I64, Bool
 from kizu.metrics.ranking import Ranking, RankingMetric, Reals, rank
+from kizu.metrics.undefined import Undefined
 
 COUNTS_AT_ONCE = 1 << 21  # bounds the memory of one block of resamples (16 MB per array of counts)
 
@@ -47,6 +50,16 @@ def bootstrap_interval(
     values = np.concatenate([metric.of(_resampled(ranking, size, rng)) for size in sizes])  # (resamples,)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, f"stratified percentile bootstrap, {resamples} resamples")
+
+
+def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+    """Of the mean of independent repetitions (seeds), by Student's t. Raises `Undefined` for fewer than two."""
+    if len(values) < 2:
+        raise Undefined(f"{len(values)} repetition(s): two are needed")
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    reach = float(t.ppf((1 + level) / 2, len(values) - 1) * error)
+    mean = float(np.mean(values))
+    return Interval(mean - reach, mean + reach, level, f"Student's t over {len(values)} repetitions")
 
 
 def _resampled(ranking: Ranking, resamples: int, rng: np.random.Generator) -> Ranking:

@@ -9,6 +9,7 @@ import numpy as np
 from kizu.core.errors import MissingExtraError
 from kizu.core.types import F64, Bool
 from kizu.metrics.decisions import confusion
+from kizu.metrics.probability import Reliability
 from kizu.metrics.ranking import Curve, Reals, pr_curve, roc_curve
 
 if TYPE_CHECKING:
@@ -93,6 +94,24 @@ def confusion_figure(counts: dict[str, int]) -> bytes:
         axes.set_yticks([0, 1], ["good", "defective"], rotation=90, va="center")
         axes.set_xlabel("verdict")
         axes.set_ylabel("truth")
+
+    return _png(draw)
+
+
+def reliability_figure(bins: Reliability, ece: float, brier: float) -> bytes:
+    """What was promised against what came true; each point's area is its number of images."""
+    share = np.array(bins.count) / sum(bins.count)
+
+    def draw(axes: "Axes") -> None:
+        axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle=":")
+        axes.plot(bins.predicted, bins.observed, color="black", linewidth=1)
+        axes.scatter(bins.predicted, bins.observed, s=20 + 300 * share, facecolor="0.85", edgecolor="black")
+        for x, y, count in zip(bins.predicted, bins.observed, bins.count, strict=True):
+            axes.annotate(str(count), (x, y), fontsize=7, ha="center", va="center")
+        axes.annotate(
+            f"ECE {ece:.3f}\nBrier {brier:.3f}", (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=8
+        )
+        _square(axes, "probability that was shown", "part that was defective")
 
     return _png(draw)
 

@@ -14,13 +14,14 @@ from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction, ranked
 from kizu.lab.predictions import true_mask
 from kizu.metrics.undefined import Undefined
-from kizu.report.figures import confusion_figure, pr_figure, roc_figure, score_histogram
+from kizu.report.figures import confusion_figure, pr_figure, reliability_figure, roc_figure, score_histogram
 
 CASES, TILE_PX = 4, 200
 
 
 def write_figures(folder: Path, evaluation: Evaluation, inspector: Inspector) -> list[Path]:
-    """`roc.png`, `pr.png`, `scores.png`, `confusion.png`, `gallery.jpg` in `folder`; what cannot be drawn is left out.
+    """`roc.png`, `pr.png`, `scores.png`, `confusion.png`, `gallery.jpg` in `folder`, and `reliability.png` where a
+    probability is shown; what cannot be drawn is left out.
 
     Raises `MissingExtraError` without matplotlib, `OutputError` when the folder cannot be written.
     """
@@ -33,6 +34,9 @@ def write_figures(folder: Path, evaluation: Evaluation, inspector: Inspector) ->
         "scores.png": lambda: score_histogram(labels, scores, threshold),
         "confusion.png": lambda: confusion_figure(evaluation.confusion),
     }
+    shown = evaluation.shown
+    if shown is not None:
+        pictures["reliability.png"] = lambda: reliability_figure(shown.reliability, shown.ece, shown.brier)
     written = []
     for name, draw in pictures.items():
         try:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kizu.core.files import write_bytes, write_text
 from kizu.core.provenance import package_versions
+from kizu.lab.compare import between_methods
 from kizu.lab.freeze import FrozenPipeline
 from kizu.lab.frozen import MethodResult
 from kizu.report.figures import auroc_scatter
@@ -22,6 +23,7 @@ COLUMNS = {
     "AUPIMO": "aupimo",
 }
 HEAD = ("Category", "Method", *COLUMNS)
+COMPARED = ("Category", "Methods", "Difference of image AUROC", "p (Holm)", "Test")
 
 
 def portfolio_rows(results: Sequence[MethodResult]) -> list[list[str]]:
@@ -41,20 +43,46 @@ def portfolio_rows(results: Sequence[MethodResult]) -> list[list[str]]:
 
 def portfolio_table(results: Sequence[MethodResult]) -> str:
     """As Markdown."""
-    rows = [HEAD, ["---"] * len(HEAD), *portfolio_rows(results)]
+    return _markdown(HEAD, portfolio_rows(results))
+
+
+def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+
+
+def comparison_rows(results: Sequence[MethodResult]) -> list[list[str]]:
+    """One row for each two methods on each category."""
+    return [
+        [
+            found.category,
+            f"{found.first} - {found.second}",
+            f"{found.difference.value:+.3f} [{found.difference.low:+.3f}, {found.difference.high:+.3f}]",
+            f"{found.corrected_p:.3g}",
+            found.difference.method,
+        ]
+        for found in between_methods(results)
+    ]
 
 
 def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[MethodResult]) -> None:
     """`report.md`, `report.html`, and where matplotlib is installed `figs/auroc.png`."""
     notes = portfolio_notes(frozen, results)
     text = "# Evaluation of a frozen pipeline\n\n" + portfolio_table(results) + "\n\n"
+    compared = comparison_rows(results)
+    if compared:
+        text += "## Methods beside each other\n\n" + _markdown(COMPARED, compared) + "\n\n"
     write_text(output_dir / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
     environment = Environment(
         loader=PackageLoader("kizu.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("portfolio.html").render(
-        head=HEAD, rows=portfolio_rows(results), notes=notes, version=package_versions()["kizu"]
+        head=HEAD,
+        rows=portfolio_rows(results),
+        compared_head=COMPARED,
+        compared=compared,
+        notes=notes,
+        version=package_versions()["kizu"],
     )
     write_text(output_dir / "report.html", page)
     drawn = [r for r in results if None not in _aurocs(r)]

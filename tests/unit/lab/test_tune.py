@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.unit.lab.test_frozen import BASE, category
 
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
+from kizu.data.manifest import read_manifest
 from kizu.decision.calibration import CalibrationConfig
+from kizu.imaging.placement import map_back
+from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.runs import RunFolder
 from kizu.lab.train import RunConfig, train_run
@@ -63,6 +67,37 @@ def test_what_thresholds_were_chosen_on_is_not_measured(run: RunFolder, metric: 
     assert evaluation.metrics["pixel_iou"] is not None
     tune_on_validation(run)
     assert evaluate_run(run).as_json()["counts"] == {"good": 4, "defect": 3}
+
+
+def test_a_shown_probability_is_learned_on_validation_and_measured_apart(run: RunFolder) -> None:
+    assert evaluate_run(run).shown is None
+    tune_on_validation(run)
+    told = json.loads(run.probability.read_text())
+    assert told["slope"] > 0
+    assert (told["split"], told["count"]) == ("validation", 6)
+    evaluation = evaluate_run(run)
+    assert evaluation.shown is not None
+    assert sum(evaluation.shown.reliability.count) == 7
+    assert 0 <= evaluation.shown.brier < 0.25  # better than saying one half to all
+    measured = json.loads(run.metrics.read_text())
+    assert measured["probability"]["ece"] == evaluation.shown.ece
+    assert measured["image_auroc"] == 1.0
+
+
+def test_zones_are_in_force_from_files_to_regions(run: RunFolder) -> None:
+    plain = evaluate_run(run)
+    found = compute_thresholds(run, CalibrationConfig(fraction=0.4, zones=(2, 2)))
+    assert found.zones is not None
+    assert json.loads(run.thresholds.read_text())["zones"]["grid"] == [2, 2]
+    inspector = Inspector.open(run.path)
+    assert inspector.manifest.thresholds.zones == found.zones
+    sample = next(s for s in read_manifest(run.manifest).test() if s.label == "defect")
+    seen = inspector.inspect(sample.path)
+    field = map_back(found.zones.field(BASE.placement.image_size), seen.map.shape, BASE.placement)
+    np.testing.assert_array_equal(seen.mask, seen.map > field)
+    zoned = evaluate_run(run)
+    assert zoned.metrics["pixel_auroc"] == plain.metrics["pixel_auroc"]
+    assert zoned.metrics["pixel_f1"] != plain.metrics["pixel_f1"]
 
 
 def test_a_changed_file_is_refused(run: RunFolder, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from kizu.core.errors import ConfigError
 from kizu.metrics import intervals
-from kizu.metrics.intervals import bootstrap_interval
+from kizu.metrics.intervals import bootstrap_interval, mean_interval
 from kizu.metrics.ranking import auprc, auroc, fpr_at_tpr
 from kizu.metrics.undefined import Undefined
 
@@ -54,3 +55,12 @@ def test_one_kind_alone_is_undefined():
 def test_settings_outside_their_range_are_refused(case, setting):
     with pytest.raises(ConfigError):
         bootstrap_interval(*case, auroc, rng=np.random.default_rng(0), **setting)
+
+
+def test_the_interval_over_repetitions_is_students():
+    values = [0.91, 0.94, 0.92]
+    low, high = ttest_1samp(values, 0).confidence_interval(0.95)
+    interval = mean_interval(values)
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    with pytest.raises(Undefined):
+        mean_interval([0.9])

@@ -1,0 +1,141 @@
+"""Two methods on the same images: their differences, with what chance alone would give."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kizu.core.errors import DataError
+from kizu.core.randomness import rng_for
+from kizu.core.types import F64, Bool
+from kizu.lab.evaluate import RANKED
+from kizu.lab.frozen import MethodResult
+from kizu.metrics.compare import (
+    LEAST_CATEGORIES,
+    Difference,
+    delong,
+    holm,
+    paired_bootstrap,
+    wilcoxon_over_categories,
+)
+from kizu.metrics.undefined import Undefined
+
+
+@dataclass(frozen=True, slots=True)
+class PairedScores:
+    """Raw scores of two methods for the N images that both have scored."""
+
+    ids: tuple[str, ...]
+    defective: Bool
+    """(N,)"""
+    first: F64
+    """(N,)"""
+    second: F64
+    """(N,)"""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodDifference:
+    """Image AUROC of one method minus another's, on one category or over all."""
+
+    category: str
+    first: str
+    second: str
+    difference: Difference
+    corrected_p: float
+    """By Holm, over all comparisons of the report."""
+
+
+def paired_scores(first: Path, second: Path) -> PairedScores:
+    """From two files of `preds_test.jsonl`, by image id.
+
+    Raises `DataError` when a file is missing, they share no image, or one image is called good here and defective
+    there.
+    """
+    rows = [_by_id(path) for path in (first, second)]
+    ids = tuple(name for name in rows[0] if name in rows[1])
+    if not ids:
+        raise DataError(
+            f"{first} and {second} have no image in common", hint="compare runs on the same test split"
+        )
+    for name in ids:
+        if rows[0][name]["gt_label"] != rows[1][name]["gt_label"]:
+            raise DataError(f"{name} is {rows[0][name]['gt_label']} in {first} and not in {second}")
+    scores = [np.array([row[name]["pred_score"] for name in ids], np.float64) for row in rows]
+    labels = np.array([rows[0][name]["gt_label"] == "defect" for name in ids])
+    return PairedScores(ids, labels, *scores)
+
+
+def differences(pair: PairedScores, *, seed: int = 0) -> dict[str, Difference]:
+    """First minus second for each ranking metric of images: by DeLong's test for AUROC, and by paired bootstrap.
+
+    Empty where images of one kind are missing. The p-values are corrected for their number (Holm).
+    """
+    found = {}
+    try:
+        found["image_auroc, DeLong"] = delong(pair.defective, pair.first, pair.second)
+        for key, metric in RANKED.items():
+            rng = rng_for(seed, "paired bootstrap", key)
+            found[key] = paired_bootstrap(pair.defective, pair.first, pair.second, metric, rng=rng)
+    except Undefined:
+        return {}
+    corrected = holm({key: difference.p_value for key, difference in found.items()})
+    return {key: replace(found[key], p_value=p_value) for key, p_value in corrected.items()}
+
+
+def between_methods(results: Sequence[MethodResult]) -> list[MethodDifference]:
+    """Every pair of methods: on each category DeLong's test on the first seed's scores, and where there are enough
+    categories that the pipeline was not designed on, Wilcoxon's over the seeds' mean AUROC; corrected together (Holm).
+    """
+    found: dict[tuple[str, str, str], Difference] = {}
+    by_category: dict[str, dict[str, MethodResult]] = {}
+    for result in results:
+        by_category.setdefault(result.category, {})[result.method] = result
+    for category, methods in by_category.items():
+        for first, second in combinations(methods, 2):
+            pair = paired_scores(*(_first_seed(methods[name]) for name in (first, second)))
+            try:
+                found[category, first, second] = delong(pair.defective, pair.first, pair.second)
+            except Undefined:
+                continue
+    for first, second in combinations(dict.fromkeys(r.method for r in results), 2):
+        key = (f"over {LEAST_CATEGORIES} or more categories", first, second)
+        over = _over_categories(by_category, first, second)
+        if over is not None:
+            found[key] = over
+    corrected = holm({"\0".join(key): difference.p_value for key, difference in found.items()})
+    return [
+        MethodDifference(*key, difference, corrected["\0".join(key)]) for key, difference in found.items()
+    ]
+
+
+def _over_categories(
+    by_category: dict[str, dict[str, MethodResult]], first: str, second: str
+) -> Difference | None:
+    both = [m for m in by_category.values() if first in m and second in m and not m[first].is_dev]
+    values = [[m[name].metrics["mean"]["image_auroc"] for m in both] for name in (first, second)]
+    if not both or None in values[0] + values[1]:
+        return None
+    try:
+        p_value = wilcoxon_over_categories(values[0], values[1])
+    except Undefined:
+        return None
+    apart = np.subtract(values[0], values[1])
+    return Difference(
+        float(apart.mean()), float(apart.min()), float(apart.max()), p_value, "Wilcoxon, lowest to highest"
+    )
+
+
+def _first_seed(result: MethodResult) -> Path:
+    return result.folder / f"seed-{next(iter(result.metrics['per_seed']))}" / "preds_test.jsonl"
+
+
+def _by_id(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing", hint="run kizu evaluate first")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row["id"]: row for row in rows}
