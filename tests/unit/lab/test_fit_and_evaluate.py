@@ -117,6 +117,42 @@ def test_a_mask_of_another_size_names_both(
         evaluate(bundle, test_samples)
 
 
+def test_an_empty_mask_of_a_defect_names_both(
+    good_pictures: U8, test_samples: list[Sample], tmp_path: Path
+) -> None:
+    encode_png(tmp_path / "mask0.png", np.zeros((96, 96), dtype=bool))
+    with pytest.raises(DataError, match=r"mask0\.png has no flawed pixel, and its image .*bad0\.png"):
+        evaluate(fitted(good_pictures).bundle, test_samples)
+
+
+def test_the_grey_rim_of_an_antialiased_mask_is_flawed(
+    good_pictures: U8, test_samples: list[Sample], tmp_path: Path
+) -> None:
+    bundle = fitted(good_pictures).bundle
+    hard = evaluate(bundle, test_samples).metrics["pixel_auroc"]
+    grey = np.zeros((96, 96), np.uint8)
+    grey[20:44, 30:54], grey[19, 30:54], grey[44, 30:54] = 255, 1, 90
+    for number in range(2):
+        encode_png(tmp_path / f"mask{number}.png", grey)
+    soft = evaluate(bundle, test_samples).metrics["pixel_auroc"]
+    wide = grey > 0
+    for number in range(2):
+        encode_png(tmp_path / f"mask{number}.png", wide)
+    assert soft == evaluate(bundle, test_samples).metrics["pixel_auroc"] != hard
+
+
+def test_only_defects_leave_only_their_rates(good_pictures: U8, test_samples: list[Sample]) -> None:
+    result = evaluate(fitted(good_pictures).bundle, test_samples[2:])
+    assert result.metrics["image_auroc"] is result.metrics["image_f1"] is None
+    assert result.metrics["image_recall"] == 1.0
+    assert result.reasons["image_auroc"] == "no good images"
+
+
+def test_one_calibration_image_promises_one_half(good_pictures: U8) -> None:
+    image = fitted(good_pictures[:17]).bundle.manifest.thresholds.image
+    assert (image.count, image.false_alarm_rate) == (1, 0.5)
+
+
 def test_no_test_image_is_an_error(good_pictures: U8) -> None:
     with pytest.raises(DataError, match="no test image"):
         evaluate(fitted(good_pictures).bundle, [])
