@@ -37,25 +37,23 @@ def one_core() -> Iterator[None]:
         _alone.reset(token)
 
 
-def spread(function: Callable[[T], object], items: Iterable[T], *, workers: int | None = None) -> None:
-    """Call `function` for every item, in as many threads as there are cores (at most `workers`).
+def spread(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> list[R]:
+    """What `function` gives for every item, in order, in as many threads as there are cores (at most `workers`).
 
     Each call has one core, and BLAS keeps to the thread it is called in.
     """
     waiting = list(items)
     workers = min(len(waiting), cores(), workers or len(waiting))
 
-    def call(item: T) -> None:
+    def call(item: T) -> R:
         with one_core():
-            function(item)
+            return function(item)
 
     with one_blas_thread():
         if workers < 2:
-            for item in waiting:
-                function(item)
-            return
+            return [function(item) for item in waiting]
         with ThreadPoolExecutor(workers, thread_name_prefix="kizu") as pool:
-            list(pool.map(call, waiting))
+            return list(pool.map(call, waiting))
 
 
 def in_order(

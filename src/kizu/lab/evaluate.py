@@ -15,6 +15,7 @@ from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.randomness import rng_for
+from kizu.core.threads import spread
 from kizu.core.types import F32, F64, Bool, StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.study import read_study
@@ -157,10 +158,10 @@ def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Ev
             scores,
             thresholds.image.value,
             kinds=[sample.defect for sample in found.samples],
-            flaws=[
-                _flaw(found, index, thresholds.pixel.value if field is None else field)
-                for index in range(len(found.samples))
-            ],
+            flaws=spread(
+                lambda index: _flaw(found, index, thresholds.pixel.value if field is None else field),
+                range(len(found.samples)),
+            ),
         ),
         seconds={"measure": time.perf_counter() - start},
     )

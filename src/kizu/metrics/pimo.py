@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kizu.core.errors import ConfigError
+from kizu.core.threads import spread
 from kizu.core.types import F64, Bool
 from kizu.metrics.pixels import checked_map, checked_pairs
 from kizu.metrics.ranking import Reals
@@ -41,12 +42,12 @@ def pimos(maps: Sequence[Reals], masks: Sequence[Bool], bounds: tuple[float, flo
     levels, rates = _shared_rates(maps, masks, flawed, high)
     if rates[0] > high:
         raise Undefined(f"one good pixel is more than a rate of {high:g}")
-    found = [
-        _area(np.sort(checked_map(maps, index, mask)[mask]), levels, rates, low, high)
-        for index, mask in enumerate(masks)
-        if flawed[index]
-    ]
-    return np.array(found)
+
+    def area(index: int) -> float:
+        mask = masks[index]
+        return _area(np.sort(checked_map(maps, index, mask)[mask]), levels, rates, low, high)
+
+    return np.array(spread(area, np.flatnonzero(flawed).tolist()))
 
 
 def aupimo(maps: Sequence[Reals], masks: Sequence[Bool], bounds: tuple[float, float] = BOUNDS) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from kizu.core.errors import DataError, ScoreError
+from kizu.core.threads import spread
 from kizu.core.types import F64, Bool
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.ranking import Ranking, Reals, count_alarms
@@ -64,11 +65,12 @@ def pixel_confusions(
     """
     checked_pairs(maps, masks)
 
-    def count(index: int, mask: Bool) -> Confusion:
+    def count(index: int) -> Confusion:
+        mask = masks[index]
         here = threshold if isinstance(threshold, (int, float)) else np.ravel(threshold[index])
         return confusion(mask.ravel(), checked_map(maps, index, mask).ravel(), here, noun="pixels")
 
-    return [count(index, mask) for index, mask in enumerate(masks)]
+    return spread(count, range(len(masks)))
 
 
 def of_submitted_maps(images: Sequence[Confusion], rejected: Bool) -> list[Confusion]:
@@ -87,13 +89,17 @@ def total(images: Sequence[Confusion]) -> Confusion:
 
 def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Reals, F64]:
     """The scores (F,) of all defective pixels, and the fraction (F,) of its region that each is."""
-    scores: list[Reals] = [np.empty(0, np.float32)]
-    fractions: list[F64] = [np.empty(0)]
-    for index, mask in enumerate(masks):
-        if mask.any():  # most maps are read once only
-            scores.append(checked_map(maps, index, mask)[mask])
-            region = ndimage.label(mask, structure=EIGHT_CONNECTED)[0][mask]
-            fractions.append(1 / np.bincount(region)[region])
+
+    def collect(index: int) -> tuple[Reals, F64] | None:
+        mask = masks[index]
+        if not mask.any():  # most maps are read once only
+            return None
+        region = ndimage.label(mask, structure=EIGHT_CONNECTED)[0][mask]
+        return checked_map(maps, index, mask)[mask], (1 / np.bincount(region)[region])
+
+    found = [item for item in spread(collect, range(len(masks))) if item is not None]
+    scores = [np.empty(0, np.float32), *(scores for scores, _ in found)]
+    fractions = [np.empty(0), *(fractions for _, fractions in found)]
     return np.concatenate(scores), np.concatenate(fractions)
 
 
