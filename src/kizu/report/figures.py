@@ -105,9 +105,11 @@ def reliability_figure(bins: Reliability, ece: float, brier: float) -> bytes:
     def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle=":")
         axes.plot(bins.predicted, bins.observed, color="black", linewidth=1)
-        axes.scatter(bins.predicted, bins.observed, s=20 + 300 * share, facecolor="0.85", edgecolor="black")
+        axes.scatter(
+            bins.predicted, bins.observed, s=20 + 300 * share, facecolor="0.85", edgecolor="black", zorder=3
+        )
         for x, y, count in zip(bins.predicted, bins.observed, bins.count, strict=True):
-            axes.annotate(str(count), (x, y), fontsize=7, ha="center", va="center")
+            axes.annotate(str(count), (x, y), (0, 9), textcoords="offset points", fontsize=7, ha="center")
         axes.annotate(
             f"ECE {ece:.3f}\nBrier {brier:.3f}", (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=8
         )
