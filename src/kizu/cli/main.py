@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, train
+from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, recommend, train
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
+app.command()(recommend.recommend)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(design.design)

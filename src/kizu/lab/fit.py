@@ -23,6 +23,7 @@ from kizu.decision.thresholds import Threshold
 from kizu.detectors import make_detector
 from kizu.detectors.base import Detector, Fitted, default_layers, embedder_for
 from kizu.detectors.pipeline import PipelineConfig
+from kizu.imaging.placement import PlacementConfig
 
 WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
 """Beside what the detector holds: the runtime, and images on their way through the network, maps, and those waiting."""
@@ -111,15 +112,8 @@ def fit_bundle(
             update={"layers": config.embedding.layers or default_layers(backbone)}
         )
         embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), engine)
-    h, w = embedder.grid_hw(config.placement.image_size)
-    pixels = math.prod(config.placement.image_size)
-    estimate = (
-        peak_memory()
-        + WORKING_BYTES
-        + WORKING_BYTES_PER_PIXEL * pixels
-        + detector.memory_bytes(sides.fit.count, h * w, embedder.dim)
-    )
-    _log.info("fit images=%d patches=%d estimated_peak_mb=%d", sides.fit.count, h * w, estimate >> 20)
+    estimate = expected_peak(peak_memory(), detector, sides.fit.count, embedder, config.placement)
+    _log.info("fit images=%d estimated_peak_mb=%d", sides.fit.count, estimate >> 20)
     counted = _Counted(sides.fit.batches)
     with watch.stage("fit"):
         fitted = detector.fit(
@@ -161,6 +155,15 @@ def fit_bundle(
     return FittedBundle(
         Bundle(manifest, embedder.model_bytes, fitted.state()), calibration, watch.seconds, estimate
     )
+
+
+def expected_peak(
+    now: int, detector: Detector, count: int, embedder: Embedder, placement: PlacementConfig
+) -> int:
+    """Bytes that the process will take at most during a fit on `count` images, when it takes `now` before it."""
+    h, w = embedder.grid_hw(placement.image_size)
+    working = WORKING_BYTES + WORKING_BYTES_PER_PIXEL * math.prod(placement.image_size)
+    return now + working + detector.memory_bytes(count, h * w, embedder.dim)
 
 
 class _Counted:
