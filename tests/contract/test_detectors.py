@@ -29,6 +29,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "padim, low rank": {"kind": "padim", "covariance": "low_rank", "rank": 4},
     "padim, by variance": {"kind": "padim", "features": 12, "choose_by": "variance"},
     "patch_knn, L2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
+    "ensemble": {
+        "kind": "ensemble",
+        "members": [{"kind": "patchcore", "coreset": 0.2}, {"kind": "padim"}, {"kind": "mahalanobis"}],
+    },
     "mahalanobis, patches": {"kind": "mahalanobis", "image_score": "max_map", "shrinkage": "oas"},
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, recommend, train
+from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, recommend, train, zero_shot
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -46,6 +46,7 @@ app.command()(evaluate.evaluate)
 app.command()(design.design)
 app.command()(design.freeze)
 app.command()(inspect.inspect)
+app.command()(zero_shot.zero_shot)
 app.command()(backbones.backbones)
 app.command()(cache.cache)
 

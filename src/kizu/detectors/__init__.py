@@ -5,6 +5,7 @@ from typing import Any
 from kizu.core.errors import ConfigError
 from kizu.core.registry import look_up
 from kizu.detectors.base import Detector, DetectorConfig
+from kizu.detectors.ensemble import Ensemble, EnsembleConfig
 from kizu.detectors.mahalanobis import Mahalanobis, MahalanobisConfig
 from kizu.detectors.padim import Padim, PadimConfig
 from kizu.detectors.patch_knn import PatchKnn, PatchKnnConfig
@@ -17,6 +18,7 @@ DETECTORS: dict[str, tuple[type[DetectorConfig], Any]] = {
     "mahalanobis": (MahalanobisConfig, Mahalanobis),
     "patch_knn": (PatchKnnConfig, PatchKnn),
     "subspace": (SubspaceConfig, SubspaceDetector),
+    "ensemble": (EnsembleConfig, Ensemble),
 }
 
 

@@ -48,7 +48,7 @@ def test_a_fit_that_memory_cannot_hold_is_refused_with_advice(
     good_pictures: U8, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KIZU_MEMORY_MB", "1")
-    with pytest.raises(ConfigError, match="would hold about .* MB, and 1 MB are to be had") as refused:
+    with pytest.raises(ConfigError, match=r"would hold about .* MB, and 1 MB are") as refused:
         fitted(np.concatenate([good_pictures] * 2))
     assert "low_rank" in (refused.value.hint or "")
     fitted(good_pictures[:4], features=4)
