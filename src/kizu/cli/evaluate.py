@@ -167,6 +167,7 @@ def _evaluate_run(
     from kizu.lab.train import DataConfig, scan_data
     from kizu.report.cases import write_case_page
     from kizu.report.gallery import write_figures
+    from kizu.report.model_card import write_model_card
     from kizu.report.tables import metrics_table
 
     folder = open_run(run_dir)
@@ -176,6 +177,7 @@ def _evaluate_run(
     with stages() as on_progress:
         evaluation = evaluate_run(folder, elsewhere, engine=engine, on_progress=on_progress)
     write_case_page(folder, evaluation, engine=engine)
+    write_model_card(folder)
     if find_spec("matplotlib") is None:
         typer.echo("no figures: pip install 'kizu[report]'", err=True)
     else:

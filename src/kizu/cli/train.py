@@ -31,7 +31,8 @@ WEAK_PROMISE = 0.05
 def train(
     config_file: ConfigFile = None,
     model: Annotated[
-        str | None, typer.Option(help="The method: patchcore, padim, mahalanobis, patch_knn or subspace.")
+        str | None,
+        typer.Option(help="The method: patchcore, padim, mahalanobis, patch_knn, subspace or ensemble."),
     ] = None,
     root: DataRoot = None,
     category: Category = None,
@@ -75,6 +76,7 @@ def train(
     """Fit on good images and set thresholds on good images held out. Prints the run folder as its last line."""
     start_logging(verbose)
     from kizu.lab.train import RunConfig, train_run
+    from kizu.report.model_card import write_model_card
 
     config = RunConfig.read(config_file) if config_file else RunConfig()
     changes: dict[str, dict[str, Any]] = {
@@ -115,4 +117,5 @@ def train(
             " calibration fraction in --config, make it stronger",
             err=True,
         )
+    write_model_card(run.folder)
     typer.echo(str(run.folder.path))

@@ -1,0 +1,99 @@
+"""The card of a fitted bundle: what it is, what it rests on, what was measured, where it ends.
+
+After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kizu.bundles.manifest import BundleManifest
+from kizu.bundles.store import bundle_hash, load
+from kizu.core.files import write_text
+from kizu.lab.runs import RunFolder
+from kizu.report.tables import number
+
+MEASURED = {
+    "image_auroc": "image AUROC",
+    "image_auprc": "image AUPRC",
+    "image_f1": "F1 at the image threshold",
+    "image_escape_rate": "defective parts passed",
+    "image_overkill_rate": "good parts rejected",
+    "pixel_auroc": "pixel AUROC",
+    "aupro_030": "AU-PRO@0.30",
+    "aupro_005": "AU-PRO@0.05",
+    "aupimo": "AUPIMO",
+    "seg_f1": "SegF1",
+}
+
+
+def write_model_card(folder: RunFolder) -> Path:
+    """`model_card.md` of a run, from its bundle and, where it was evaluated, its `metrics.json`.
+
+    Raises `BundleError` when the bundle is not whole, `OutputError` when the card cannot be written.
+    """
+    manifest = load(folder.bundle).manifest
+    metrics = json.loads(folder.metrics.read_text(encoding="utf-8")) if folder.metrics.exists() else None
+    environment = Environment(
+        loader=PackageLoader("kizu.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template("model_card.md").render(
+        m=manifest,
+        sha256=bundle_hash(folder.bundle),
+        thresholds=_thresholds(manifest),
+        rows=_rows(metrics) if metrics else [],
+        counts=metrics["counts"] if metrics else {},
+        reasons=(metrics or {}).get("reasons", {}),
+        limits=_limits(manifest),
+        settings=json.dumps(manifest.detector, ensure_ascii=False),
+    )
+    path = folder.path / "model_card.md"
+    write_text(path, text)
+    return path
+
+
+def _thresholds(manifest: BundleManifest) -> dict[str, str]:
+    found = manifest.thresholds
+    told = {"OK or NG": found.image.describe(), "where a flaw begins": found.pixel.describe()}
+    return told if found.zones is None else told | {"by zone, in its place": found.zones.describe()}
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, value, and its 95 % interval where there is one."""
+    rows = []
+    for key, name in MEASURED.items():
+        interval = metrics["intervals"].get(key)
+        told = "" if interval is None else f"{interval['low']:.3f} to {interval['high']:.3f}"
+        rows.append((name, number(metrics[key]), told))
+    return rows
+
+
+def _limits(manifest: BundleManifest) -> list[str]:
+    """What this bundle cannot do, by what it is."""
+    fitted = manifest.fitted_on
+    h, w = manifest.placement.image_size
+    limits = [
+        f"It knows {fitted.fit_count} good images of {manifest.category}. Another product, camera, lens, light or"
+        " resolution is another distribution: fit anew, and set the thresholds anew.",
+        f"Images are brought to {h} x {w}: a flaw of a few pixels at that size may go unseen.",
+    ]
+    rate = manifest.thresholds.image.false_alarm_rate
+    if rate is None:
+        limits.append("Its image threshold promises no false-alarm rate.")
+    else:
+        limits.append(
+            f"The false-alarm rate of {rate:.3g} holds for good parts like those it was set on, on average over such"
+            " sets; it says nothing of how many flaws are found."
+        )
+    if manifest.thresholds.image.count < 20:
+        limits.append(
+            f"{manifest.thresholds.image.count} images set the image threshold: another draw would move it visibly."
+        )
+    if manifest.model == "padim":
+        limits.append("Every position has its own model: parts must lie alike in every image.")
+    if manifest.model == "mahalanobis" and manifest.detector.get("image_score") == "pooled":
+        limits.append("The score looks at the whole image: a flaw of a few patches may not move it.")
+    return limits

@@ -1,0 +1,35 @@
+"""A card says what a bundle rests on, what was measured and what was not."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.lab.test_frozen import BASE, category
+
+from kizu.bundles.store import bundle_hash
+from kizu.lab.evaluate import evaluate_run
+from kizu.lab.runs import RunFolder
+from kizu.lab.train import RunConfig, train_run
+from kizu.report.model_card import write_model_card
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    category(tmp_path / "data", "plate", 0)
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
+    return train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+
+
+def test_before_and_after_an_evaluation(run: RunFolder) -> None:
+    before = write_model_card(run).read_text()
+    for said in (
+        bundle_hash(run.bundle)[:16],
+        "fitted on 7 good images",
+        "Nothing yet",
+        "5 images set the image",
+    ):
+        assert said in before
+    evaluate_run(run)
+    after = write_model_card(run).read_text()
+    assert "Nothing yet" not in after
+    assert "On 4 good and 4 defective test images" in after
+    assert "| image AUROC | 1.0000 | 1.000 to 1.000 |" in after
