@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.threads import cores, one_blas_thread, spread
 from kizu.core.types import F32, F64
-from kizu.scoring.covariance import check_embeddings, check_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,6 @@ class Gaussian:
     """(P, D)"""
     whitener: F32
     """(P, D, D), lower triangular: the inverse Cholesky factor of the covariance"""
-
-    def distances(self, x: F32) -> F32:
-        """As `mahalanobis`."""
-        return mahalanobis(self, x)
 
 
 POSITIONS = 32
@@ -46,7 +42,12 @@ class RunningMoments:
         Pairwise update (Chan, Golub & LeVeque 1983): deviations are taken from the batch's own mean, so float32
         loses nothing to cancellation; the shift between the means is one more deviation, suitably scaled.
         """
-        check_embeddings(embeddings, self.mean.shape)
+        if embeddings.ndim != 3 or embeddings.shape[1:] != self.mean.shape:
+            raise ConfigError(
+                f"embeddings must be (N, P, D) with (P, D) = {self.mean.shape}, not {embeddings.shape}"
+            )
+        if not np.isfinite(embeddings).all():
+            raise ScoreError("an embedding is not finite")
         added = len(embeddings)
         if added == 0:
             return
@@ -71,7 +72,10 @@ def fit_gaussian(moments: RunningMoments, epsilon: float) -> Gaussian:
 
     Raises `ConfigError` for no samples or an epsilon that is not positive.
     """
-    check_fit(moments.count, epsilon)
+    if moments.count == 0:
+        raise ConfigError("no embeddings to fit")
+    if not epsilon > 0:
+        raise ConfigError(f"epsilon must be positive, not {epsilon}")
     positions, dims = moments.mean.shape
     whitener = np.empty((positions, dims, dims), np.float32)
     ridge = epsilon * np.eye(dims)
@@ -84,24 +88,15 @@ def fit_gaussian(moments: RunningMoments, epsilon: float) -> Gaussian:
     return Gaussian(mean=moments.mean.astype(np.float32), whitener=whitener)
 
 
-def moments_behind(gaussian: Gaussian, count: int, epsilon: float) -> RunningMoments:
-    """The moments that `fit_gaussian` made `gaussian` of, from its own arrays: to go on with, to their precision."""
-    moments = RunningMoments(*gaussian.mean.shape)
-    moments.count = count
-    moments.mean = gaussian.mean.astype(np.float64)
-    ridge = epsilon * np.eye(moments.mean.shape[1])
-    for index, whitener in enumerate(gaussian.whitener):
-        factor = dtrtri(whitener.astype(np.float64), lower=True)[0]
-        moments.scatter[index] = (factor @ factor.T - ridge) * max(count - 1, 1)
-    return moments
-
-
 def mahalanobis(gaussian: Gaussian, x: F32) -> F32:
     """Mahalanobis distance (the root) of `x` (N, P, D) from its position's distribution -> (N, P).
 
     Raises `ConfigError` for another shape, `ScoreError` if not finite.
     """
-    check_embeddings(x, gaussian.mean.shape)
+    if x.ndim != 3 or x.shape[1:] != gaussian.mean.shape:
+        raise ConfigError(f"embeddings must be (N, P, D) with (P, D) = {gaussian.mean.shape}, not {x.shape}")
+    if not np.isfinite(x).all():
+        raise ScoreError("an embedding is not finite")
     count, positions, _ = x.shape
     squared = np.empty((count, positions), np.float32)
     size = -(-positions // cores())
