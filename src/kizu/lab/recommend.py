@@ -191,7 +191,9 @@ class _Trial:
         fitted, fit_seconds = self._fit_seconds()
         memory = expected_peak(base_bytes, self.detector, self.count, self.embedder, self.config.placement)
         latency = self._latency_ms(fitted)
-        fit_seconds += self.count * self.config.calibration.fraction * latency / 1000  # what is held out is scored
+        fit_seconds += (
+            self.count * self.config.calibration.fraction * latency / 1000
+        )  # what is held out is scored
         image_auroc, region_overlap = self._painted(fitted)
         free_mb = psutil.virtual_memory().available / 2**20 if budget.memory_mb is None else budget.memory_mb
         limits = {
