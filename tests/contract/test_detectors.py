@@ -1,6 +1,7 @@
 """What every method in the table must do, whatever it is."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from tests.conftest import part_picture, with_flaw
 
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
-from kizu.core.errors import DataError
+from kizu.core.errors import DataError, ScoreError
 from kizu.core.randomness import rng_for
-from kizu.core.types import U8
+from kizu.core.types import F32, U8
 from kizu.detectors import DETECTORS, detector_config, make_detector
 from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
 
@@ -18,12 +19,28 @@ PATCH = 8
 """Pixels from one patch to the next: a flaw is found to the patch."""
 TINY = EmbeddingConfig(backbone="tiny")
 
+BANK = {"coreset": 0.2}
+"""Large enough that a handful of small pictures fills it."""
+DEFAULTS: dict[str, dict[str, Any]] = {"patchcore": BANK}
+"""What a method needs beside its defaults, to be tried on small pictures."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "patchcore reweighted": {"kind": "patchcore", "image_score": "reweighted_max", **BANK},
+    "patchcore projected": {"kind": "patchcore", "projection": 6, **BANK},
+    "patchcore random": {"kind": "patchcore", "coreset_method": "random", **BANK},
+    "padim by variance": {"kind": "padim", "feature_choice": "variance", "features": 12},
+    "padim diagonal": {"kind": "padim", "covariance": "diagonal"},
+    "padim low rank": {"kind": "padim", "covariance": "low_rank", "rank": 5},
+    "mahalanobis of patches": {"kind": "mahalanobis", "image_score": "top_patches", "pooling": "mean_std"},
+    "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
+    "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
+}
+"""Settings that take another way through the code."""
+ALL = {kind: {"kind": kind, **DEFAULTS.get(kind, {})} for kind in sorted(DETECTORS)} | VARIANTS
 
-@pytest.fixture(params=sorted(DETECTORS))
+
+@pytest.fixture(params=ALL)
 def detector(request: pytest.FixtureRequest) -> Detector:
-    # a bank large enough that a handful of small pictures fills it
-    settings = {"coreset": 0.2} if request.param == "patchcore" else {}
-    return make_detector(detector_config({"kind": request.param, **settings}))
+    return make_detector(detector_config(ALL[request.param]))
 
 
 def fit(detector: Detector, images: U8, seed: int = 0) -> Fitted:
@@ -99,6 +116,51 @@ def test_constant_and_repeated_images_do_not_break_it(detector: Detector) -> Non
     assert scores.image[1] > scores.image[0]
 
 
+def test_copies_of_one_image_do_not_break_it(detector: Detector, good_pictures: U8) -> None:
+    """Covariances are singular, and patches have distance 0 to one another."""
+    copies = np.repeat(good_pictures[:1], 6, axis=0)
+    scores = fit(detector, copies).score(np.stack([good_pictures[0], with_flaw(good_pictures[0], 24, 26)]))
+    assert np.isfinite(scores.image).all()
+    assert np.isfinite(scores.maps).all()
+    assert scores.image[1] > scores.image[0]
+
+
+def test_an_embedding_that_is_there_already_gets_the_same_scores(
+    detector: Detector, good_pictures: U8
+) -> None:
+    fitted = fit(detector, good_pictures[:6])
+    images = good_pictures[6:9]
+    expected, found = (
+        fitted.score(images),
+        fitted.score_embedding(fitted.embedder.embed(images), (images.shape[1], images.shape[2])),
+    )
+    assert (found.image == expected.image).all()
+    assert (found.maps == expected.maps).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_no_numbers_are_refused(
+    detector: Detector, good_pictures: U8, value: float
+) -> None:
+    class Spoilt(Embedder):
+        def embed(self, images: U8) -> F32:
+            embedding = super().embed(images)
+            embedding[-1, -1, -1, :] = value
+            return embedding
+
+    fitted = fit(detector, good_pictures[:6])
+    spoilt = Spoilt(fitted.embedder.model_bytes)
+    with pytest.raises(ScoreError, match="finite"):
+        fitted.score_embedding(spoilt.embed(good_pictures[:2]), (64, 64))
+    with pytest.raises(ScoreError, match="finite"):
+        detector.fit(spoilt, iter([good_pictures[:6]]), count=6, rng=rng_for(0, "fit"))
+
+
+def test_the_estimate_of_memory_is_positive_and_never_falls_with_the_size(detector: Detector) -> None:
+    small, large = detector.memory_bytes(8, 64, 28), detector.memory_bytes(16, 256, 56)
+    assert 0 < small <= large
+
+
 def test_a_stream_without_images_is_refused(detector: Detector) -> None:
     embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(0, "channels"))
     nothing: Iterable[U8] = iter(())
@@ -116,7 +178,8 @@ def test_progress_is_told_and_ends(detector: Detector, good_pictures: U8) -> Non
         rng=rng_for(0, "fit"),
         on_progress=lambda *step: told.append(step),
     )
-    assert ("features", 4, 4) in told
+    ends = [(done, total) for stage, done, total in told if stage == "features"]
+    assert ends[-1][0] == ends[-1][1] > 0
 
 
 def test_fewer_images_than_announced_are_fine(detector: Detector, good_pictures: U8) -> None:

@@ -127,10 +127,16 @@ def embedder_for(
 def embeddings(
     embedder: Embedder, images: Iterable[U8], count: int, on_progress: StageProgress | None
 ) -> Iterator[F32]:
-    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass. Raises `DataError` when none comes."""
+    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass.
+
+    Raises `DataError` when none comes, `ScoreError` for one that is not finite: a method may look at some patches only.
+    """
     seen = 0
     for batch in images:
-        yield embedder.embed(batch)
+        embedding = embedder.embed(batch)
+        if not np.isfinite(embedding).all():
+            raise ScoreError("the features of a good image are not finite numbers")
+        yield embedding
         seen += len(batch)
         if on_progress is not None:
             on_progress("features", seen, count)
