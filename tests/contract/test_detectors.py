@@ -9,11 +9,11 @@ from tests.conftest import part_picture, with_flaw
 
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
-from kizu.core.errors import DataError, ScoreError
+from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8
 from kizu.detectors import DETECTORS, detector_config, make_detector
-from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
+from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, Updatable, embedder_for
 
 PATCH = 8
 """Pixels from one patch to the next: a flaw is found to the patch."""
@@ -31,10 +31,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "padim diagonal": {"kind": "padim", "covariance": "diagonal"},
     "padim low rank": {"kind": "padim", "covariance": "low_rank", "rank": 5},
     "mahalanobis of patches": {"kind": "mahalanobis", "image_score": "top_patches", "pooling": "mean_std"},
+    "padim updatable": {"kind": "padim", "keep_moments": True},
+    "padim diagonal updatable": {"kind": "padim", "covariance": "diagonal", "keep_moments": True},
+    "patchcore of a fixed size": {"kind": "patchcore", "coreset_size": 60},
+    "patchcore of all": {"kind": "patchcore", "coreset": 1.0},
     "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
     "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
 }
 """Settings that take another way through the code."""
+MERGED = {"mahalanobis", "mahalanobis of patches", "padim updatable", "padim diagonal updatable"}
+WHOLE = {"patch_knn", "patch_knn l2", "patchcore of all"}
+"""An update gives what a fit on all images gives, by moments or because all patches are kept."""
+COVERING = {"patchcore", "patchcore reweighted", "patchcore of a fixed size"}
+"""An update covers what is new."""
 ALL = {kind: {"kind": kind, **DEFAULTS.get(kind, {})} for kind in sorted(DETECTORS)} | VARIANTS
 
 
@@ -159,6 +168,49 @@ def test_features_that_are_no_numbers_are_refused(
 def test_the_estimate_of_memory_is_positive_and_never_falls_with_the_size(detector: Detector) -> None:
     small, large = detector.memory_bytes(8, 64, 28), detector.memory_bytes(16, 256, 56)
     assert 0 < small <= large
+
+
+def restored_update(detector: Detector, first: U8, more: U8) -> Fitted:
+    """Fitted, stored, restored, updated."""
+    fitted = fit(detector, first)
+    restored = detector.restore(fitted.embedder, {k: v.copy() for k, v in fitted.state().items()})
+    assert isinstance(restored, Updatable)
+    return restored.update(iter([more[:3], more[3:]]), count=len(more))
+
+
+@pytest.mark.parametrize("name", sorted(MERGED | WHOLE))
+def test_an_update_is_a_fit_on_all_images(name: str, good_pictures: U8) -> None:
+    detector = make_detector(detector_config(ALL[name]))
+    updated = restored_update(detector, good_pictures[:7], good_pictures[7:16])
+    expected = fit(detector, good_pictures[:16]).score(good_pictures[14:20])
+    found = updated.score(good_pictures[14:20])
+    assert found.image == pytest.approx(expected.image, rel=1e-5)
+    assert found.maps == pytest.approx(expected.maps, rel=1e-5, abs=1e-6)
+    assert updated.state().keys() == fit(detector, good_pictures[:16]).state().keys()
+
+
+@pytest.mark.parametrize("name", sorted(MERGED | WHOLE | COVERING))
+def test_an_update_learns_what_is_new_and_leaves_the_fitted_as_it_was(name: str, good_pictures: U8) -> None:
+    detector = make_detector(detector_config(ALL[name]))
+    new = np.stack([with_flaw(image, 40, 10) for image in good_pictures[12:18]])  # good from now on
+    fitted = fit(detector, good_pictures[:12])
+    before = {key: array.copy() for key, array in fitted.state().items()}
+    assert isinstance(fitted, Updatable)
+    one, two = (fitted.update(iter([new]), count=len(new)) for _ in range(2))
+    assert one.score(new).image.max() < fitted.score(new).image.min()
+    for key, array in one.state().items():
+        assert (array == two.state()[key]).all()
+    for key, array in fitted.state().items():
+        assert (array == before[key]).all()
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - MERGED - WHOLE - COVERING))
+def test_what_cannot_be_updated_says_so(name: str, good_pictures: U8) -> None:
+    fitted = fit(make_detector(detector_config(ALL[name])), good_pictures[:6])
+    if isinstance(fitted, Updatable):
+        with pytest.raises(ConfigError) as refused:
+            fitted.update(iter([good_pictures[6:8]]), count=2)
+        assert "train anew" in (refused.value.hint or "")
 
 
 def test_a_stream_without_images_is_refused(detector: Detector) -> None:

@@ -4,15 +4,19 @@ One normal distribution per patch position over a subset of features; a patch's 
 distribution at its place. It wants parts that lie alike in every picture.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from kizu.backbones.graph import Embedder
-from kizu.core.errors import DataError
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.bank import gathered
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, ensure_room, patch_scores
@@ -31,6 +35,7 @@ from kizu.scoring.maps import ImageScoreRule
 
 Covariance = Literal["full", "diagonal", "low_rank"]
 PositionGaussian = Gaussian | DiagonalGaussian | LowRankGaussian
+PositionMoments = RunningMoments | RunningVariances
 
 
 class PadimConfig(DetectorConfig):
@@ -48,6 +53,9 @@ class PadimConfig(DetectorConfig):
     covariance: Covariance = "full"
     """`full`: the paper's. `low_rank`: `rank` directions and one variance for all others. `diagonal`: no correlations.
     They take D, r and 1 numbers per position and feature."""
+    keep_moments: bool = False
+    """Store what `kizu update` needs to learn more good images: count, means and scatter. The bundle of full
+    covariances grows by half. Not for `low_rank`, which needs all images together."""
     rank: Annotated[int, Field(ge=1)] = 32
     """r: free directions of `low_rank`. Images less one at most are used: so many have a variance."""
     epsilon: Annotated[float, Field(gt=0)] = 0.1
@@ -55,6 +63,14 @@ class PadimConfig(DetectorConfig):
     few good images it trusts the covariance too much."""
     image_score: ImageScoreRule = "top_patches"
     """The paper takes `max_map`, which one unlucky patch decides."""
+
+    @model_validator(mode="after")
+    def _low_rank_has_no_moments(self) -> PadimConfig:
+        if self.keep_moments and self.covariance == "low_rank":
+            raise ValueError(
+                "keep_moments cannot be had with covariance low_rank: it is fitted on all images at once"
+            )
+        return self
 
 
 IMAGES_PER_UPDATE = 32
@@ -71,6 +87,8 @@ class FittedPadim:
     grid_hw: HW
     channels: I64 | None = None
     """(d,) which of the embedder's features are looked at, where they were chosen by their variance; None: all."""
+    moments: PositionMoments | None = None
+    """What the distributions were made from, where it is kept."""
 
     def score(self, images: U8) -> Scores:
         """(N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root).
@@ -82,10 +100,7 @@ class FittedPadim:
     def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> the same."""
         n, h, w, dim = embedding.shape
-        if (h, w) != self.grid_hw:
-            raise DataError(
-                f"PaDiM was fitted on a grid of {self.grid_hw} patches, these images give {(h, w)}"
-            )
+        self._check_grid((h, w))
         x = chosen(embedding.reshape(n, h * w, dim), self.channels)
         gaussian = self.gaussian
         distances = (
@@ -95,11 +110,42 @@ class FittedPadim:
 
     def state(self) -> Arrays:
         """Means (P, D) and, by covariance, whiteners (P, D, D), or scales (P, D), or axes (P, D, r) with scales (P, r)
-        and rest (P,); the grid they lie on; channels (d,) where they were chosen by variance.
+        and rest (P,); the grid they lie on; channels (d,) where variance chose them; moments where they are kept.
         """
-        arrays = {name: getattr(self.gaussian, name) for name in _ARRAYS[self.config.covariance]}
+        arrays: dict[str, NDArray[Any]] = {
+            name: getattr(self.gaussian, name) for name in _ARRAYS[self.config.covariance]
+        }
         arrays["grid_hw"] = np.array(self.grid_hw, dtype=np.int64)
-        return arrays if self.channels is None else {**arrays, "channels": self.channels}
+        if self.channels is not None:
+            arrays["channels"] = self.channels
+        if self.moments is not None:
+            arrays |= _moment_arrays(self.moments)
+        return arrays
+
+    def update(
+        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
+    ) -> FittedPadim:
+        """The same as a fit on all images, old and new, within rounding; features chosen by variance stay the ones they
+        were. Raises `DataError` for images of another size.
+        """
+        if self.moments is None:
+            raise ConfigError(
+                "this PaDiM kept no moments, so it cannot be updated",
+                hint="train anew with keep_moments: true (not with covariance low_rank), or anew on all images",
+            )
+        stream = self._of_this_grid(embeddings(self.embedder, images, count, on_progress))
+        return _fitted_on_stream(self.config, self.embedder, stream, self.channels, deepcopy(self.moments))
+
+    def _of_this_grid(self, stream: Iterable[F32]) -> Iterator[F32]:
+        for embedding in stream:
+            self._check_grid((embedding.shape[1], embedding.shape[2]))
+            yield embedding
+
+    def _check_grid(self, grid_hw: HW) -> None:
+        if grid_hw != self.grid_hw:
+            raise DataError(
+                f"PaDiM was fitted on a grid of {self.grid_hw} patches, these images give {grid_hw}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +176,7 @@ class Padim:
         """
         stream = self._while_there_is_room(embeddings(embedder, images, count, on_progress), count)
         if self.config.feature_choice == "random" and self.config.covariance != "low_rank":
-            return self._fitted_on_stream(embedder, stream)
+            return _fitted_on_stream(self.config, embedder, stream)
         with gathered(stream, count) as (features, (n, h, w)):
             dim = features.shape[1]
             channels = None
@@ -141,28 +187,10 @@ class Padim:
                     features[low : low + IMAGES_PER_UPDATE * h * w].reshape(-1, h, w, dim)
                     for low in range(0, len(features), IMAGES_PER_UPDATE * h * w)
                 )
-                return self._fitted_on_stream(embedder, parts, channels)
+                return _fitted_on_stream(self.config, embedder, parts, channels)
             samples = features.reshape(n, h * w, dim)
             gaussian = fit_low_rank(samples, self.config.epsilon, self.config.rank, channels)
         return FittedPadim(self.config, embedder, gaussian, (h, w), channels)
-
-    def _fitted_on_stream(
-        self, embedder: Embedder, stream: Iterable[F32], channels: I64 | None = None
-    ) -> FittedPadim:
-        moments: RunningMoments | RunningVariances | None = None
-        grid_hw = (0, 0)
-        for embedding in _joined(stream):
-            n, h, w, dim = embedding.shape
-            x = chosen(embedding.reshape(n, h * w, dim), channels)
-            if moments is None:
-                grid_hw = (h, w)
-                kind = RunningMoments if self.config.covariance == "full" else RunningVariances
-                moments = kind(h * w, x.shape[2])
-            moments.add(x)
-        assert moments is not None
-        return FittedPadim(
-            self.config, embedder, _distribution(moments, self.config.epsilon), grid_hw, channels
-        )
 
     def _while_there_is_room(self, stream: Iterable[F32], count: int) -> Iterator[F32]:
         for index, embedding in enumerate(stream):
@@ -186,7 +214,7 @@ class Padim:
         kept = min(self.config.features, dim)
         numbers = 3 * min(count, IMAGES_PER_UPDATE) * patches * dim
         if self.config.covariance == "full":
-            numbers += 2 * patches * kept * kept
+            numbers += (4 if self.config.keep_moments else 2) * patches * kept * kept
         elif self.config.covariance == "diagonal":
             numbers += 6 * patches * kept  # two of them in float64
         else:
@@ -198,7 +226,9 @@ class Padim:
         h, w = arrays["grid_hw"].tolist()
         kind = _KINDS[self.config.covariance]
         gaussian = kind(*(arrays[name] for name in _ARRAYS[self.config.covariance]))
-        return FittedPadim(self.config, embedder, gaussian, (h, w), arrays.get("channels"))
+        return FittedPadim(
+            self.config, embedder, gaussian, (h, w), arrays.get("channels"), _stored_moments(arrays)
+        )
 
 
 _KINDS: dict[Covariance, type[PositionGaussian]] = {
@@ -213,7 +243,60 @@ _ARRAYS: dict[Covariance, tuple[str, ...]] = {
 }
 
 
-def _distribution(moments: RunningMoments | RunningVariances, epsilon: float) -> PositionGaussian:
+def _fitted_on_stream(
+    config: PadimConfig,
+    embedder: Embedder,
+    stream: Iterable[F32],
+    channels: I64 | None = None,
+    moments: PositionMoments | None = None,
+) -> FittedPadim:
+    """On embeddings (N, h, w, D) and the `moments` of those before, to which they are added."""
+    grid_hw = (0, 0)
+    for embedding in _joined(stream):
+        n, h, w, dim = embedding.shape
+        x = chosen(embedding.reshape(n, h * w, dim), channels)
+        if moments is None:
+            kind = RunningMoments if config.covariance == "full" else RunningVariances
+            moments = kind(h * w, x.shape[2])
+        grid_hw = (h, w)
+        moments.add(x)
+    assert moments is not None
+    gaussian = _distribution(moments, config.epsilon)
+    kept = moments if config.keep_moments else None
+    return FittedPadim(config, embedder, gaussian, grid_hw, channels, kept)
+
+
+def _moment_arrays(moments: PositionMoments) -> Arrays:
+    """Count, means (P, D) and scatter: (P, D), or of (P, D, D) the lower triangles (P, D (D + 1) / 2)."""
+    scatter: NDArray[Any] = moments.scatter
+    if isinstance(moments, RunningMoments):
+        rows, columns = np.tril_indices(scatter.shape[1])
+        scatter = scatter[:, rows, columns]
+    return {
+        "moments_count": np.array(moments.count),
+        "moments_mean": moments.mean,
+        "moments_scatter": scatter,
+    }
+
+
+def _stored_moments(arrays: Arrays) -> PositionMoments | None:
+    if "moments_count" not in arrays:
+        return None
+    mean, scatter = arrays["moments_mean"], arrays["moments_scatter"]
+    moments: PositionMoments
+    if "whitener" not in arrays:
+        moments = RunningVariances(*mean.shape)
+        moments.scatter = scatter
+    else:
+        moments = RunningMoments(*mean.shape)
+        rows, columns = np.tril_indices(mean.shape[1])
+        moments.scatter[:, rows, columns] = scatter
+        moments.scatter[:, columns, rows] = scatter
+    moments.count, moments.mean = int(arrays["moments_count"]), mean
+    return moments
+
+
+def _distribution(moments: PositionMoments, epsilon: float) -> PositionGaussian:
     if isinstance(moments, RunningMoments):
         return fit_gaussian(moments, epsilon)
     return fit_diagonal(moments, epsilon)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.contract.test_detectors import fit
 
-from kizu.core.errors import ConfigError
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import U8
 from kizu.detectors import detector_config, make_detector
 from kizu.detectors.padim import FittedPadim
@@ -98,3 +98,22 @@ def test_the_estimate_falls_with_the_covariance() -> None:
         for covariance in ("full", "low_rank", "diagonal")
     )
     assert diagonal < low < full
+
+
+def test_moments_of_a_low_rank_fit_cannot_be_kept() -> None:
+    with pytest.raises(ConfigError, match="keep_moments cannot be had"):
+        detector_config({"kind": "padim", "covariance": "low_rank", "keep_moments": True})
+
+
+def test_an_update_of_another_size_is_refused(good_pictures: U8) -> None:
+    made = fitted(good_pictures[:4], keep_moments=True)
+    with pytest.raises(DataError, match="grid"):
+        made.update(iter([good_pictures[4:6, :32]]), count=2)
+
+
+def test_features_chosen_by_variance_stay_when_more_images_come(good_pictures: U8) -> None:
+    made = fitted(good_pictures[:8], feature_choice="variance", features=9, keep_moments=True)
+    updated = made.update(iter([good_pictures[8:16]]), count=8)
+    assert (updated.channels == made.channels).all()
+    patches = made.embedder.embed(good_pictures[:16]).reshape(16, -1, made.embedder.dim)[..., made.channels]
+    assert updated.gaussian.mean == pytest.approx(patches.mean(axis=0, dtype=np.float64), rel=1e-5, abs=1e-6)
