@@ -1,6 +1,7 @@
 """What every method in the table must do, whatever it is."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,22 +9,47 @@ from tests.conftest import part_picture, with_flaw
 
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
-from kizu.core.errors import DataError
+from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.randomness import rng_for
-from kizu.core.types import U8
+from kizu.core.types import F32, U8
 from kizu.detectors import DETECTORS, detector_config, make_detector
-from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
+from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, Updatable, embedder_for
 
 PATCH = 8
 """Pixels from one patch to the next: a flaw is found to the patch."""
 TINY = EmbeddingConfig(backbone="tiny")
 
+BANK = {"coreset": 0.2}
+"""Large enough that a handful of small pictures fills it."""
+DEFAULTS: dict[str, dict[str, Any]] = {"patchcore": BANK}
+"""What a method needs beside its defaults, to be tried on small pictures."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "patchcore reweighted": {"kind": "patchcore", "image_score": "reweighted_max", **BANK},
+    "patchcore projected": {"kind": "patchcore", "projection": 6, **BANK},
+    "patchcore random": {"kind": "patchcore", "coreset_method": "random", **BANK},
+    "padim by variance": {"kind": "padim", "feature_choice": "variance", "features": 12},
+    "padim diagonal": {"kind": "padim", "covariance": "diagonal"},
+    "padim low rank": {"kind": "padim", "covariance": "low_rank", "rank": 5},
+    "mahalanobis of patches": {"kind": "mahalanobis", "image_score": "top_patches", "pooling": "mean_std"},
+    "padim updatable": {"kind": "padim", "keep_moments": True},
+    "padim diagonal updatable": {"kind": "padim", "covariance": "diagonal", "keep_moments": True},
+    "patchcore of a fixed size": {"kind": "patchcore", "coreset_size": 60},
+    "patchcore of all": {"kind": "patchcore", "coreset": 1.0},
+    "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
+    "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
+}
+"""Settings that take another way through the code."""
+MERGED = {"mahalanobis", "mahalanobis of patches", "padim updatable", "padim diagonal updatable"}
+WHOLE = {"patch_knn", "patch_knn l2", "patchcore of all"}
+"""An update gives what a fit on all images gives, by moments or because all patches are kept."""
+COVERING = {"patchcore", "patchcore reweighted", "patchcore of a fixed size"}
+"""An update covers what is new."""
+ALL = {kind: {"kind": kind, **DEFAULTS.get(kind, {})} for kind in sorted(DETECTORS)} | VARIANTS
 
-@pytest.fixture(params=sorted(DETECTORS))
+
+@pytest.fixture(params=ALL)
 def detector(request: pytest.FixtureRequest) -> Detector:
-    # a bank large enough that a handful of small pictures fills it
-    settings = {"coreset": 0.2} if request.param == "patchcore" else {}
-    return make_detector(detector_config({"kind": request.param, **settings}))
+    return make_detector(detector_config(ALL[request.param]))
 
 
 def fit(detector: Detector, images: U8, seed: int = 0) -> Fitted:
@@ -99,6 +125,94 @@ def test_constant_and_repeated_images_do_not_break_it(detector: Detector) -> Non
     assert scores.image[1] > scores.image[0]
 
 
+def test_copies_of_one_image_do_not_break_it(detector: Detector, good_pictures: U8) -> None:
+    """Covariances are singular, and patches have distance 0 to one another."""
+    copies = np.repeat(good_pictures[:1], 6, axis=0)
+    scores = fit(detector, copies).score(np.stack([good_pictures[0], with_flaw(good_pictures[0], 24, 26)]))
+    assert np.isfinite(scores.image).all()
+    assert np.isfinite(scores.maps).all()
+    assert scores.image[1] > scores.image[0]
+
+
+def test_an_embedding_that_is_there_already_gets_the_same_scores(
+    detector: Detector, good_pictures: U8
+) -> None:
+    fitted = fit(detector, good_pictures[:6])
+    images = good_pictures[6:9]
+    expected, found = (
+        fitted.score(images),
+        fitted.score_embedding(fitted.embedder.embed(images), (images.shape[1], images.shape[2])),
+    )
+    assert (found.image == expected.image).all()
+    assert (found.maps == expected.maps).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_no_numbers_are_refused(
+    detector: Detector, good_pictures: U8, value: float
+) -> None:
+    class Spoilt(Embedder):
+        def embed(self, images: U8) -> F32:
+            embedding = super().embed(images)
+            embedding[-1, -1, -1, :] = value
+            return embedding
+
+    fitted = fit(detector, good_pictures[:6])
+    spoilt = Spoilt(fitted.embedder.model_bytes)
+    with pytest.raises(ScoreError, match="finite"):
+        fitted.score_embedding(spoilt.embed(good_pictures[:2]), (64, 64))
+    with pytest.raises(ScoreError, match="finite"):
+        detector.fit(spoilt, iter([good_pictures[:6]]), count=6, rng=rng_for(0, "fit"))
+
+
+def test_the_estimate_of_memory_is_positive_and_never_falls_with_the_size(detector: Detector) -> None:
+    small, large = detector.memory_bytes(8, 64, 28), detector.memory_bytes(16, 256, 56)
+    assert 0 < small <= large
+
+
+def restored_update(detector: Detector, first: U8, more: U8) -> Fitted:
+    """Fitted, stored, restored, updated."""
+    fitted = fit(detector, first)
+    restored = detector.restore(fitted.embedder, {k: v.copy() for k, v in fitted.state().items()})
+    assert isinstance(restored, Updatable)
+    return restored.update(iter([more[:3], more[3:]]), count=len(more))
+
+
+@pytest.mark.parametrize("name", sorted(MERGED | WHOLE))
+def test_an_update_is_a_fit_on_all_images(name: str, good_pictures: U8) -> None:
+    detector = make_detector(detector_config(ALL[name]))
+    updated = restored_update(detector, good_pictures[:7], good_pictures[7:16])
+    expected = fit(detector, good_pictures[:16]).score(good_pictures[14:20])
+    found = updated.score(good_pictures[14:20])
+    assert found.image == pytest.approx(expected.image, rel=1e-5)
+    assert found.maps == pytest.approx(expected.maps, rel=1e-5, abs=1e-6)
+    assert updated.state().keys() == fit(detector, good_pictures[:16]).state().keys()
+
+
+@pytest.mark.parametrize("name", sorted(MERGED | WHOLE | COVERING))
+def test_an_update_learns_what_is_new_and_leaves_the_fitted_as_it_was(name: str, good_pictures: U8) -> None:
+    detector = make_detector(detector_config(ALL[name]))
+    new = np.stack([with_flaw(image, 40, 10) for image in good_pictures[12:18]])  # good from now on
+    fitted = fit(detector, good_pictures[:12])
+    before = {key: array.copy() for key, array in fitted.state().items()}
+    assert isinstance(fitted, Updatable)
+    one, two = (fitted.update(iter([new]), count=len(new)) for _ in range(2))
+    assert one.score(new).image.max() < fitted.score(new).image.min()
+    for key, array in one.state().items():
+        assert (array == two.state()[key]).all()
+    for key, array in fitted.state().items():
+        assert (array == before[key]).all()
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - MERGED - WHOLE - COVERING))
+def test_what_cannot_be_updated_says_so(name: str, good_pictures: U8) -> None:
+    fitted = fit(make_detector(detector_config(ALL[name])), good_pictures[:6])
+    if isinstance(fitted, Updatable):
+        with pytest.raises(ConfigError) as refused:
+            fitted.update(iter([good_pictures[6:8]]), count=2)
+        assert "train anew" in (refused.value.hint or "")
+
+
 def test_a_stream_without_images_is_refused(detector: Detector) -> None:
     embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(0, "channels"))
     nothing: Iterable[U8] = iter(())
@@ -116,7 +230,8 @@ def test_progress_is_told_and_ends(detector: Detector, good_pictures: U8) -> Non
         rng=rng_for(0, "fit"),
         on_progress=lambda *step: told.append(step),
     )
-    assert ("features", 4, 4) in told
+    ends = [(done, total) for stage, done, total in told if stage == "features"]
+    assert ends[-1][0] == ends[-1][1] > 0
 
 
 def test_fewer_images_than_announced_are_fine(detector: Detector, good_pictures: U8) -> None:

@@ -1,17 +1,22 @@
-"""What methods that keep good patches share: gather them all, then keep a coreset of them."""
+"""What methods that keep good patches share: gather them all, then keep a coreset of them; take more later."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from kizu.backbones.products import exact_integer_product
+from kizu.core.errors import ConfigError
 from kizu.core.types import F32, I64, StageProgress
-from kizu.detectors.base import DetectorConfig
+from kizu.detectors.base import Arrays, DetectorConfig
 from kizu.detectors.memory import BYTES_PER_FLOAT, feature_array, memory_budget
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
+from kizu.scoring.covering import continued, radius_of_picks
+from kizu.scoring.neighbours import Bank, build_bank, nearest
 from kizu.scoring.projection import projected, sparse_projection
 
 SEARCH_BYTES_PER_ROW = 25
@@ -77,3 +82,77 @@ def bank_memory(config: BankConfig, rows: int, dim: int) -> int:
     if config.projection is not None and config.projection < dim:
         features += min(rows * config.projection * BYTES_PER_FLOAT, memory_budget())
     return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a bank promises of the good patches that it stands for."""
+
+    patches: int
+    """How many there were."""
+    radius: float
+    """None of them is farther (L2) than this from a vector of the bank; 0: all are in it."""
+
+    def arrays(self) -> Arrays:
+        """As a state keeps it."""
+        return {"bank_patches": np.array(self.patches), "bank_radius": np.array(self.radius)}
+
+
+def stored_coverage(arrays: Arrays) -> Coverage | None:
+    """What `Coverage.arrays` made; None where the bank has none, or is from before there was any."""
+    if "bank_radius" not in arrays:
+        return None
+    return Coverage(int(arrays["bank_patches"]), float(arrays["bank_radius"]))
+
+
+def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None:
+    """How closely `kept` (M', D), picked from `features` (M, D) as `config` says, covers them.
+
+    None for a random choice and for a search in a projection, which do not tell.
+    """
+    total = len(features)
+    if len(kept) == total:
+        return Coverage(total, 0.0)
+    projected_search = config.projection is not None and config.projection < features.shape[1]
+    if config.coreset_method == "random" or projected_search:
+        return None
+    if len(kept) > 1:
+        return Coverage(total, radius_of_picks(kept))
+    return Coverage(total, float(nearest(features, kept, 1)[0].max()))
+
+
+def extended(
+    bank: Bank, coverage: Coverage | None, config: BankConfig, features: F32
+) -> tuple[Bank, Coverage]:
+    """The bank with what `features` (N, D) of new good patches add to it, and how closely it covers old and new.
+
+    - A bank that holds all its patches takes all new ones: it is what a fit on all images would have kept.
+    - One of a part of them (`coreset`) keeps every vector it has, so that no patch's distance can grow, and takes those
+      new ones that lie farther than its covering radius, the farthest first, until none does or the part of all patches
+      is reached.
+    - One of a fixed number (`coreset_size`) that is full is thinned again together with the new ones; what it covered
+      lies then within the sum of both radii.
+
+    The radius is exact to float32 rounding. Raises `ConfigError` where the bank does not know how closely it covers.
+    """
+    if coverage is None:
+        raise ConfigError(
+            "this bank does not know how closely it covers the good patches",
+            hint="greedy search without a projection tells, since this version: train anew on all images",
+        )
+    total = coverage.patches + len(features)
+    size, vectors = config.bank_size(total), bank.vectors
+    if coverage.radius == 0 and size == total:
+        return _ready(np.concatenate([vectors, features])), Coverage(total, 0.0)
+    if config.coreset_size is None or size > len(vectors):
+        picks, left = continued(features, bank, radius=coverage.radius, most=size - len(vectors))
+        radius = max(coverage.radius, left)
+        return _ready(np.concatenate([vectors, features[picks]])), Coverage(total, radius)
+    union = np.concatenate([vectors, features])
+    kept = union[greedy_k_centre(union, len(vectors), first=0)]
+    radius = coverage.radius + float(nearest(union, _ready(kept), 1)[0].max())
+    return _ready(kept), Coverage(total, radius)
+
+
+def _ready(vectors: F32) -> Bank:
+    return build_bank(vectors, exact_integer_product())

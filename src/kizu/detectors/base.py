@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 import psutil
@@ -60,6 +60,20 @@ class Fitted(Protocol):
 
     def state(self) -> Arrays:
         """All that was learned, by name; `restore` takes it back."""
+        ...
+
+
+@runtime_checkable
+class Updatable(Protocol):
+    """A fitted scorer that takes more good images without those that it was fitted on."""
+
+    def update(self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None) -> Fitted:
+        """What it is after batches of more good images (N, H, W, 3); itself it stays as it was. `count`: how many come,
+        at most. The same images give the same state: there is no chance in it.
+
+        Raises `ConfigError` where its settings, or the state it was restored from, do not allow it; `DataError` when no
+        image comes.
+        """
         ...
 
 
@@ -127,10 +141,16 @@ def embedder_for(
 def embeddings(
     embedder: Embedder, images: Iterable[U8], count: int, on_progress: StageProgress | None
 ) -> Iterator[F32]:
-    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass. Raises `DataError` when none comes."""
+    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass.
+
+    Raises `DataError` when none comes, `ScoreError` for one that is not finite: a method may look at some patches only.
+    """
     seen = 0
     for batch in images:
-        yield embedder.embed(batch)
+        embedding = embedder.embed(batch)
+        if not np.isfinite(embedding).all():
+            raise ScoreError("the features of a good image are not finite numbers")
+        yield embedding
         seen += len(batch)
         if on_progress is not None:
             on_progress("features", seen, count)

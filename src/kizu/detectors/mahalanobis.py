@@ -5,14 +5,18 @@ An image's score is the Mahalanobis distance (the root) of its pooled embedding;
 to one distribution of all good patches, wherever they lie. It learns in one pass and keeps two matrices.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from kizu.backbones.graph import Embedder
+from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, embeddings, patch_scores
 from kizu.detectors.memory import BYTES_PER_FLOAT
@@ -48,6 +52,8 @@ class FittedMahalanobis:
     embedder: Embedder
     pooled: Gaussian
     patches: Gaussian
+    moments: tuple[Moments, Moments] | None = None
+    """Of pooled images and of patches; None: from a bundle that keeps none, which cannot be updated."""
 
     def score(self, images: U8) -> Scores:
         """(N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root)."""
@@ -66,13 +72,31 @@ class FittedMahalanobis:
         )
 
     def state(self) -> Arrays:
-        """Mean (1, D) and whitener (1, D, D) of pooled images and of patches; D of the pooled may be twice."""
-        return {
+        """Mean (1, D) and whitener (1, D, D) of pooled images and of patches; D of the pooled may be twice. And the
+        moments that these were made from, in float64.
+        """
+        arrays: dict[str, NDArray[Any]] = {
             "image_mean": self.pooled.mean,
             "image_whitener": self.pooled.whitener,
             "patch_mean": self.patches.mean,
             "patch_whitener": self.patches.whitener,
         }
+        for name, moments in zip(("image", "patch"), self.moments or (), strict=False):
+            arrays |= {f"{name}_moments_{key}": np.asarray(getattr(moments, key)) for key in _MOMENTS}
+        return arrays
+
+    def update(
+        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
+    ) -> FittedMahalanobis:
+        """The same as a fit on all images, old and new: to float64 rounding, by their moments."""
+        if self.moments is None:
+            raise ConfigError(
+                "this bundle keeps no moments",
+                hint="it is from before they were kept: train anew on all images",
+            )
+        return _fitted(
+            self.config, self.embedder, embeddings(self.embedder, images, count, on_progress), self.moments
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +119,7 @@ class Mahalanobis:
         on_progress: StageProgress | None = None,
     ) -> FittedMahalanobis:
         """One pass; memory does not grow with the number of images."""
-        of_images: Moments | None = None
-        of_patches: Moments | None = None
-        for embedding in embeddings(embedder, images, count, on_progress):
-            of_images = moments_of(pooled(embedding, self.config.pooling), of_images)
-            of_patches = moments_of(embedding.reshape(-1, embedding.shape[-1]), of_patches)
-        assert of_images is not None
-        assert of_patches is not None
-        return FittedMahalanobis(
-            self.config,
-            embedder,
-            *(
-                fit_shrunk_gaussian(moments, self.config.shrinkage, self.config.epsilon)
-                for moments in (of_images, of_patches)
-            ),
-        )
+        return _fitted(self.config, embedder, embeddings(embedder, images, count, on_progress), (None, None))
 
     def memory_bytes(self, count: int, patches: int, dim: int) -> int:
         """A few matrices and one block of patches in float64. The number of images does not matter."""
@@ -121,7 +131,37 @@ class Mahalanobis:
         pooled_images, patches = (
             Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_whitener"]) for name in ("image", "patch")
         )
-        return FittedMahalanobis(self.config, embedder, pooled_images, patches)
+        moments = None
+        if f"image_moments_{_MOMENTS[0]}" in arrays:
+            moments = (_stored(arrays, "image"), _stored(arrays, "patch"))
+        return FittedMahalanobis(self.config, embedder, pooled_images, patches, moments)
+
+
+_MOMENTS = ("count", "mean", "scatter", "cubic", "quartic")
+
+
+def _stored(arrays: Arrays, name: str) -> Moments:
+    count, mean, scatter, cubic, quartic = (arrays[f"{name}_moments_{key}"] for key in _MOMENTS)
+    return Moments(int(count), mean, scatter, cubic, float(quartic))
+
+
+def _fitted(
+    config: MahalanobisConfig,
+    embedder: Embedder,
+    stream: Iterable[F32],
+    before: tuple[Moments | None, Moments | None],
+) -> FittedMahalanobis:
+    """On the embeddings of a stream and what came `before`."""
+    of_images, of_patches = before
+    for embedding in stream:
+        of_images = moments_of(pooled(embedding, config.pooling), of_images)
+        of_patches = moments_of(embedding.reshape(-1, embedding.shape[-1]), of_patches)
+    assert of_images is not None
+    assert of_patches is not None
+    pooled_images, patches = (
+        fit_shrunk_gaussian(moments, config.shrinkage, config.epsilon) for moments in (of_images, of_patches)
+    )
+    return FittedMahalanobis(config, embedder, pooled_images, patches, (of_images, of_patches))
 
 
 def pooled(embedding: F32, pooling: Pooling) -> F32:

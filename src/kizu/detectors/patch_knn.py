@@ -6,6 +6,8 @@ A patch's score is its mean distance from its nearest good patches: 1 - cos, or 
 which may be learned in four positions; all their patches are kept unless `coreset` says otherwise.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,8 +18,18 @@ from pydantic import Field
 
 from kizu.backbones.graph import Embedder
 from kizu.backbones.products import exact_integer_product
+from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.bank import BankConfig, bank_memory, gathered, kept_patches
+from kizu.detectors.bank import (
+    BankConfig,
+    Coverage,
+    bank_memory,
+    coverage_of,
+    extended,
+    gathered,
+    kept_patches,
+    stored_coverage,
+)
 from kizu.detectors.base import Arrays, embeddings, ensure_room, patch_scores
 from kizu.scoring.cosine import cosine_distance, directions
 from kizu.scoring.foreground import Foreground, fit_foreground, keep_foreground
@@ -58,6 +70,8 @@ class FittedPatchKnn:
     embedder: Embedder
     bank: Bank
     foreground: Foreground | None
+    coverage: Coverage | None = None
+    """None: it is not known, and the bank cannot be extended."""
 
     def score(self, images: U8) -> Scores:
         """(N, H, W, 3) -> scores and maps (N, H, W), in 1 - cos or in L2 distance."""
@@ -76,15 +90,36 @@ class FittedPatchKnn:
         return patch_scores(patches, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
-        """The bank (M, D'), and the axis (D',) and threshold of the foreground where it is used."""
-        if self.foreground is None:
-            return {"bank": self.bank.vectors}
-        threshold = np.array(self.foreground.threshold)
-        return {
-            "bank": self.bank.vectors,
-            "foreground_axis": self.foreground.axis,
-            "foreground_threshold": threshold,
-        }
+        """The bank (M, D'), how closely it covers how many patches, where that is known, and the axis (D',) and
+        threshold of the foreground where it is used.
+        """
+        arrays = {"bank": self.bank.vectors, **({} if self.coverage is None else self.coverage.arrays())}
+        if self.foreground is not None:
+            arrays["foreground_axis"] = self.foreground.axis
+            arrays["foreground_threshold"] = np.array(self.foreground.threshold)
+        return arrays
+
+    def update(
+        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
+    ) -> FittedPatchKnn:
+        """With what more good images add to the bank; `extended` (detectors/bank.py) says what is promised.
+
+        The foreground stays as it was found. Raises `ConfigError` where images may have been learned turned.
+        """
+        if self.config.turn_up_to:
+            raise ConfigError(
+                "images that were learned turned cannot be joined by more",
+                hint="train anew on all images, or fit with turn_up_to 0",
+            )
+        stream = (
+            points(embedding, self.config.metric)
+            for embedding in embeddings(self.embedder, images, count, on_progress)
+        )
+        with gathered(stream, count) as (features, grid):
+            if self.foreground is not None:
+                features = keep_foreground(self.foreground, features, grid)
+            bank, coverage = extended(self.bank, self.coverage, self.config, features)
+        return FittedPatchKnn(self.config, self.embedder, bank, self.foreground, coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +158,9 @@ class PatchKnn:
                 foreground = fit_foreground(features, grid, moments_of(features))
                 features = keep_foreground(foreground, features, grid)
             kept = features[kept_patches(features, self.config, rng, on_progress)]
-        return FittedPatchKnn(self.config, embedder, build_bank(kept, exact_integer_product()), foreground)
+            coverage = coverage_of(features, kept, self.config)
+        bank = build_bank(kept, exact_integer_product())
+        return FittedPatchKnn(self.config, embedder, bank, foreground, coverage)
 
     def _while_there_is_room(self, stream: Iterable[F32], count: int) -> Iterator[F32]:
         for index, embedding in enumerate(stream):
@@ -146,9 +183,8 @@ class PatchKnn:
         foreground = None
         if self.config.foreground:
             foreground = Foreground(arrays["foreground_axis"], float(arrays["foreground_threshold"]))
-        return FittedPatchKnn(
-            self.config, embedder, build_bank(arrays["bank"], exact_integer_product()), foreground
-        )
+        bank = build_bank(arrays["bank"], exact_integer_product())
+        return FittedPatchKnn(self.config, embedder, bank, foreground, stored_coverage(arrays))
 
 
 def points(embedding: F32, metric: Metric) -> F32:

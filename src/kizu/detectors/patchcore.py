@@ -3,6 +3,8 @@
 A memory bank of good patches, thinned by greedy k-centre; a patch's score is its L2 distance to the nearest one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,7 +15,16 @@ from pydantic import Field
 from kizu.backbones.graph import Embedder
 from kizu.backbones.products import exact_integer_product
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.bank import BankConfig, bank_memory, gathered, kept_patches
+from kizu.detectors.bank import (
+    BankConfig,
+    Coverage,
+    bank_memory,
+    coverage_of,
+    extended,
+    gathered,
+    kept_patches,
+    stored_coverage,
+)
 from kizu.detectors.base import Arrays, embeddings, patch_scores, smoothed_maps
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.neighbours import Bank, build_bank, nearest
@@ -40,6 +51,8 @@ class FittedPatchcore:
     config: PatchcoreConfig
     embedder: Embedder
     bank: Bank
+    coverage: Coverage | None = None
+    """None: it is not known, and the bank cannot be extended."""
 
     def score(self, images: U8) -> Scores:
         """(N, H, W, 3) -> scores and maps (N, H, W), in L2 distance."""
@@ -76,8 +89,16 @@ class FittedPatchcore:
         return weighted
 
     def state(self) -> Arrays:
-        """The bank, (M, D)."""
-        return {"bank": self.bank.vectors}
+        """The bank, (M, D), and how closely it covers how many patches, where that is known."""
+        return {"bank": self.bank.vectors, **({} if self.coverage is None else self.coverage.arrays())}
+
+    def update(
+        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
+    ) -> FittedPatchcore:
+        """With what more good images add to the bank; `extended` (detectors/bank.py) says what is promised."""
+        with gathered(embeddings(self.embedder, images, count, on_progress), count) as (features, _):
+            bank, coverage = extended(self.bank, self.coverage, self.config, features)
+        return FittedPatchcore(self.config, self.embedder, bank, coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +123,8 @@ class Patchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
         with gathered(embeddings(embedder, images, count, on_progress), count) as (features, _):
             kept = features[kept_patches(features, self.config, rng, on_progress)]
-        return FittedPatchcore(self.config, embedder, build_bank(kept, exact_integer_product()))
+            coverage = coverage_of(features, kept, self.config)
+        return FittedPatchcore(self.config, embedder, build_bank(kept, exact_integer_product()), coverage)
 
     def memory_bytes(self, count: int, patches: int, dim: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
@@ -110,4 +132,5 @@ class Patchcore:
 
     def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""
-        return FittedPatchcore(self.config, embedder, build_bank(arrays["bank"], exact_integer_product()))
+        bank = build_bank(arrays["bank"], exact_integer_product())
+        return FittedPatchcore(self.config, embedder, bank, stored_coverage(arrays))

@@ -1,0 +1,49 @@
+"""How closely a few picks cover all points, and more picks for points that came later.
+
+The farthest of all points from its nearest pick is the covering radius. In greedy k-centre (Gonzalez, "Clustering to
+Minimize the Maximum Intercluster Distance", 1985) each pick is the point that lay farthest away, so the last one's
+distance from the others bounds it: no point was farther, and none is now.
+"""
+
+import numpy as np
+
+from kizu.core.errors import ConfigError
+from kizu.core.threads import one_blas_thread
+from kizu.core.types import F32, I64
+from kizu.scoring.neighbours import Bank, nearest
+
+ROWS = 8192
+"""Points whose differences from a pick are in memory together."""
+
+
+def radius_of_picks(picks: F32) -> float:
+    """A bound (L2) of the covering radius, from greedy `picks` (M, D) in their order, M >= 2.
+
+    Raises `ConfigError` for fewer.
+    """
+    if len(picks) < 2:
+        raise ConfigError(f"{len(picks)} pick(s) do not tell how closely they cover")
+    distance, _ = nearest(picks[-1:], picks[:-1], 1)
+    return float(distance[0, 0])
+
+
+def continued(x: F32, bank: Bank, *, radius: float, most: int) -> tuple[I64, float]:
+    """Go on with greedy k-centre: picks from `x` (N, D) beside those in `bank`, until no point is farther than `radius`
+    (L2) from a pick, or `most` are picked.
+
+    -> indices of the picks (K,) in their order, and the distance of the point of `x` that is now farthest from its
+    nearest pick or bank vector. Among equals the lowest index. The literal loop: new points are few beside old ones.
+    """
+    left = nearest(x, bank, 1)[0][:, 0]  # (N,)
+    picks: list[int] = []
+    with one_blas_thread():
+        while len(picks) < min(most, len(x)):
+            farthest = int(left.argmax())
+            if left[farthest] <= radius:
+                break
+            picks.append(farthest)
+            for low in range(0, len(x), ROWS):
+                rows = slice(low, low + ROWS)
+                difference = x[rows] - x[farthest]
+                np.minimum(left[rows], np.sqrt(np.einsum("nd,nd->n", difference, difference)), out=left[rows])
+    return np.array(picks, dtype=np.int64), float(left.max())

@@ -1,0 +1,68 @@
+"""Covering radii and continued picks against plain loops over all distances."""
+
+import numpy as np
+import pytest
+
+from kizu.core.errors import ConfigError
+from kizu.core.types import F32
+from kizu.scoring import covering
+from kizu.scoring.coreset import greedy_k_centre
+from kizu.scoring.covering import continued, radius_of_picks
+from kizu.scoring.neighbours import build_bank
+
+
+def points(count: int, dims: int = 5, seed: int = 0) -> F32:
+    return np.random.default_rng(seed).normal(size=(count, dims)).astype(np.float32)
+
+
+def distances(x: F32, picks: F32) -> np.ndarray:
+    """(N,) to the nearest pick, in float64."""
+    return np.linalg.norm(x[:, None].astype(np.float64) - picks[None], axis=2).min(axis=1)
+
+
+@pytest.mark.parametrize("count", [2, 7, 40])
+def test_the_last_picks_distance_bounds_that_of_every_point(count: int) -> None:
+    x = points(300)
+    picks = x[greedy_k_centre(x, count, first=3)]
+    radius = radius_of_picks(picks)
+    assert distances(x, picks).max() <= radius * (1 + 1e-6)
+    assert radius == pytest.approx(
+        distances(x, picks[:-1]).max(), rel=1e-5
+    )  # what the last pick was picked for
+
+
+def literal(x: F32, bank: F32, radius: float, most: int) -> list[int]:
+    """The text of the promise, step by step."""
+    picks: list[int] = []
+    while len(picks) < most:
+        left = distances(x, np.concatenate([bank, x[picks]]))
+        if left.max() <= radius:
+            break
+        picks.append(int(left.argmax()))
+    return picks
+
+
+@pytest.mark.parametrize(("radius", "most"), [(0.0, 10), (1.2, 1000), (1.2, 4), (99.0, 5)])
+def test_continued_picks_are_the_literal_ones(
+    radius: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(covering, "ROWS", 17)
+    bank, x = points(20), 1.5 * points(80, seed=1)
+    picks, left = continued(x, build_bank(bank), radius=radius, most=most)
+    assert picks.tolist() == literal(x, bank, radius, most)
+    assert left == pytest.approx(distances(x, np.concatenate([bank, x[picks]])).max(), rel=1e-5)
+    if most == 1000:
+        assert left <= radius
+
+
+def test_what_is_covered_already_adds_nothing_and_copies_end_it() -> None:
+    bank = points(20)
+    picks, left = continued(bank[::2], build_bank(bank), radius=0.0, most=10)
+    assert (len(picks), left) == (0, 0.0)
+    picks, left = continued(np.full((9, 5), 7, np.float32), build_bank(bank), radius=0.0, most=9)
+    assert (picks.tolist(), left) == ([0], 0.0)
+
+
+def test_one_pick_does_not_tell() -> None:
+    with pytest.raises(ConfigError):
+        radius_of_picks(points(1))
