@@ -21,7 +21,10 @@ TINY = EmbeddingConfig(backbone="tiny")
 
 BANK = {"coreset": 0.2}
 """Large enough that a handful of small pictures fills it."""
-DEFAULTS: dict[str, dict[str, Any]] = {"patchcore": BANK}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "patchcore": BANK,
+    "ensemble": {"members": [{"kind": "patchcore", **BANK}, {"kind": "padim"}, {"kind": "mahalanobis"}]},
+}
 """What a method needs beside its defaults, to be tried on small pictures."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "patchcore reweighted": {"kind": "patchcore", "image_score": "reweighted_max", **BANK},
