@@ -1,12 +1,14 @@
 """What a bundle says of itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from numpy.typing import NDArray
+from pydantic import Field
 
 from kizu.core.config import Config
+from kizu.core.errors import BundleError
 from kizu.core.hashing import hash_bytes
 from kizu.decision.calibration import Thresholds
 from kizu.imaging.placement import PlacementConfig
@@ -45,6 +47,8 @@ class BundleManifest(Config):
     embedding: dict[str, Any]
     placement: PlacementConfig
     thresholds: Thresholds
+    thresholds_by_category: dict[str, Thresholds] = Field(default_factory=dict)
+    """Of a model of several categories: each one's own; `thresholds` rest on all of them together."""
     seed: int
     backbone: BackboneRecord
     fitted_on: FittedOn
@@ -60,6 +64,25 @@ class Bundle:
     """ONNX, from a uint8 image to its embedding."""
     arrays: Mapping[str, NDArray[Any]]
     """What the detector learned."""
+
+    def for_category(self, name: str | None) -> "Bundle":
+        """The same with the thresholds of one of its categories in force.
+
+        None: of a model of one category. Raises `BundleError` where the name is missing, or is not one of them.
+        """
+        known = self.manifest.thresholds_by_category
+        if not known and name in (None, self.manifest.category):
+            return self
+        if name not in known:
+            said = "no category was named" if name is None else f"it does not know {name!r}"
+            raise BundleError(
+                f"this bundle is of {', '.join(known) or self.manifest.category}, and {said}",
+                hint="name one of them as the category" if known else "leave the category out",
+            )
+        changed = self.manifest.model_copy(
+            update={"category": name, "thresholds": known[name], "thresholds_by_category": {}}
+        )
+        return replace(self, manifest=changed)
 
     @property
     def graph_sha256(self) -> str:

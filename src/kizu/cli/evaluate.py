@@ -161,6 +161,8 @@ def _tune(
 def _evaluate_run(
     run_dir: Path, root: Path | None, category: str | None, layout: str | None, engine: Any, as_json: bool
 ) -> None:
+    from kizu.core.errors import ConfigError
+    from kizu.data.manifest import read_manifest
     from kizu.inspection.inspector import Inspector
     from kizu.lab.evaluate import evaluate_run
     from kizu.lab.runs import open_run
@@ -171,6 +173,11 @@ def _evaluate_run(
     from kizu.report.tables import metrics_table
 
     folder = open_run(run_dir)
+    if read_manifest(folder.manifest).parts:
+        if root is not None or category is not None:
+            raise ConfigError("a run of several categories is measured on its own test splits")
+        _evaluate_parts(folder, engine, as_json)
+        return
     elsewhere = None
     if root is not None:
         elsewhere = scan_data(DataConfig(layout=layout or "mvtec_ad", root=root, category=category))
@@ -187,6 +194,32 @@ def _evaluate_run(
         typer.echo(json.dumps(evaluation.as_json(), indent=2))
     else:
         typer.echo(metrics_table(evaluation.metrics, evaluation.reasons))
+
+
+def _evaluate_parts(folder: Any, engine: Any, as_json: bool) -> None:
+    from kizu.inspection.inspector import Inspector
+    from kizu.lab.evaluate import evaluate_parts, mean_metrics
+    from kizu.report.gallery import write_figures
+    from kizu.report.model_card import write_model_card
+    from kizu.report.tables import number, text_table
+
+    with stages() as on_progress:
+        found = evaluate_parts(folder, engine=engine, on_progress=on_progress)
+    if find_spec("matplotlib") is not None:
+        for name, evaluation in found.items():
+            inspector = Inspector.open(folder.path, category=name, engine=engine)
+            write_figures(folder.part(name).figures, evaluation, inspector)
+    write_model_card(folder)
+    typer.echo(f"wrote {folder.metrics} and {folder.path / 'categories'}", err=True)
+    mean = mean_metrics(list(found.values()))
+    if as_json:
+        typer.echo(json.dumps({name: e.as_json() for name, e in found.items()} | {"mean": mean}, indent=2))
+        return
+    rows = [
+        [key, *(number(evaluation.metrics[key]) for evaluation in found.values()), number(value)]
+        for key, value in mean.items()
+    ]
+    typer.echo(text_table(["", *found, "mean"], rows))
 
 
 def _evaluate_frozen(

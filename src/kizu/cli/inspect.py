@@ -30,6 +30,9 @@ def inspect(
         Path | None, typer.Argument(help="Folder of images, searched with its sub-folders, or one image.")
     ] = None,
     input_dir: Annotated[Path | None, typer.Option(help="The same as the argument.")] = None,
+    category: Annotated[
+        str | None, typer.Option(help="For a model of several categories: which one these images are of.")
+    ] = None,
     output_dir: Annotated[
         Path | None,
         typer.Option(help="Where results go. Default: inspections/<folder name> in the run folder."),
@@ -67,6 +70,7 @@ def inspect(
     output_dir = output_dir or run_dir / "inspections" / (source.resolve().name or "images")
     inspector = Inspector.open(
         bundle,
+        category=category,
         policy=PolicyConfig(min_defect_area=min_defect_area, pixel_threshold_mult=pixel_threshold_mult),
         engine=engine_of(runtime, device, threads),
     )

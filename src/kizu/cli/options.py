@@ -36,7 +36,10 @@ DataRoot = Annotated[
     Path | None,
     typer.Option("--data-root", help="Folder of the data set; mvtec_ad also looks at MVTEC_ROOT."),
 ]
-Category = Annotated[str | None, typer.Option(help="Which of its products.")]
+Category = Annotated[
+    str | None,
+    typer.Option(help="Which of its products; several with commas: one model for all, thresholds for each."),
+]
 Layout = Annotated[
     str | None, typer.Option(help="How it lies on disk: mvtec_ad, folder, elpv or demo. Default: mvtec_ad.")
 ]

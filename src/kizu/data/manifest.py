@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,6 +61,8 @@ class Manifest:
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
     """What the scan passed over, in words."""
+    parts: tuple[str, ...] = ()
+    """The categories that were merged into this one: a sample's id begins with its own. None for one category."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -87,6 +89,12 @@ class Manifest:
     def where(self, wanted: Callable[[Sample], bool]) -> tuple[Sample, ...]:
         """The samples for which `wanted` is true, in order."""
         return tuple(sample for sample in self.samples if wanted(sample))
+
+    def part(self, name: str) -> "Manifest":
+        """The samples of one of `parts`, their ids as they are here."""
+        return replace(
+            self, category=name, samples=self.where(lambda s: s.id.startswith(f"{name}/")), parts=()
+        )
 
     def grouped_by(self, pattern: str) -> "Manifest":
         """The manifest with each sample's group: what the pattern's first bracket matches in its id.
@@ -136,6 +144,7 @@ class Manifest:
             "category": self.category,
             "root": str(self.root),
             "notes": list(self.notes),
+            "parts": list(self.parts),
         }
         rows = [head, *(_row(sample, self.root) for sample in self.samples)]
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -158,7 +167,26 @@ def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
         _line(path, number, line, partial(_sample, root=base))
         for number, line in enumerate(lines[1:], start=2)
     ]
-    return Manifest(head["dataset"], head["category"], base, tuple(samples), tuple(head["notes"]))
+    notes, parts = tuple(head["notes"]), tuple(head["parts"])
+    return Manifest(head["dataset"], head["category"], base, tuple(samples), notes, parts)
+
+
+def merged(manifests: Sequence[Manifest]) -> Manifest:
+    """Several categories as one, for a model that knows them all. Groups stay apart as their categories do.
+
+    Raises `DataError` unless there are at least two with different names.
+    """
+    names = tuple(manifest.category for manifest in manifests)
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise DataError(f"{', '.join(names) or 'nothing'} cannot be merged", hint="name different categories")
+    samples = tuple(
+        replace(s, id=f"{m.category}/{s.id}", group=None if s.group is None else f"{m.category}/{s.group}")
+        for m in manifests
+        for s in m.samples
+    )
+    notes = tuple(f"{m.category}: {note}" for m in manifests for note in m.notes)
+    dataset = "+".join(dict.fromkeys(m.dataset for m in manifests))
+    return Manifest(dataset, "+".join(names), manifests[0].root, samples, notes, names)
 
 
 def _line(path: Path, number: int, line: str, build: Callable[[dict[str, Any]], T]) -> T:
@@ -171,7 +199,9 @@ def _line(path: Path, number: int, line: str, build: Callable[[dict[str, Any]], 
 
 
 def _head(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("dataset", "category", "root", "notes")}
+    return {key: row[key] for key in ("dataset", "category", "root", "notes")} | {
+        "parts": row.get("parts", [])
+    }
 
 
 def _hashed(sample: Sample) -> Sample:

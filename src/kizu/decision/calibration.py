@@ -198,3 +198,5 @@ _LABELLED: Mapping[str, Callable[[CalibrationConfig, F32, Bool], Threshold]] = {
         prevalence=config.prevalence,
     ),
 }
+LABELLED_RULES = frozenset(_LABELLED)
+"""Image rules that want a labelled validation split."""

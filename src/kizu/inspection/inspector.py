@@ -56,8 +56,15 @@ class Inspector:
     """A bundle made ready to look at images. Safe to call from several threads."""
 
     def __init__(
-        self, bundle: Bundle, *, policy: PolicyConfig = PolicyConfig(), engine: Engine = Engine()
+        self,
+        bundle: Bundle,
+        *,
+        category: str | None = None,
+        policy: PolicyConfig = PolicyConfig(),
+        engine: Engine = Engine(),
     ) -> None:
+        """`category`: which one's thresholds hold, for a bundle of several. Raises `BundleError` for no such one."""
+        bundle = bundle.for_category(category)
         self.manifest = bundle.manifest
         self.policy = Policy(bundle.manifest.thresholds, policy)
         self.bundle = bundle

@@ -201,15 +201,53 @@ def evaluate_run(
     """Evaluate a run on its data set's test split, and write `metrics.json` and `preds_test.jsonl` there.
 
     `manifest`: another data set to evaluate on; None: the one that the run was trained on, without the test images that
-    its thresholds were chosen on.
+    its thresholds were chosen on. A run of several categories has `evaluate_parts`.
     """
     samples = (manifest or own_manifest(folder)).test()
-    evaluation = evaluate(load(folder.bundle), samples, engine=engine, on_progress=on_progress)
+    bundle = load(folder.bundle).for_category(None)
+    evaluation = evaluate(bundle, samples, engine=engine, on_progress=on_progress)
     if folder.probability.exists():
         evaluation = replace(evaluation, shown=_shown(folder.probability, evaluation.predictions))
     write_predictions(folder.predictions, evaluation.predictions)
     write_json(folder.metrics, evaluation.as_json())
     return evaluation
+
+
+def evaluate_parts(
+    folder: RunFolder, *, engine: Engine = Engine(), on_progress: StageProgress | None = None
+) -> dict[str, Evaluation]:
+    """A run of several categories: each on its own test split with its own thresholds, {category: evaluation}.
+
+    Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
+    metrics, and their mean over the categories that have them.
+    """
+    bundle, manifest = load(folder.bundle), own_manifest(folder)
+    found = {
+        name: evaluate(
+            bundle.for_category(name), manifest.part(name).test(), engine=engine, on_progress=on_progress
+        )
+        for name in manifest.parts
+    }
+    for name, evaluation in found.items():
+        write_predictions(folder.part(name).predictions, evaluation.predictions)
+        write_json(folder.part(name).metrics, evaluation.as_json())
+    write_json(
+        folder.metrics,
+        {
+            "mean": mean_metrics(list(found.values())),
+            "categories": {name: evaluation.metrics for name, evaluation in found.items()},
+        },
+    )
+    return found
+
+
+def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
+    """Of each metric, over the evaluations that have it; None where none has."""
+    means: dict[str, float | None] = {}
+    for key in evaluations[0].metrics:
+        known = [value for e in evaluations if (value := e.metrics[key]) is not None]
+        means[key] = float(np.mean(known)) if known else None
+    return means
 
 
 def _shown(path: Path, predictions: Sequence[Prediction]) -> ShownProbability:

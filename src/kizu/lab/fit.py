@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -57,6 +57,8 @@ class Sides:
     validation: LabelledImages | None = None
     folds: tuple[tuple[PlacedImages, PlacedImages], ...] = ()
     """(fitted on, held out): each good image is held out once."""
+    parts: Mapping[str, PlacedImages] = field(default_factory=dict)
+    """In place of `calibration`, for a model of several categories: each one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,12 @@ def fit_bundle(
         )
     with watch.stage("calibrate"):
         drawn = rng_for(config.seed, "pixels")
-        if sides.folds:
+        by_category: dict[str, HeldOut] = {}
+        if sides.parts:
+            for name, images in sides.parts.items():
+                by_category[name] = _calibrate(config.calibration, fitted, images, drawn, on_progress)
+            calibration = HeldOut.joined(list(by_category.values()))
+        elif sides.folds:
             calibration = _out_of_fold(config, detector, embedder, sides.folds, drawn, on_progress)
         else:
             calibration = _calibrate(config.calibration, fitted, sides.calibration, drawn, on_progress)
@@ -140,6 +147,9 @@ def fit_bundle(
         embedding=embedding.model_dump(mode="json"),
         placement=config.placement,
         thresholds=thresholds,
+        thresholds_by_category={
+            name: good_thresholds(config.calibration, held) for name, held in by_category.items()
+        },
         seed=config.seed,
         backbone=BackboneRecord(
             name=spec.name, licence=spec.licence, source=spec.source, weights_sha256=spec.weights_sha256

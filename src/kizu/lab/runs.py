@@ -70,6 +70,10 @@ class RunFolder:
         """Curves, scores, outcomes and cases, as pictures."""
         return self.path / "figs"
 
+    def part(self, category: str) -> "RunFolder":
+        """Where a run of several categories keeps what it measured of one."""
+        return RunFolder(self.path / "categories" / category)
+
     @property
     def page(self) -> Path:
         """The worst and the best cases, to look at."""

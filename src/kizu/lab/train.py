@@ -1,8 +1,8 @@
 """A data set in, a run folder out."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from kizu.backbones.session import Engine
 from kizu.bundles.store import save
 from kizu.core.config import Config
-from kizu.core.errors import DataError, ImageError
+from kizu.core.errors import ConfigError, DataError, ImageError
 from kizu.core.files import write_json, write_text
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
@@ -20,8 +20,9 @@ from kizu.core.registry import look_up
 from kizu.core.types import U8, StageProgress
 from kizu.data.batches import stream
 from kizu.data.layouts import LAYOUTS
-from kizu.data.manifest import Manifest, Sample
+from kizu.data.manifest import Manifest, Sample, merged
 from kizu.data.splits import ensure_apart, hold_out, k_folds
+from kizu.decision.calibration import LABELLED_RULES
 from kizu.detectors.pipeline import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
@@ -38,6 +39,7 @@ class DataConfig(Config):
     layout: str = "mvtec_ad"
     root: Path | None = None
     category: str | None = None
+    """One, or several separated by commas: one model for them all, and thresholds for each."""
     group: str | None = None
     """A regular expression over image ids. Those whose first bracket is the same (photos of one part, one lot) stay on
     one side of every split."""
@@ -63,7 +65,12 @@ class TrainedRun:
 
 def scan_data(data: DataConfig) -> Manifest:
     """The manifest of the configured data set. Raises `DataError` when it is not there."""
-    manifest = look_up(LAYOUTS, data.layout, noun="layout")(data.root, data.category, data.options)
+    scan = look_up(LAYOUTS, data.layout, noun="layout")
+    names = [name.strip() for name in (data.category or "").split(",")]
+    if len(names) > 1:
+        manifest = merged([scan(data.root, name, data.options) for name in names])
+    else:
+        manifest = scan(data.root, data.category, data.options)
     return manifest if data.group is None else manifest.grouped_by(data.group)
 
 
@@ -124,6 +131,8 @@ class Cut:
     """Not fitted on; with folds all good samples, each held out of one fit."""
     validation: tuple[Sample, ...]
     folds: tuple[tuple[tuple[Sample, ...], tuple[Sample, ...]], ...] = ()
+    parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
+    """`calibration` by category, for a model of several."""
 
     def sides(self, config: PipelineConfig, on_broken: OnBroken | None = None) -> Sides:
         """The same as images, read when the fit comes to them."""
@@ -135,14 +144,17 @@ class Cut:
                 (_placed(fit, config.placement, on_broken), _placed(held, config.placement, on_broken))
                 for fit, held in self.folds
             ),
+            parts={name: _placed(held, config.placement, on_broken) for name, held in self.parts.items()},
         )
 
 
 def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
-    """The good training samples of a hashed manifest, cut by the config's seed.
+    """The good training samples of a hashed manifest, cut by the config's seed; of several categories each for itself.
 
     Raises `DataError` for fewer than two, `LeakageError` when one of them is also a test sample.
     """
+    if manifest.parts:
+        return _cut_parts(manifest, config)
     good = manifest.train_good()
     if len(good) < 2:
         raise DataError(
@@ -155,6 +167,22 @@ def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
         return Cut(good, good, manifest.validation(), tuple(folds))
     fit, calibration = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
     return Cut(fit, calibration, manifest.validation())
+
+
+def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
+    if config.calibration.folds is not None or config.calibration.rule in LABELLED_RULES:
+        raise ConfigError(
+            "a model of several categories sets its thresholds on good images held out of the fit",
+            hint="leave folds out, and take another rule than f1_max and cost",
+        )
+    ensure_apart(manifest.train_good(), manifest.test())
+    cuts = {name: cut_good(manifest.part(name), config) for name in manifest.parts}
+    return Cut(
+        fit=tuple(sample for cut in cuts.values() for sample in cut.fit),
+        calibration=tuple(sample for cut in cuts.values() for sample in cut.calibration),
+        validation=(),
+        parts={name: cut.calibration for name, cut in cuts.items()},
+    )
 
 
 def _placed(

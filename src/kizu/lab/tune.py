@@ -44,7 +44,7 @@ def compute_thresholds(
 
     Raises `CalibrationError` where these cannot support a rule, or it wants labelled images.
     """
-    bundle = load(folder.bundle)
+    bundle = load(folder.bundle).for_category(None)
     fit, held = _sides(folder)
     if not held or fit == held:
         raise CalibrationError(
@@ -81,7 +81,7 @@ def tune_on_validation(
     probability (Platt), by the same images.
     Raises `CalibrationError`, `DataError` when a file has changed since.
     """
-    bundle = load(folder.bundle)
+    bundle = load(folder.bundle).for_category(None)
     manifest = read_manifest(folder.manifest).with_hashes()
     samples: Sequence[Sample] = manifest.validation()
     if not samples:

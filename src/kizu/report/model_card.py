@@ -29,6 +29,8 @@ MEASURED = {
     "seg_f1": "SegF1",
 }
 
+PART_KEYS = {key: MEASURED[key] for key in ("image_auroc", "image_f1", "aupro_030", "aupimo")}
+
 
 def write_model_card(folder: RunFolder) -> Path:
     """`model_card.md` of a run, from its bundle and, where it was evaluated, its `metrics.json`.
@@ -44,8 +46,10 @@ def write_model_card(folder: RunFolder) -> Path:
         m=manifest,
         sha256=bundle_hash(folder.bundle),
         thresholds=_thresholds(manifest),
-        rows=_rows(metrics) if metrics else [],
-        counts=metrics["counts"] if metrics else {},
+        rows=_rows(metrics) if metrics and "counts" in metrics else [],
+        parts=_parts(metrics) if metrics and "categories" in metrics else [],
+        part_head=["", *PART_KEYS.values()],
+        counts=(metrics or {}).get("counts", {}),
         reasons=(metrics or {}).get("reasons", {}),
         limits=_limits(manifest),
         settings=json.dumps(manifest.detector, ensure_ascii=False),
@@ -56,6 +60,15 @@ def write_model_card(folder: RunFolder) -> Path:
 
 
 def _thresholds(manifest: BundleManifest) -> dict[str, str]:
+    if manifest.thresholds_by_category:
+        return {
+            f"{name}, {what}": told
+            for name, found in manifest.thresholds_by_category.items()
+            for what, told in (
+                ("OK or NG", found.image.describe()),
+                ("where a flaw begins", found.pixel.describe()),
+            )
+        }
     found = manifest.thresholds
     told = {"OK or NG": found.image.describe(), "where a flaw begins": found.pixel.describe()}
     return told if found.zones is None else told | {"by zone, in its place": found.zones.describe()}
@@ -69,6 +82,12 @@ def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         told = "" if interval is None else f"{interval['low']:.3f} to {interval['high']:.3f}"
         rows.append((name, number(metrics[key]), told))
     return rows
+
+
+def _parts(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each category, and the mean."""
+    found = {**metrics["categories"], "mean": metrics["mean"]}
+    return [[name, *(number(values[key]) for key in PART_KEYS)] for name, values in found.items()]
 
 
 def _limits(manifest: BundleManifest) -> list[str]:
