@@ -186,7 +186,8 @@ def merged(manifests: Sequence[Manifest]) -> Manifest:
     )
     notes = tuple(f"{m.category}: {note}" for m in manifests for note in m.notes)
     dataset = "+".join(dict.fromkeys(m.dataset for m in manifests))
-    return Manifest(dataset, "+".join(names), manifests[0].root, samples, notes, names)
+    root = Path(os.path.commonpath([m.root.absolute() for m in manifests]))
+    return Manifest(dataset, "+".join(names), root, samples, notes, names)
 
 
 def _line(path: Path, number: int, line: str, build: Callable[[dict[str, Any]], T]) -> T:

@@ -55,7 +55,7 @@ def write_model_card(folder: RunFolder) -> Path:
         settings=json.dumps(manifest.detector, ensure_ascii=False),
     )
     path = folder.path / "model_card.md"
-    write_text(path, text)
+    write_text(path, text.rstrip() + "\n")
     return path
 
 

@@ -89,6 +89,19 @@ def test_what_is_for_one_category_is_refused(run: RunFolder, root: Path, tmp_pat
         train_run(config(root, "plate,plate"), tmp_path)
 
 
+def test_categories_may_be_links_to_elsewhere(root: Path, tmp_path: Path) -> None:
+    for name in ("plate", "disc"):
+        (tmp_path / "sets").mkdir(exist_ok=True)
+        (tmp_path / "sets" / name).symlink_to(root / name)
+    (tmp_path / "far/away").mkdir(parents=True)
+    (tmp_path / "sets/disc").unlink()
+    (root / "disc").rename(tmp_path / "far/away/disc")
+    (tmp_path / "sets/disc").symlink_to(tmp_path / "far/away/disc")
+    trained = train_run(config(tmp_path / "sets", "plate,disc"), tmp_path / "runs").folder
+    assert set(evaluate_parts(trained)) == {"plate", "disc"}
+    (tmp_path / "far/away/disc").rename(root / "disc")
+
+
 def test_a_merged_manifest_comes_back_from_its_file(root: Path, tmp_path: Path) -> None:
     both = merged([category(tmp_path, name, seed) for name, seed in (("a", 1), ("b", 700))])
     both.write(tmp_path / "m.jsonl")
