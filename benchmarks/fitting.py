@@ -10,6 +10,7 @@ from measuring import shared_data, times_ms
 
 from kizu.core.types import U8, StageProgress
 from kizu.data.batches import stream
+from kizu.data.layouts import LAYOUTS
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest, Sample
 from kizu.detectors.pipeline import PipelineConfig
@@ -27,7 +28,9 @@ METHODS = {"PatchCore 10 %": PATCHCORE_10, "PatchCore 1 %": PATCHCORE_1, "PaDiM 
 
 
 def data_set(name: str) -> Manifest:
-    """A category of the shared images, as "magnetic_tile/tile"."""
+    """A category of the shared images, as "magnetic_tile/tile", or of the solar cells, as "elpv/mono"."""
+    if name.startswith("elpv/"):
+        return LAYOUTS["elpv"](None, name.removeprefix("elpv/"), {})
     folder = shared_data() / name
     return scan(folder.parent, folder.name)
 
