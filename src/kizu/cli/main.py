@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, train
+from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, train, update
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -45,6 +45,9 @@ app.command()(evaluate.evaluate)
 app.command()(design.design)
 app.command()(design.freeze)
 app.command()(inspect.inspect)
+app.command()(update.update)
+app.command()(update.rollback)
+app.command()(update.versions)
 app.command()(backbones.backbones)
 app.command()(cache.cache)
 
