@@ -285,6 +285,26 @@ def test_a_stopped_inspection_goes_on(run_dir: Path, tmp_path: Path, how: signal
     assert json.loads((out / "report.json").read_text())["num_images"] == MANY
 
 
+def test_a_run_learns_more_and_goes_back(run_dir: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    for seed in (700, 701):
+        encode_png(tmp_path / "new" / f"{seed}.png", with_flaw(part_picture(seed, 96), 60, 20))
+    shutil.copy(tmp_path / "new" / "700.png", tmp_path / "new" / "copy.png")
+    done = kizu("update", "--run-dir", run, "--images", tmp_path / "new", "--reason", "a mark is allowed")
+    assert done.stdout.strip() == "2"
+    assert "skipped copy.png: it is a copy of 700.png" in done.stderr
+    assert "learned 2 images" in done.stderr
+    assert "before: " in done.stderr
+    again = kizu("update", "--run-dir", run, "--images", tmp_path / "new", "--reason", "twice", ok=2)
+    assert "is new to this run" in again.stderr
+    assert kizu("rollback", "--run-dir", run, "--reason", "too lenient").stdout.strip() == "1"
+    told = kizu("versions", "--run-dir", run).stdout.splitlines()
+    assert "1 -> 2  learned 2 images: a mark is allowed" in told[0]
+    assert "2 -> 1  rolled back: too lenient" in told[1]
+    assert told[2] == "version 1 is in force"
+
+
 def test_help_of_every_command() -> None:
     for command in (
         [],
@@ -294,6 +314,9 @@ def test_help_of_every_command() -> None:
         ["train"],
         ["evaluate"],
         ["inspect"],
+        ["update"],
+        ["rollback"],
+        ["versions"],
         ["backbones"],
     ):
         assert "Usage" in kizu(*command, "--help").stdout

@@ -53,6 +53,12 @@ class BundleManifest(Config):
     backbone: BackboneRecord
     fitted_on: FittedOn
     versions: dict[str, str]
+    version: int = 1
+    """Counts the updates of a run's model; 1: as it was trained."""
+    reason: str | None = None
+    """Why it was updated, in the words of who did it."""
+    parent: str | None = None
+    """Hash of the bundle that was updated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kizu.cli import backbones, cache, data, demo, design, evaluate, inspect, recommend, train, zero_shot
+from kizu.cli import (
+    backbones,
+    cache,
+    data,
+    demo,
+    design,
+    evaluate,
+    inspect,
+    recommend,
+    train,
+    update,
+    zero_shot,
+)
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -47,6 +59,9 @@ app.command()(design.design)
 app.command()(design.freeze)
 app.command()(inspect.inspect)
 app.command()(zero_shot.zero_shot)
+app.command()(update.update)
+app.command()(update.rollback)
+app.command()(update.versions)
 app.command()(backbones.backbones)
 app.command()(cache.cache)
 

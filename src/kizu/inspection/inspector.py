@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
+from kizu.bundles.versions import bundle_in_force
 from kizu.core.types import F32, HW, U8
 from kizu.decision.policy import Label, Policy, PolicyConfig
 from kizu.decision.regions import Region
@@ -48,8 +49,8 @@ class Inspection:
 
 
 def bundle_folder(path: Path) -> Path:
-    """The bundle of a run folder, or the folder itself."""
-    return path / "bundle" if (path / "bundle").is_dir() else path
+    """The bundle of a run folder, of its versions the one in force; or the folder itself."""
+    return bundle_in_force(path) if (path / "bundle").is_dir() else path
 
 
 class Inspector:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kizu.bundles.versions import bundle_in_force
 from kizu.core.errors import DataError, OutputError
 
 
@@ -32,8 +33,8 @@ class RunFolder:
 
     @property
     def bundle(self) -> Path:
-        """The fitted detector."""
-        return self.path / "bundle"
+        """The fitted detector: of its versions the one in force."""
+        return bundle_in_force(self.path)
 
     @property
     def metrics(self) -> Path:

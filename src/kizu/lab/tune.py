@@ -11,7 +11,7 @@ from typing import Literal
 from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load, set_thresholds
-from kizu.core.errors import CalibrationError, DataError
+from kizu.core.errors import CalibrationError
 from kizu.core.files import write_json
 from kizu.core.provenance import utc_now
 from kizu.core.randomness import rng_for
@@ -19,10 +19,11 @@ from kizu.core.split import Split
 from kizu.core.types import StageProgress
 from kizu.data.manifest import Sample, read_manifest
 from kizu.data.study import load_or_draw
-from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, held_out
+from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.thresholds import Threshold, f1_max
 from kizu.detectors.pipeline import open_bundle
 from kizu.lab.evaluate import Prediction, write_predictions
+from kizu.lab.held_out import held_out_thresholds, sides
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.runs import RunFolder
 from kizu.metrics.pixels import rank_pixels
@@ -45,22 +46,15 @@ def compute_thresholds(
     Raises `CalibrationError` where these cannot support a rule, or it wants labelled images.
     """
     bundle = load(folder.bundle).for_category(None)
-    fit, held = _sides(folder)
+    fit, held = sides(folder)
     if not held or fit == held:
         raise CalibrationError(
             "every good image was fitted on, so none can set a threshold now",
             hint="train anew with this rule",
         )
-    with predicted(
-        open_bundle(bundle, engine),
-        held,
-        bundle.manifest.placement,
-        with_masks=False,
-        stage="calibration",
-        on_progress=on_progress,
-    ) as found:
-        drawn = rng_for(bundle.manifest.seed, "pixels")
-        thresholds = good_thresholds(config, held_out(config, found.scores, found.net_maps, drawn))
+    thresholds = held_out_thresholds(
+        open_bundle(bundle, engine), held, bundle.manifest, config, on_progress=on_progress
+    )
     put_in_force(folder, bundle, thresholds)
     write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
     return thresholds
@@ -87,7 +81,7 @@ def tune_on_validation(
     if not samples:
         seed = bundle.manifest.seed
         cut = load_or_draw(folder.study, manifest, rng_for(seed, "study"), seed=seed)
-        fit, held = _sides(folder)
+        fit, held = sides(folder)
         if fit == held:
             raise CalibrationError("every good image was fitted on", hint="train anew without folds")
         samples = [*held, *(s for s in cut.validation() if s.label == "defect")]
@@ -140,7 +134,7 @@ def write_train_predictions(
 ) -> None:
     """`preds_train.jsonl`: the good images that the run was fitted on, then those it held out."""
     bundle = load(folder.bundle)
-    fit, held = _sides(folder)
+    fit, held = sides(folder)
     with predicted(
         open_bundle(bundle, engine),
         [*fit, *held],
@@ -165,17 +159,6 @@ def _best_pixel_threshold(found: Predictions, metric: PixelMetric) -> Threshold 
     return Threshold(
         value=best.threshold, rule=f"{metric}_max of pixels", split=Split.VALIDATION, count=len(found.mapped)
     )
-
-
-def _sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
-    """The samples that the run was fitted on, and those it held out."""
-    meta = folder.read_meta()
-    by_id = {sample.id: sample for sample in read_manifest(folder.manifest).samples}
-    try:
-        fit, held = ([by_id[name] for name in meta[side]] for side in ("fit", "calibration"))
-    except KeyError as error:
-        raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
-    return fit, held
 
 
 def _told(thresholds: Thresholds) -> dict[str, dict[str, object]]:

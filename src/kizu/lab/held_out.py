@@ -1,0 +1,60 @@
+"""The good images that a run held out, and what thresholds they set for the model that is in force."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kizu.bundles.manifest import BundleManifest
+from kizu.bundles.versions import ADDED, FIRST, read_history, version_folder
+from kizu.core.errors import DataError
+from kizu.core.randomness import rng_for
+from kizu.core.types import Scorer, StageProgress
+from kizu.data.manifest import Sample, read_manifest
+from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, held_out
+from kizu.lab.predictions import predicted
+from kizu.lab.runs import RunFolder
+
+
+def sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
+    """The samples that the version in force was fitted on, those of updates last, and those the run held out."""
+    meta = folder.read_meta()
+    by_id = {sample.id: sample for sample in read_manifest(folder.manifest).samples}
+    try:
+        fit, held = ([by_id[name] for name in meta[side]] for side in ("fit", "calibration"))
+    except KeyError as error:
+        raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
+    return [*fit, *added_later(folder)], held
+
+
+def added_later(folder: RunFolder) -> list[Sample]:
+    """What the updates that lead to the version in force have added to the fit."""
+    return [
+        sample
+        for version in read_history(folder.path).lineage()
+        if version != FIRST
+        for sample in read_manifest(version_folder(folder.path, version).with_name(ADDED)).samples
+    ]
+
+
+def held_out_thresholds(
+    scorer: Scorer,
+    held: Sequence[Sample],
+    bundle: BundleManifest,
+    config: CalibrationConfig,
+    *,
+    validation: Sequence[Sample] = (),
+    on_progress: StageProgress | None = None,
+) -> Thresholds:
+    """By the rules of `config`, on good images that `scorer` was not fitted on; labelled `validation` images serve the
+    rules that want them. Raises `CalibrationError` where these cannot support a rule.
+    """
+    placement = bundle.placement
+    labelled = None
+    if validation:
+        with predicted(scorer, validation, placement, with_masks=False, stage="validation") as found:
+            labelled = found.scores, np.array([sample.label == "defect" for sample in validation])
+    with predicted(
+        scorer, held, placement, with_masks=False, stage="calibration", on_progress=on_progress
+    ) as found:
+        seen = held_out(config, found.scores, found.net_maps, rng_for(bundle.seed, "pixels"))
+        return good_thresholds(config, seen, validation=labelled)

@@ -1,0 +1,239 @@
+"""More good images for a finished run: a new version of its bundle, and the way back to an earlier one.
+
+New images go to the fit side only. Thresholds are set anew on the good images that the run held out, which no version
+has learned; they promise what they did, for parts like those.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kizu.backbones.session import Engine
+from kizu.bundles.manifest import Bundle
+from kizu.bundles.store import bundle_hash, load, save
+from kizu.bundles.versions import (
+    ADDED,
+    Step,
+    next_version,
+    put_in_force,
+    read_history,
+    version_folder,
+)
+from kizu.core.errors import CalibrationError, ConfigError, DataError, ImageError, OutputError
+from kizu.core.hashing import hash_file
+from kizu.core.provenance import package_versions, utc_now
+from kizu.core.split import Split
+from kizu.core.types import U8, StageProgress
+from kizu.data.batches import stream
+from kizu.data.listing import list_images
+from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
+from kizu.decision.calibration import Thresholds
+from kizu.detectors.base import Updatable
+from kizu.detectors.pipeline import open_bundle
+from kizu.lab.held_out import added_later, held_out_thresholds, sides
+from kizu.lab.runs import RunFolder
+from kizu.lab.train import BATCH_SIZE, RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A new version, in force."""
+
+    version: int
+    added: tuple[str, ...]
+    """Ids of the images that were learned: paths below the folder."""
+    skipped: Mapping[str, str]
+    """Why each of the others was not, by id."""
+    before: Thresholds
+    thresholds: Thresholds
+
+
+def update_run(
+    folder: RunFolder,
+    images: Path,
+    *,
+    reason: str,
+    skip_broken: bool = False,
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> Updated:
+    """Learn the good images in `images` beside what the version in force knows, and put the result in force.
+
+    Images that the run knows by their content are left out: learned already, or held out to calibrate or to measure.
+    Raises `ConfigError` for a method or settings that cannot be updated and for an empty reason, `DataError` when no
+    new image is left or a held-out one has changed, `CalibrationError` when the run held none out, `ImageError` for a
+    broken image unless `skip_broken`. Nothing has changed then.
+    """
+    if not reason.strip():
+        raise ConfigError("an update needs a reason", hint="say in a few words why these images are good")
+    images = images.resolve()
+    bundle, parent = load(folder.bundle).for_category(None), read_history(folder.path).in_force
+    fitted = open_bundle(bundle, engine)
+    if not isinstance(fitted, Updatable):
+        raise ConfigError(
+            f"{bundle.manifest.model} cannot learn more images later", hint="train anew on all images"
+        )
+    held = _held_out(folder)
+    new, skipped = _new_images(folder, images)
+    broken: dict[str, str] = {}
+
+    def on_broken(sample: Sample, error: ImageError) -> None:
+        broken[sample.id] = f"cannot be read ({error.message})"
+
+    def batches() -> Iterator[U8]:
+        given = stream(
+            new,
+            bundle.manifest.placement,
+            batch_size=BATCH_SIZE,
+            on_broken=on_broken if skip_broken else None,
+        )
+        for batch in given:
+            yield batch.images
+
+    updated = fitted.update(batches(), count=len(new), on_progress=on_progress)
+    learned = tuple(sample for sample in new if sample.id not in broken)
+    thresholds = held_out_thresholds(
+        updated,
+        held,
+        bundle.manifest,
+        RunConfig.read(folder.config).calibration,
+        validation=read_manifest(folder.manifest).validation(),
+        on_progress=on_progress,
+    )
+    version = next_version(folder.path)
+    fitted_on = bundle.manifest.fitted_on
+    manifest = bundle.manifest.model_copy(
+        update={
+            "created_at": utc_now(),
+            "thresholds": thresholds,
+            "fitted_on": fitted_on.model_copy(
+                update={"fit_count": fitted_on.fit_count + len(learned), "calibration_count": len(held)}
+            ),
+            "versions": package_versions(),
+            "version": version,
+            "reason": reason,
+            "parent": bundle_hash(folder.bundle),
+        }
+    )
+    added = Manifest("added", manifest.category, images, learned)
+    digest = _write(folder, Bundle(manifest, bundle.graph, updated.state()), added)
+    put_in_force(
+        folder.path,
+        Step(
+            action="update",
+            version=version,
+            before=parent,
+            at=manifest.created_at,
+            bundle_sha256=digest,
+            reason=reason,
+            images_added=len(learned),
+        ),
+    )
+    return Updated(
+        version,
+        tuple(sample.id for sample in learned),
+        {**skipped, **broken},
+        bundle.manifest.thresholds,
+        thresholds,
+    )
+
+
+def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = None) -> Step:
+    """Put an earlier version in force again: `to`, or the one that the present one was made from.
+
+    It is read and checked first. Raises `ConfigError` when there is no such version or it is in force, `BundleError`
+    when it is damaged.
+    """
+    history = read_history(folder.path)
+    target = history.parent(history.in_force) if to is None else to
+    if target is None:
+        raise ConfigError("version 1 is in force, and there is none before it")
+    if target == history.in_force:
+        raise ConfigError(f"version {target} is in force already")
+    place = version_folder(folder.path, target)
+    if not place.is_dir():
+        known = sorted({1, *(step.version for step in history.steps)})
+        raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, known))}")
+    load(place)
+    step = Step(
+        action="rollback",
+        version=target,
+        before=history.in_force,
+        at=utc_now(),
+        bundle_sha256=bundle_hash(place),
+        reason=reason,
+    )
+    put_in_force(folder.path, step)
+    return step
+
+
+def _held_out(folder: RunFolder) -> list[Sample]:
+    """The calibration images, as they were when the run was trained."""
+    fit, held = sides(folder)
+    if not held or {sample.id for sample in held} <= {sample.id for sample in fit}:
+        raise CalibrationError(
+            "every good image was fitted on, so none can set thresholds for an update",
+            hint="train anew on all images, or once without folds",
+        )
+    for sample in held:
+        if not sample.path.is_file():
+            raise DataError(
+                f"{sample.path}, which sets the thresholds, is gone",
+                hint="put the data set back where it was",
+            )
+        if sample.sha256 is not None and hash_file(sample.path) != sample.sha256:
+            raise DataError(
+                f"{sample.path}, which sets the thresholds, has changed since the run was trained",
+                hint="put the old file back, or train anew",
+            )
+    return held
+
+
+def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], dict[str, str]]:
+    """Those that the run does not know, each content once; and why the others are left out."""
+    meta = folder.read_meta()
+    roles = dict.fromkeys(meta["fit"], "it is learned already")
+    roles |= dict.fromkeys(meta["calibration"], "it is held out to set the thresholds")
+    known: dict[str | None, str] = {}
+    for sample in read_manifest(folder.manifest).samples:
+        known[sample.sha256] = roles.get(sample.id, f"it is in the run's data set, split {sample.split}")
+    known |= {sample.sha256: "it is learned already" for sample in added_later(folder)}
+    known.pop(None, None)
+    new: list[Sample] = []
+    skipped: dict[str, str] = {}
+    found: Sequence[Sample] = Manifest("added", "", images, list_images(images)).with_hashes().samples
+    for sample in found:
+        if sample.sha256 in known:
+            skipped[sample.id] = known[sample.sha256]
+            continue
+        known[sample.sha256] = f"it is a copy of {sample.id}"
+        new.append(replace(sample, label="good", defect=GOOD, split=Split.TRAIN))
+    if not new:
+        raise DataError(
+            f"no image in {images} is new to this run", hint="; ".join(sorted(set(skipped.values())))
+        )
+    return tuple(new), skipped
+
+
+def _write(folder: RunFolder, bundle: Bundle, added: Manifest) -> str:
+    """The whole version or nothing, and its bundle's hash."""
+    place = version_folder(folder.path, bundle.manifest.version).parent
+    temporary: Path | None = None
+    try:
+        place.parent.mkdir(exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part"))
+        added.write(temporary / ADDED)
+        digest = save(bundle, temporary / "bundle")
+        temporary.chmod(0o755)
+        temporary.replace(place)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the version {place}: {error.strerror or error}",
+            hint="check that the folder is writable and the disk has room",
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return digest
