@@ -1,7 +1,7 @@
 """`kizu update`, `kizu rollback` and `kizu versions`"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,7 +56,7 @@ def update(
         " otherwise, such as new ones",
         err=True,
     )
-    _warn_of_old_numbers(folder.metrics)
+    _refresh(folder)
     typer.echo(str(done.version))
 
 
@@ -74,7 +74,7 @@ def rollback(
     folder = open_run(run_dir)
     step = roll_back(folder, to, reason=reason)
     typer.echo(f"version {step.version} is in force, no longer {step.before}", err=True)
-    _warn_of_old_numbers(folder.metrics)
+    _refresh(folder)
     typer.echo(str(step.version))
 
 
@@ -93,6 +93,9 @@ def versions(run_dir: RunDir) -> None:
     typer.echo(f"version {history.in_force} is in force")
 
 
-def _warn_of_old_numbers(metrics: Path) -> None:
-    if metrics.exists():
-        typer.echo(f"{metrics} was measured on another version: run kizu evaluate again", err=True)
+def _refresh(folder: Any) -> None:
+    from kizu.report.model_card import write_model_card
+
+    write_model_card(folder)
+    if folder.metrics.exists():
+        typer.echo(f"{folder.metrics} was measured on another version: run kizu evaluate again", err=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import load
+from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.randomness import rng_for
@@ -82,6 +82,8 @@ class Evaluation:
     seconds: dict[str, float]
     shown: ShownProbability | None = None
     """How well the probability that is shown to people holds, where there is one."""
+    bundle_sha256: str | None = None
+    """Of the bundle on disk that was measured; None where it is in memory only."""
 
     def as_json(self) -> dict[str, Any]:
         """`metrics.json`: flat metrics first, then what qualifies them."""
@@ -97,6 +99,7 @@ class Evaluation:
                 for axis, cells in self.breakdown.items()
             },
             **({} if self.shown is None else {"probability": asdict(self.shown)}),
+            **({} if self.bundle_sha256 is None else {"bundle_sha256": self.bundle_sha256}),
             "counts": {"good": labels.count("good"), "defect": labels.count("defect")},
             "counts_by_kind": {
                 kind: sum(p.sample.defect == kind for p in self.predictions) for kind in kinds
@@ -205,7 +208,10 @@ def evaluate_run(
     """
     samples = (manifest or own_manifest(folder)).test()
     bundle = load(folder.bundle).for_category(None)
-    evaluation = evaluate(bundle, samples, engine=engine, on_progress=on_progress)
+    evaluation = replace(
+        evaluate(bundle, samples, engine=engine, on_progress=on_progress),
+        bundle_sha256=bundle_hash(folder.bundle),
+    )
     if folder.probability.exists():
         evaluation = replace(evaluation, shown=_shown(folder.probability, evaluation.predictions))
     write_predictions(folder.predictions, evaluation.predictions)
@@ -234,6 +240,7 @@ def evaluate_parts(
     write_json(
         folder.metrics,
         {
+            "bundle_sha256": bundle_hash(folder.bundle),
             "mean": mean_metrics(list(found.values())),
             "categories": {name: evaluation.metrics for name, evaluation in found.items()},
         },

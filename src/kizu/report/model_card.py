@@ -38,13 +38,16 @@ def write_model_card(folder: RunFolder) -> Path:
     Raises `BundleError` when the bundle is not whole, `OutputError` when the card cannot be written.
     """
     manifest = load(folder.bundle).manifest
+    sha256 = bundle_hash(folder.bundle)
     metrics = json.loads(folder.metrics.read_text(encoding="utf-8")) if folder.metrics.exists() else None
+    if metrics is not None and metrics.get("bundle_sha256") != sha256:
+        metrics = None  # measured on another version, or with other thresholds
     environment = Environment(
         loader=PackageLoader("kizu.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     text = environment.get_template("model_card.md").render(
         m=manifest,
-        sha256=bundle_hash(folder.bundle),
+        sha256=sha256,
         thresholds=_thresholds(manifest),
         rows=_rows(metrics) if metrics and "counts" in metrics else [],
         parts=_parts(metrics) if metrics and "categories" in metrics else [],

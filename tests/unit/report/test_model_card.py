@@ -6,9 +6,11 @@ import pytest
 from tests.unit.lab.test_frozen import BASE, category
 
 from kizu.bundles.store import bundle_hash
+from kizu.decision.calibration import CalibrationConfig
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.runs import RunFolder
 from kizu.lab.train import RunConfig, train_run
+from kizu.lab.tune import compute_thresholds
 from kizu.report.model_card import write_model_card
 
 
@@ -33,3 +35,9 @@ def test_before_and_after_an_evaluation(run: RunFolder) -> None:
     assert "Nothing yet" not in after
     assert "On 4 good and 4 defective test images" in after
     assert "| image AUROC | 1.0000 | 1.000 to 1.000 |" in after
+
+
+def test_numbers_of_other_thresholds_are_not_shown(run: RunFolder) -> None:
+    evaluate_run(run)
+    compute_thresholds(run, CalibrationConfig(rule="mean_sigma"))
+    assert "Nothing yet" in write_model_card(run).read_text()

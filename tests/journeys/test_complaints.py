@@ -1,0 +1,92 @@
+"""What users of this field complain of most does not happen here."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import part_picture, with_flaw
+from tests.unit.lab.test_frozen import BASE, category
+
+from kizu.bundles.store import load
+from kizu.bundles.versions import bundle_in_force
+from kizu.data.manifest import read_manifest
+from kizu.imaging.codec import encode_png
+from kizu.inspection.inspector import Inspector
+from kizu.lab.evaluate import evaluate_run
+from kizu.lab.runs import RunFolder
+from kizu.lab.train import RunConfig, train_run
+from kizu.lab.update import update_run
+
+
+def config(**data: object) -> RunConfig:
+    return RunConfig.parse({**BASE.model_dump(mode="json"), "data": data}, where="test")
+
+
+def trained(root: Path, runs: Path, name: str = "r") -> RunFolder:
+    return train_run(config(root=str(root), category="plate"), runs, run_id=name).folder
+
+
+def test_memory_does_not_blow_up_in_the_coreset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    category(tmp_path, "plate", 0)
+    roomy = load(trained(tmp_path, tmp_path / "runs", "roomy").bundle)
+    monkeypatch.setenv("KIZU_MEMORY_MB", "0")  # everything that may go to disk does
+    tight = load(trained(tmp_path, tmp_path / "runs", "tight").bundle)
+    np.testing.assert_array_equal(roomy.arrays["bank"], tight.arrays["bank"])
+
+
+def test_an_update_needs_no_image_of_the_fit(tmp_path: Path) -> None:
+    category(tmp_path, "plate", 0)
+    run = trained(tmp_path, tmp_path / "runs")
+    by_id = {sample.id: sample for sample in read_manifest(run.manifest).samples}
+    for name in run.read_meta()["fit"]:
+        by_id[name].path.unlink()
+    for number in range(3):
+        encode_png(tmp_path / "more" / f"{number}.png", part_picture(900 + number))
+    assert len(update_run(run, tmp_path / "more", reason="a new lot").added) == 3
+    assert load(bundle_in_force(run.path)).manifest.fitted_on.fit_count == 7 + 3
+
+
+def test_a_folder_of_good_pictures_alone_is_enough(tmp_path: Path) -> None:
+    for number in range(12):
+        encode_png(tmp_path / "pictures" / f"{number}.png", part_picture(number))
+    folder = tmp_path / "pictures"
+    run = train_run(config(layout="folder", root=str(folder)), tmp_path / "runs").folder
+    inspector = Inspector.open(run.path)
+    assert inspector.inspect(with_flaw(part_picture(50), 20, 20)).label == "NG"
+
+
+def test_no_masks_leave_the_image_metrics(tmp_path: Path) -> None:
+    category(tmp_path, "plate", 0)
+    shutil.rmtree(tmp_path / "plate/ground_truth")
+    metrics = evaluate_run(trained(tmp_path, tmp_path / "runs"))
+    assert metrics.metrics["image_auroc"] == 1.0
+    assert metrics.metrics["aupro_030"] is None
+    assert metrics.reasons["aupro_030"]
+
+
+def test_a_threshold_keeps_its_promise_on_new_good_parts(tmp_path: Path) -> None:
+    for number in range(60):
+        encode_png(tmp_path / "pictures" / f"{number}.png", part_picture(number))
+    values = config(layout="folder", root=str(tmp_path / "pictures")).model_dump(mode="json")
+    values["calibration"]["fraction"] = 0.5
+    run = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    inspector = Inspector.open(run.path)
+    rate = inspector.manifest.thresholds.image.false_alarm_rate
+    assert rate == pytest.approx(1 / 31)
+    alarms = [inspector.inspect(part_picture(10_000 + n)).label == "NG" for n in range(300)]
+    # over draws of 30 calibration images the true rate is Beta(1, 30): 0.15 is beyond its 99 % quantile
+    assert np.mean(alarms) < 0.15 + 3 * np.sqrt(0.15 * 0.85 / 300)
+
+
+@pytest.mark.parametrize("kind", ["patchcore", "padim", "mahalanobis", "patch_knn", "subspace", "ensemble"])
+def test_two_runs_with_one_seed_are_the_same_to_the_last_bit(tmp_path: Path, kind: str) -> None:
+    category(tmp_path, "plate", 0)
+    made = []
+    for name in ("one", "two"):
+        settings = config(root=str(tmp_path), category="plate").with_detector(kind, {})
+        made.append(load(train_run(settings, tmp_path / "runs", run_id=name).folder.bundle))
+    assert made[0].graph == made[1].graph
+    assert made[0].manifest.thresholds == made[1].manifest.thresholds
+    for name, array in made[0].arrays.items():
+        np.testing.assert_array_equal(array, made[1].arrays[name])
