@@ -99,6 +99,7 @@ def train(
             run_id=run_id,
             skip_broken=skip_broken,
             engine=engine_of(runtime, device, threads),
+            on_estimate=lambda size: typer.echo(f"expects at most {size >> 20} MB of memory", err=True),
             on_progress=on_progress,
         )
     manifest = run.fitted.bundle.manifest

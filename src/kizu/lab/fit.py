@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -103,9 +103,11 @@ def fit_bundle(
     identity: Identity,
     *,
     engine: Engine = Engine(),
+    on_estimate: Callable[[int], None] | None = None,
     on_progress: StageProgress | None = None,
 ) -> FittedBundle:
-    """Fit on `sides.fit`, set thresholds on the other sides. Raises `DataError`, `CalibrationError`, `ConfigError`."""
+    """Fit on `sides.fit`, set thresholds on the other sides. `on_estimate` is told the bytes that the process will take
+    at most, before the fit begins. Raises `DataError`, `CalibrationError`, `ConfigError`."""
     watch = Stopwatch()
     detector = make_detector(config.detector)
     with watch.stage("backbone"):
@@ -116,6 +118,8 @@ def fit_bundle(
         embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), engine)
     estimate = expected_peak(peak_memory(), detector, sides.fit.count, embedder, config.placement)
     _log.info("fit images=%d estimated_peak_mb=%d", sides.fit.count, estimate >> 20)
+    if on_estimate is not None:
+        on_estimate(estimate)
     counted = _Counted(sides.fit.batches)
     with watch.stage("fit"):
         fitted = detector.fit(

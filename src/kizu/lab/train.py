@@ -81,6 +81,7 @@ def train_run(
     run_id: str | None = None,
     skip_broken: bool = False,
     engine: Engine = Engine(),
+    on_estimate: Callable[[int], None] | None = None,
     on_progress: StageProgress | None = None,
 ) -> TrainedRun:
     """Fit on a seeded part of train/good, calibrate on the rest, and write the run folder.
@@ -100,6 +101,7 @@ def train_run(
         cut.sides(config, on_broken),
         Identity(manifest.category, folder.path.name, manifest.dataset, manifest.content_hash()),
         engine=engine,
+        on_estimate=on_estimate,
         on_progress=on_progress,
     )
     bundle_sha256 = save(fitted.bundle, folder.bundle)
