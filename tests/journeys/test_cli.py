@@ -80,7 +80,8 @@ def test_train_evaluate_inspect(product: Path, tmp_path: Path, model: str) -> No
     )  # fmt: skip
     run = Path(trained.stdout.strip().splitlines()[-1])
     assert run == tmp_path / model / "plate" / "r1"
-    assert {p.name for p in run.iterdir()} == {"config.yaml", "meta.json", "manifest.jsonl", "bundle"}
+    expected = {"config.yaml", "meta.json", "manifest.jsonl", "bundle", "model_card.md"}
+    assert {p.name for p in run.iterdir()} == expected
 
     metrics = json.loads(kizu("evaluate", "--run-dir", run, "--json").stdout)
     assert metrics == json.loads((run / "metrics.json").read_text())
