@@ -44,6 +44,15 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
+    def several(self, operator: str, *inputs: str, count: int, **attributes: Any) -> list[str]:
+        """Add a node with `count` outputs; return their names."""
+        from onnx import helper
+
+        stem = f"{self.prefix}/{operator.lower()}{len(self.nodes)}"
+        outputs = [f"{stem}_{index}" for index in range(count)]
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=stem, **attributes))
+        return outputs
+
     def conv(
         self, x: str, weight: NDArray[Any], bias: NDArray[Any], *, stride: int = 1, name: str | None = None
     ) -> str:

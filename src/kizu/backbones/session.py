@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Runtime = Literal["onnxruntime", "openvino"]
 Device = Literal["cpu", "cuda"]
 Arrays = dict[str, NDArray[Any]]
+Names = tuple[tuple[str, ...], tuple[str, ...]]
+"""Of inputs and of outputs."""
 Shape = tuple[int | None, ...]
 """None where a side is free."""
 
@@ -50,8 +53,12 @@ class Engine:
 class GraphSession:
     """A graph ready to run: named arrays in, named arrays out. Safe to share between threads."""
 
-    def __init__(self, model: bytes | onnx.ModelProto, engine: Engine = Engine()) -> None:
-        """Raises `BackboneError` for a graph the runtime refuses and for a device it cannot use.
+    def __init__(
+        self, model: bytes | onnx.ModelProto | Path, engine: Engine = Engine(), *, names: Names | None = None
+    ) -> None:
+        """`model`: an ONNX model, or the path of an OpenVINO IR with the `names` of its inputs and outputs.
+
+        Raises `BackboneError` for a graph the runtime refuses and for a device it cannot use.
 
         `ConfigError` for fewer than one thread, `MissingExtraError` when OpenVINO is not installed.
         """
@@ -59,7 +66,8 @@ class GraphSession:
         if self._threads < 1:
             raise ConfigError(f"threads must be at least 1, got {engine.threads}")
         self._engine = engine
-        self._content = model if isinstance(model, bytes) else model.SerializeToString()
+        self._content = model if isinstance(model, (bytes, Path)) else model.SerializeToString()
+        self._names = names
         self._whole = self._open(runs_at_once=1)
 
     @property
@@ -116,7 +124,9 @@ class GraphSession:
 
     def _open(self, *, runs_at_once: int) -> _Opened:
         if self._engine.runtime == "openvino":
-            return _OpenVino(self._content, self._engine.device, self._threads, runs_at_once)
+            return _OpenVino(self._content, self._names, self._engine.device, self._threads, runs_at_once)
+        if isinstance(self._content, Path):
+            raise BackboneError(f"ONNX Runtime cannot open {self._content}", hint="it is for OpenVINO")
         return _OnnxRuntime(self._content, self._engine.device, self._threads // runs_at_once)
 
 
@@ -164,7 +174,9 @@ class _OnnxRuntime:
 
 
 class _OpenVino:
-    def __init__(self, content: bytes, device: Device, threads: int, runs_at_once: int) -> None:
+    def __init__(
+        self, content: bytes | Path, names: Names | None, device: Device, threads: int, runs_at_once: int
+    ) -> None:
         if device != "cpu":
             raise BackboneError(f"OpenVINO runs on the cpu only, not on {device!r}", hint="use 'cpu'")
         try:
@@ -186,9 +198,8 @@ class _OpenVino:
             raise BackboneError(f"OpenVINO refuses the graph: {error}") from error
         self._compiled = compiled
         self._idle: list[Any] = []
-        inputs, outputs = _declared_names(
-            content
-        )  # OpenVINO also knows each port by the names of its neighbours
+        # OpenVINO also knows each port by the names of its neighbours
+        inputs, outputs = names or _declared_names(content)
         self.inputs = {name: _sides(compiled.input(name).partial_shape) for name in inputs}
         self.outputs = {name: _sides(compiled.output(name).partial_shape) for name in outputs}
 
@@ -206,15 +217,18 @@ class _OpenVino:
         return {name: results[name] for name in self.outputs}
 
 
-def _declared_names(content: bytes) -> tuple[list[str], list[str]]:
+def _declared_names(content: bytes | Path) -> Names:
     """Names of the inputs and of the outputs of a serialised model."""
     import onnx
 
+    if isinstance(content, Path):
+        raise BackboneError(f"the names of the inputs and outputs of {content} are not known")
     graph = onnx.load_model_from_string(content).graph
     weights = {tensor.name for tensor in graph.initializer}
-    return [port.name for port in graph.input if port.name not in weights], [
-        port.name for port in graph.output
-    ]
+    return (
+        tuple(port.name for port in graph.input if port.name not in weights),
+        tuple(port.name for port in graph.output),
+    )
 
 
 def _sides(shape: Any) -> Shape:

@@ -65,7 +65,7 @@ def _from_file(path: Path) -> Backbone:
 def _read(path: Path) -> onnx.ModelProto:
     """The model with its weights inside it, without local functions, and with nothing but images as input."""
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import inliner
 
     try:

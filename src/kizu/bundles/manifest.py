@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -60,6 +60,24 @@ class BundleManifest(Config):
     parent: str | None = None
     """Hash of the bundle that was updated."""
 
+    def for_category(self, name: str | None) -> Self:
+        """The same with the thresholds of one of its categories in force.
+
+        None: of a model of one category. Raises `BundleError` where the name is missing, or is not one of them.
+        """
+        known = self.thresholds_by_category
+        if not known and name in (None, self.category):
+            return self
+        if name not in known:
+            said = "no category was named" if name is None else f"it does not know {name!r}"
+            raise BundleError(
+                f"this bundle is of {', '.join(known) or self.category}, and {said}",
+                hint="name one of them as the category" if known else "leave the category out",
+            )
+        return self.model_copy(
+            update={"category": name, "thresholds": known[name], "thresholds_by_category": {}}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
@@ -72,23 +90,8 @@ class Bundle:
     """What the detector learned."""
 
     def for_category(self, name: str | None) -> "Bundle":
-        """The same with the thresholds of one of its categories in force.
-
-        None: of a model of one category. Raises `BundleError` where the name is missing, or is not one of them.
-        """
-        known = self.manifest.thresholds_by_category
-        if not known and name in (None, self.manifest.category):
-            return self
-        if name not in known:
-            said = "no category was named" if name is None else f"it does not know {name!r}"
-            raise BundleError(
-                f"this bundle is of {', '.join(known) or self.manifest.category}, and {said}",
-                hint="name one of them as the category" if known else "leave the category out",
-            )
-        changed = self.manifest.model_copy(
-            update={"category": name, "thresholds": known[name], "thresholds_by_category": {}}
-        )
-        return replace(self, manifest=changed)
+        """The same with `BundleManifest.for_category`."""
+        return replace(self, manifest=self.manifest.for_category(name))
 
     @property
     def graph_sha256(self) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import psutil
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kizu.backbones.base import Backbone
+from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder, Normalisation, build_embedder
 from kizu.backbones.session import Engine
 from kizu.core.config import Config
@@ -44,6 +45,15 @@ class EmbeddingConfig(Config):
     """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
 
 
+class Drawn(NamedTuple):
+    """Names of a graph's score and map."""
+
+    score: str
+    """(N,)"""
+    map: str
+    """(N, H, W)"""
+
+
 class Fitted(Protocol):
     """A scorer that can be stored."""
 
@@ -60,6 +70,13 @@ class Fitted(Protocol):
 
     def state(self) -> Arrays:
         """All that was learned, by name; `restore` takes it back."""
+        ...
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """Draw `score_embedding` into `graph`: from `embedding` (N, h, w, D) to the score (N,) and the map (N, H, W).
+
+        Raises `ConfigError` where the settings cannot be drawn.
+        """
         ...
 
 

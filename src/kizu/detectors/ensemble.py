@@ -12,10 +12,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder
 from kizu.core.types import F32, F64, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.bank import gathered
-from kizu.detectors.base import Arrays, Detector, DetectorConfig, Fitted, embeddings
+from kizu.detectors.base import Arrays, Detector, DetectorConfig, Drawn, Fitted, embeddings
+from kizu.detectors.drawing import numbers
 from kizu.detectors.memory import BYTES_PER_FLOAT, memory_budget
 from kizu.detectors.padim import PadimConfig
 from kizu.detectors.patch_knn import PatchKnnConfig
@@ -94,6 +96,19 @@ class FittedEnsemble:
         )
         count = np.float32(len(found))
         return Scores(np.asarray(image / count, np.float32), np.asarray(maps / count, np.float32))
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """As `score_embedding`."""
+        scores, maps = [], []
+        for index, member in enumerate(self.members):
+            drawn = member.draw(graph, embedding, grid_hw, input_hw)
+            centre, step, peak = (
+                float(v[index]) for v in (self.scale.centre, self.scale.step, self.scale.peak)
+            )
+            above = graph.node("Sub", drawn.score, numbers(graph, centre))
+            scores.append(graph.node("Div", above, numbers(graph, step)))
+            maps.append(graph.node("Div", drawn.map, numbers(graph, peak)))
+        return Drawn(graph.node("Mean", *scores), graph.node("Mean", *maps))
 
     def state(self) -> Arrays:
         """Each member's arrays behind its number, and the scales (K,)."""

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, embeddings, patch_scores
+from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, patch_scores
+from kizu.detectors.drawing import constant_of, scored, shaped, smoothed_map, summed_squares
 from kizu.detectors.memory import BYTES_PER_FLOAT
 from kizu.scoring.gaussian import Gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule
@@ -70,6 +72,24 @@ class FittedMahalanobis:
         return Scores(
             mahalanobis(self.pooled, pooled(embedding, self.config.pooling)[:, None])[:, 0], scores.maps
         )
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """As `score_embedding`."""
+        dim = self.patches.mean.shape[1]
+        distances = _drawn_distances(graph, shaped(graph, embedding, -1, dim), self.patches)
+        patches = shaped(graph, distances, -1, *grid_hw)
+        rule = self.config.image_score
+        if rule != "pooled":
+            return scored(graph, patches, grid_hw, input_hw, self.config, rule)
+        drawn_map = smoothed_map(graph, patches, grid_hw, input_hw, self.config.smoothing)
+        x = shaped(graph, embedding, 0, -1, dim)  # (N, P, D)
+        mean = graph.node("ReduceMean", x, axes=[1], keepdims=1)
+        vector = shaped(graph, mean, 0, dim)
+        if self.config.pooling == "mean_std":
+            apart = graph.node("Sub", x, mean)
+            variance = graph.node("ReduceMean", graph.node("Mul", apart, apart), axes=[1], keepdims=0)
+            vector = graph.node("Concat", vector, graph.node("Sqrt", variance), axis=1)
+        return Drawn(_drawn_distances(graph, vector, self.pooled), drawn_map)
 
     def state(self) -> Arrays:
         """Mean (1, D) and whitener (1, D, D) of pooled images and of patches; D of the pooled may be twice. And the
@@ -169,3 +189,10 @@ def pooled(embedding: F32, pooling: Pooling) -> F32:
     mean = embedding.mean(axis=(1, 2), dtype=np.float64)
     parts = [mean] if pooling == "mean" else [mean, embedding.std(axis=(1, 2), dtype=np.float64)]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _drawn_distances(graph: GraphBuilder, x: str, gaussian: Gaussian) -> str:
+    """(M, D) -> (M,) from a Gaussian of one position."""
+    deviations = graph.node("Sub", x, constant_of(graph, gaussian.mean[0]))
+    white = graph.node("MatMul", deviations, constant_of(graph, gaussian.whitener[0].T))
+    return graph.node("Sqrt", summed_squares(graph, white, 1))

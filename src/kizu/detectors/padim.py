@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.bank import gathered
-from kizu.detectors.base import Arrays, DetectorConfig, embeddings, ensure_room, patch_scores
+from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, ensure_room, patch_scores
+from kizu.detectors.drawing import constant_of, scored, shaped, summed_squares
 from kizu.detectors.memory import BYTES_PER_FLOAT, memory_budget
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
 from kizu.scoring.lean_gaussian import (
@@ -107,6 +109,25 @@ class FittedPadim:
             mahalanobis(gaussian, x) if isinstance(gaussian, Gaussian) else lean_mahalanobis(gaussian, x)
         )
         return patch_scores(distances.reshape(n, h, w), input_hw, self.config, self.config.image_score)
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """As `score_embedding`. Raises `ConfigError` for another grid than it was fitted on."""
+        if grid_hw != self.grid_hw:
+            raise ConfigError(f"PaDiM was fitted on a grid of {self.grid_hw} patches, not {grid_hw}")
+        gaussian = self.gaussian
+        positions, dim = gaussian.mean.shape
+        if self.channels is not None:
+            embedding = graph.node("Gather", embedding, graph.constant(self.channels), axis=3)
+        x = shaped(graph, embedding, -1, positions, dim)  # (N, P, D)
+        deviations = graph.node("Sub", x, constant_of(graph, gaussian.mean))
+        if isinstance(gaussian, DiagonalGaussian):
+            white = graph.node("Mul", deviations, constant_of(graph, gaussian.scale))
+            squared = summed_squares(graph, white, 2)  # (N, P)
+        else:
+            by_position = graph.node("Transpose", deviations, perm=[1, 0, 2])  # (P, N, D)
+            squared = graph.node("Transpose", _drawn_squares(graph, by_position, gaussian), perm=[1, 0])
+        patches = shaped(graph, graph.node("Sqrt", squared), -1, *grid_hw)
+        return scored(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """Means (P, D) and, by covariance, whiteners (P, D, D), or scales (P, D), or axes (P, D, r) with scales (P, r)
@@ -305,6 +326,19 @@ def _distribution(moments: PositionMoments, epsilon: float) -> PositionGaussian:
 def chosen(x: F32, channels: I64 | None) -> F32:
     """(N, P, D) -> (N, P, d): those features; all for None."""
     return x if channels is None else np.take(x, channels, axis=2)
+
+
+def _drawn_squares(graph: GraphBuilder, deviations: str, gaussian: Gaussian | LowRankGaussian) -> str:
+    """(P, N, D) -> squared distances (P, N)."""
+    if isinstance(gaussian, Gaussian):
+        white = graph.node("MatMul", deviations, constant_of(graph, gaussian.whitener.transpose(0, 2, 1)))
+        return summed_squares(graph, white, 2)
+    along = graph.node("MatMul", deviations, constant_of(graph, gaussian.axes))  # (P, N, r)
+    explained = graph.node("MatMul", along, constant_of(graph, gaussian.axes.transpose(0, 2, 1)))
+    outside = summed_squares(graph, graph.node("Sub", deviations, explained), 2)
+    inside = summed_squares(graph, graph.node("Mul", along, constant_of(graph, gaussian.scale[:, None])), 2)
+    rest = constant_of(graph, np.square(gaussian.rest)[:, None])
+    return graph.node("Add", inside, graph.node("Mul", outside, rest))
 
 
 def _joined(batches: Iterable[F32]) -> Iterator[F32]:

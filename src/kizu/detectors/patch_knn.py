@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from kizu.backbones.graph import Embedder
+from kizu.backbones.builder import GraphBuilder
+from kizu.backbones.graph import FLOAT, Embedder
 from kizu.backbones.products import exact_integer_product
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
@@ -30,7 +31,9 @@ from kizu.detectors.bank import (
     kept_patches,
     stored_coverage,
 )
-from kizu.detectors.base import Arrays, embeddings, ensure_room, patch_scores
+from kizu.detectors.base import Arrays, Drawn, embeddings, ensure_room, patch_scores
+from kizu.detectors.drawing import constant_of, numbers, scored, shaped, summed_squares
+from kizu.detectors.drawing import nearest as draw_nearest
 from kizu.scoring.cosine import cosine_distance, directions
 from kizu.scoring.foreground import Foreground, fit_foreground, keep_foreground
 from kizu.scoring.maps import ImageScoreRule
@@ -88,6 +91,24 @@ class FittedPatchKnn:
         if self.foreground is not None:
             patches *= self.foreground(queries)
         return patch_scores(patches, input_hw, self.config, self.config.image_score)
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """As `score_embedding`."""
+        h, w = grid_hw
+        dim = self.bank.vectors.shape[1]
+        cosine = self.config.metric == "cosine"
+        queries = shaped(graph, embedding, -1, dim - cosine)  # (N * P, D)
+        if cosine:
+            queries = _drawn_directions(graph, queries)
+        k = min(self.config.neighbours, len(self.bank.vectors))
+        distances = draw_nearest(graph, queries, self.bank.vectors, k).distances
+        if cosine:
+            distances = graph.node("Mul", graph.node("Mul", distances, distances), numbers(graph, 0.5))
+        patches = shaped(graph, graph.node("ReduceMean", distances, axes=[1], keepdims=0), -1, h, w)
+        if self.foreground is not None:
+            seen = graph.node("MatMul", queries, constant_of(graph, self.foreground.axis))
+            patches = graph.node("Mul", patches, _drawn_part(graph, seen, self.foreground.threshold, h, w))
+        return scored(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """The bank (M, D'), how closely it covers how many patches, where that is known, and the axis (D',) and
@@ -207,3 +228,23 @@ def _turned(images: Iterable[U8]) -> tuple[Iterator[U8], int]:
         for quarter in quarters
     )
     return turned, len(quarters)
+
+
+def _drawn_directions(graph: GraphBuilder, x: str) -> str:
+    """As `scoring.cosine.directions`."""
+    lengths = graph.node("Unsqueeze", graph.node("Sqrt", summed_squares(graph, x, 1)), _one(graph))
+    is_zero = graph.node("Cast", graph.node("Equal", lengths, numbers(graph, 0.0)), to=FLOAT)
+    unit = graph.node("Div", x, graph.node("Add", lengths, is_zero))
+    return graph.node("Concat", unit, is_zero, axis=1)
+
+
+def _drawn_part(graph: GraphBuilder, seen: str, threshold: float, h: int, w: int) -> str:
+    """As `scoring.foreground.Foreground`: (N * P,) -> (N, h, w), 1 on the part and 0 elsewhere."""
+    inside = graph.node("Cast", graph.node("Greater", seen, numbers(graph, threshold)), to=FLOAT)
+    grown = graph.node("MaxPool", shaped(graph, inside, -1, 1, h, w), kernel_shape=[3, 3], pads=[1] * 4)
+    nothing = graph.node("Sub", numbers(graph, 1.0), graph.node("ReduceMax", grown, axes=[2, 3], keepdims=1))
+    return shaped(graph, graph.node("Max", grown, nothing), -1, h, w)
+
+
+def _one(graph: GraphBuilder) -> str:
+    return graph.constant(np.array([1]))

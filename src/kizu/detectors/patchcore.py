@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder
 from kizu.backbones.products import exact_integer_product
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
@@ -25,7 +26,19 @@ from kizu.detectors.bank import (
     kept_patches,
     stored_coverage,
 )
-from kizu.detectors.base import Arrays, embeddings, patch_scores, smoothed_maps
+from kizu.detectors.base import Arrays, Drawn, embeddings, patch_scores, smoothed_maps
+from kizu.detectors.drawing import (
+    Nearest,
+    constant_of,
+    distance_to,
+    numbers,
+    scored,
+    shaped,
+    smoothed_map,
+)
+from kizu.detectors.drawing import (
+    nearest as draw_nearest,
+)
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.neighbours import Bank, build_bank, nearest
 
@@ -87,6 +100,44 @@ class FittedPatchcore:
         share = np.exp(distance - top) / np.exp(to_around - top[:, None]).sum(axis=1)
         weighted: F32 = ((1 - share) * distance).astype(np.float32)
         return weighted
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """As `score_embedding`."""
+        h, w = grid_hw
+        vectors = self.bank.vectors
+        queries = shaped(graph, embedding, -1, vectors.shape[1])  # (N * P, D)
+        found = draw_nearest(graph, queries, vectors, 1)
+        patches = shaped(graph, found.distances, -1, h, w)
+        rule = self.config.image_score
+        if rule != "reweighted_max":
+            return scored(graph, patches, grid_hw, input_hw, self.config, rule)
+        drawn_map = smoothed_map(graph, patches, grid_hw, input_hw, self.config.smoothing)
+        return Drawn(self._draw_reweighted(graph, queries, found, h * w), drawn_map)
+
+    def _draw_reweighted(self, graph: GraphBuilder, queries: str, found: Nearest, count: int) -> str:
+        """Equation 7, with the bank's own neighbours as a table."""
+        vectors = self.bank.vectors
+        k = min(self.config.neighbours, len(vectors))
+        flat = shaped(graph, found.distances, -1, count)  # (N, P)
+        highest = graph.node("ArgMax", flat, axis=1, keepdims=1)  # (N, 1)
+        distance = graph.node("GatherElements", flat, highest, axis=1)  # (N, 1)
+        if k == 1:
+            return graph.node("Squeeze", distance, graph.constant(np.array([1])))
+        _, around = nearest(vectors, self.bank, k)  # (M, K)
+        index = graph.node("GatherElements", shaped(graph, found.indices, -1, count), highest, axis=1)
+        one = graph.constant(np.array([1]))
+        table = graph.node(
+            "Gather", graph.constant(around), graph.node("Squeeze", index, one), axis=0
+        )  # (N, K)
+        neighbours = graph.node("Gather", constant_of(graph, vectors), table, axis=0)  # (N, K, D)
+        images = shaped(graph, queries, -1, count, vectors.shape[1])  # (N, P, D)
+        query = graph.node("GatherND", images, highest, batch_dims=1)  # (N, D)
+        to_around = distance_to(graph, graph.node("Unsqueeze", query, one), neighbours)  # (N, K)
+        top = graph.node("Max", graph.node("ReduceMax", to_around, axes=[1], keepdims=1), distance)
+        part = graph.node("Exp", graph.node("Sub", distance, top))
+        whole = graph.node("ReduceSum", graph.node("Exp", graph.node("Sub", to_around, top)), one, keepdims=1)
+        weight = graph.node("Sub", numbers(graph, 1.0), graph.node("Div", part, whole))
+        return graph.node("Squeeze", graph.node("Mul", weight, distance), one)
 
     def state(self) -> Arrays:
         """The bank, (M, D), and how closely it covers how many patches, where that is known."""

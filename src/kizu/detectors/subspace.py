@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, embeddings, patch_scores
+from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, patch_scores
+from kizu.detectors.drawing import constant_of, scored, shaped, summed_squares
 from kizu.detectors.memory import BYTES_PER_FLOAT
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
@@ -49,6 +51,15 @@ class FittedSubspace:
         n, h, w, dim = embedding.shape
         patches = residuals(self.subspace, embedding.reshape(n * h * w, dim)).reshape(n, h, w)
         return patch_scores(patches, input_hw, self.config, self.config.image_score)
+
+    def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
+        """As `score_embedding`."""
+        outside = self.subspace.outside
+        x = shaped(graph, embedding, -1, outside.shape[0])
+        deviations = graph.node("Sub", x, constant_of(graph, self.subspace.mean))
+        left = graph.node("MatMul", deviations, constant_of(graph, outside))
+        patches = shaped(graph, graph.node("Sqrt", summed_squares(graph, left, 1)), -1, *grid_hw)
+        return scored(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """Mean (D,) and the directions left out (D, R)."""

@@ -12,13 +12,15 @@ from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
 from kizu.bundles.versions import bundle_in_force
-from kizu.core.types import F32, HW, U8
+from kizu.core.errors import BundleError
+from kizu.core.types import F32, HW, U8, Scorer
 from kizu.decision.policy import Label, Policy, PolicyConfig
 from kizu.decision.regions import Region
 from kizu.detectors.pipeline import open_bundle
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
 from kizu.imaging.placement import map_back, place
+from kizu.runtimes.model import ModelFile, is_model_file, read_model
 
 HEAT_RANGE = (0.7, 1.7)
 """The heat map fades in from below the pixel threshold and is full well above it; in parts of that threshold."""
@@ -54,28 +56,42 @@ def bundle_folder(path: Path) -> Path:
 
 
 class Inspector:
-    """A bundle made ready to look at images. Safe to call from several threads."""
+    """A bundle, or a model file, made ready to look at images. Safe to call from several threads."""
 
     def __init__(
         self,
-        bundle: Bundle,
+        source: Bundle | ModelFile,
         *,
         category: str | None = None,
         policy: PolicyConfig = PolicyConfig(),
         engine: Engine = Engine(),
     ) -> None:
-        """`category`: which one's thresholds hold, for a bundle of several. Raises `BundleError` for no such one."""
-        bundle = bundle.for_category(category)
-        self.manifest = bundle.manifest
-        self.policy = Policy(bundle.manifest.thresholds, policy)
-        self.bundle = bundle
-        self._scorer = open_bundle(bundle, engine)
-        self._zones = bundle.manifest.thresholds.pixel_field(bundle.manifest.placement.image_size)
+        """`category`: which one's thresholds hold, for a model of several. Raises `BundleError` for no such one."""
+        self._source = source
+        self.manifest = source.manifest.for_category(category)
+        self.policy = Policy(self.manifest.thresholds, policy)
+        self._scorer: Scorer = (
+            source.scorer(engine) if isinstance(source, ModelFile) else open_bundle(source, engine)
+        )
+        self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.image_size)
 
     @classmethod
     def open(cls, folder: Path | str, **options: Any) -> Self:
-        """From a run folder or a bundle folder; `options` as for the constructor. Raises `BundleError`."""
-        return cls(load(bundle_folder(Path(folder))), **options)
+        """From a run folder, a bundle folder or a file that `kizu export` wrote; `options` as for the constructor.
+
+        Raises `BundleError`.
+        """
+        path = Path(folder)
+        return cls(read_model(path) if is_model_file(path) else load(bundle_folder(path)), **options)
+
+    @property
+    def bundle(self) -> Bundle:
+        """What it was opened from. Raises `BundleError` for a model file, which holds no bundle."""
+        if isinstance(self._source, ModelFile):
+            raise BundleError(
+                f"{self._source.path} holds no bundle", hint="open the run folder it was made from"
+            )
+        return self._source
 
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""

@@ -1,0 +1,131 @@
+"""What several methods draw into an exported graph: the same numbers as in `scoring`, as ONNX nodes.
+
+Values are names in a `GraphBuilder`; shapes are those of the functions of the same meaning in `scoring`.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kizu.backbones.builder import GraphBuilder
+from kizu.core.types import F32, HW
+from kizu.detectors.base import DetectorConfig, Drawn
+from kizu.scoring.maps import ImageScoreRule, map_maker
+
+
+def numbers(graph: GraphBuilder, *values: float) -> str:
+    """A constant vector of float32; one value: a scalar."""
+    return graph.constant(np.array(values[0] if len(values) == 1 else values, np.float32))
+
+
+def shaped(graph: GraphBuilder, x: str, *sides: int) -> str:
+    """`x` in another shape; -1: what is left, 0: as it was."""
+    return graph.node("Reshape", x, graph.constant(np.array(sides, np.int64)))
+
+
+def summed_squares(graph: GraphBuilder, x: str, axis: int) -> str:
+    """Sum of squares along one axis, which goes."""
+    return graph.node("ReduceSum", graph.node("Mul", x, x), _axes(graph, axis), keepdims=0)
+
+
+def distance_to(graph: GraphBuilder, x: str, y: str) -> str:
+    """L2 distance along the last axis."""
+    return graph.node("Sqrt", summed_squares(graph, graph.node("Sub", x, y), -1))
+
+
+class Nearest(NamedTuple):
+    """What a search finds."""
+
+    distances: str
+    """(Q, K), nearest first"""
+    indices: str
+    """(Q, K)"""
+
+
+def nearest(graph: GraphBuilder, queries: str, bank: F32, k: int) -> Nearest:
+    """The `k` rows of `bank` (M, D) nearest to each of `queries` (Q, D), in L2.
+
+    Found by |b|^2 / 2 - q.b, both centred; the distance is then taken from the difference itself, so that what a
+    product rounds away costs no digit of it.
+    """
+    centre = bank.mean(axis=0)
+    centred = (bank - centre).astype(np.float32)
+    half_norms = (np.einsum("md,md->m", centred, centred, dtype=np.float64) / 2).astype(np.float32)
+    moved = graph.node("Sub", queries, graph.constant(centre.astype(np.float32)))
+    products = graph.node("MatMul", moved, graph.constant(np.ascontiguousarray(centred.T)))
+    closeness = graph.node("Sub", products, graph.constant(half_norms))  # (Q, M)
+    vectors = graph.constant(centred)
+    if k == 1:
+        index = graph.node("ArgMax", closeness, axis=1, keepdims=0)  # (Q,)
+        found = graph.node("Gather", vectors, index, axis=0)  # (Q, D)
+        distances = distance_to(graph, moved, found)
+        last = _axes(graph, 1)
+        return Nearest(graph.node("Unsqueeze", distances, last), graph.node("Unsqueeze", index, last))
+    _, indices = graph.several("TopK", closeness, _count(graph, k), count=2, axis=1, sorted=1)
+    found = graph.node("Gather", vectors, indices, axis=0)  # (Q, K, D)
+    return Nearest(distance_to(graph, graph.node("Unsqueeze", moved, _axes(graph, 1)), found), indices)
+
+
+def smoothed_map(graph: GraphBuilder, patches: str, grid_hw: HW, input_hw: HW, smoothing: float) -> str:
+    """Patch distances (N, h, w) -> (N, H, W), by the matrices that `scoring.maps` uses."""
+    maker = map_maker(grid_hw, input_hw, smoothing)
+    tall = graph.node("MatMul", graph.constant(maker.rows), patches)  # (N, H, w)
+    return graph.node("MatMul", tall, graph.constant(np.ascontiguousarray(maker.columns.T)))
+
+
+def image_score(
+    graph: GraphBuilder,
+    patches: str,
+    drawn_map: str,
+    rule: ImageScoreRule,
+    top_fraction: float,
+    patch_count: int,
+) -> str:
+    """As `scoring.maps.image_scores`: -> (N,)."""
+    if rule == "max_map":
+        return graph.node("ReduceMax", drawn_map, axes=[1, 2], keepdims=0)
+    flat = shaped(graph, patches, 0, patch_count)  # (N, P)
+    if rule == "max_patch":
+        return graph.node("ReduceMax", flat, axes=[1], keepdims=0)
+    if rule == "top_patches":
+        k = max(1, round(top_fraction * patch_count))
+        highest, _ = graph.several("TopK", flat, _count(graph, k), count=2, axis=1, sorted=0)
+        return graph.node("ReduceMean", highest, axes=[1], keepdims=0)
+    place = (patch_count - 1) * top_fraction  # from above, between two patches
+    below = min(math.floor(place), patch_count - 1)
+    k = min(below + 2, patch_count)
+    highest, _ = graph.several("TopK", flat, _count(graph, k), count=2, axis=1, sorted=1)
+    weights = np.zeros(k, np.float32)
+    weights[below] = 1 - (place - below)
+    if below + 1 < k:
+        weights[below + 1] = place - below
+    return graph.node("MatMul", highest, graph.constant(weights))
+
+
+def scored(
+    graph: GraphBuilder,
+    patches: str,
+    grid_hw: HW,
+    input_hw: HW,
+    config: DetectorConfig,
+    rule: ImageScoreRule,
+) -> Drawn:
+    """As `detectors.base.patch_scores`."""
+    drawn_map = smoothed_map(graph, patches, grid_hw, input_hw, config.smoothing)
+    count = grid_hw[0] * grid_hw[1]
+    return Drawn(image_score(graph, patches, drawn_map, rule, config.top_fraction, count), drawn_map)
+
+
+def constant_of(graph: GraphBuilder, values: NDArray[np.floating]) -> str:
+    """A float32 constant."""
+    return graph.constant(np.ascontiguousarray(values, np.float32))
+
+
+def _axes(graph: GraphBuilder, axis: int) -> str:
+    return graph.constant(np.array([axis], np.int64))
+
+
+def _count(graph: GraphBuilder, k: int) -> str:
+    return graph.constant(np.array([k], np.int64))
