@@ -143,7 +143,7 @@ def judge(inspector: Inspector, samples: Sequence[Sample], seconds: float) -> Ro
 def _inspect(inspector: Inspector, samples: Sequence[Sample]) -> None:
     options = FolderOptions(save_masks=False, save_overlays=False)
     with tempfile.TemporaryDirectory() as folder:
-        FolderRunner(inspector, "", Path(folder), options).run(samples)
+        FolderRunner(inspector, Path(folder), options).run(samples)
 
 
 def _score(inspector: Inspector, samples: Sequence[Sample]) -> None:

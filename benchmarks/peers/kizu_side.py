@@ -63,7 +63,7 @@ def inspect_files(inspector: Inspector, job: Job) -> None:
     samples = [Sample(f"{number}/{Path(file).name}", Path(file)) for number, file in enumerate(job.streamed)]
     options = FolderOptions(save_masks=False, save_overlays=False)
     with tempfile.TemporaryDirectory() as folder:
-        FolderRunner(inspector, "", Path(folder), options).run(samples)
+        FolderRunner(inspector, Path(folder), options).run(samples)
 
 
 def inspect_arrays(inspector: Inspector, images: list[U8]) -> None:

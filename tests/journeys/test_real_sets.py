@@ -38,7 +38,7 @@ def test_real_sets_reach_their_floor(shared_data: Path, tmp_path: Path, model: s
     assert (metrics["aupro_030"] or 0) >= aupro
 
     flaws = list_images(next(path for path in (shared_data / name / "test").iterdir() if path.name != "good"))
-    result = FolderRunner(Inspector.open(run.folder.path), "bundle", tmp_path / "out").run(flaws)
+    result = FolderRunner(Inspector.open(run.folder.path), tmp_path / "out").run(flaws)
     assert result.report["num_images"] == len(flaws)
     measured = {Path(row["id"]).parts[-2:]: row["pred_score"] for row in _lines(run.folder.predictions)}
     for row in _lines(tmp_path / "out" / "preds.jsonl"):

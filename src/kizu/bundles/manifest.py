@@ -9,7 +9,7 @@ from pydantic import Field
 
 from kizu.core.config import Config
 from kizu.core.errors import BundleError
-from kizu.core.hashing import hash_bytes
+from kizu.core.hashing import hash_bytes, hash_value
 from kizu.decision.calibration import Thresholds
 from kizu.imaging.placement import PlacementConfig
 
@@ -88,6 +88,16 @@ class Bundle:
     """ONNX, from a uint8 image to its embedding."""
     arrays: Mapping[str, NDArray[Any]]
     """What the detector learned."""
+    stored_sha256: str | None = None
+    """Of the whole bundle on disk, where it was read from there."""
+
+    @property
+    def bundle_sha256(self) -> str:
+        """What stands for all of it: the hash on disk; of one in memory, that of its parts."""
+        if self.stored_sha256 is not None:
+            return self.stored_sha256
+        parts = {name: hash_bytes(array.tobytes()) for name, array in self.arrays.items()}
+        return hash_value([self.manifest.model_dump(mode="json"), self.graph_sha256, parts])
 
     def for_category(self, name: str | None) -> "Bundle":
         """The same with `BundleManifest.for_category`."""

@@ -77,7 +77,12 @@ def load(folder: Path) -> Bundle:
         for name in index["files"]
         if name.startswith(f"{ARRAYS}/")
     }
-    return Bundle(manifest=manifest, graph=(folder / GRAPH).read_bytes(), arrays=arrays)
+    return Bundle(
+        manifest=manifest,
+        graph=(folder / GRAPH).read_bytes(),
+        arrays=arrays,
+        stored_sha256=str(index["sha256"]),
+    )
 
 
 def set_thresholds(folder: Path, thresholds: Thresholds) -> str:

@@ -10,7 +10,6 @@ from kizu.cli.options import (
     AsJson,
     Device,
     DeviceOption,
-    RunDir,
     Runtime,
     RuntimeOption,
     Threads,
@@ -25,7 +24,12 @@ EXIT_NG_FOUND = 1
 
 
 def inspect(
-    run_dir: RunDir,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", help="The run folder that `kizu train` printed.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="In place of a run: a file that `kizu export` wrote.")
+    ] = None,
     folder: Annotated[
         Path | None, typer.Argument(help="Folder of images, searched with its sub-folders, or one image.")
     ] = None,
@@ -35,7 +39,9 @@ def inspect(
     ] = None,
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="Where results go. Default: inspections/<folder name> in the run folder."),
+        typer.Option(
+            help="Where results go. Default: inspections/<folder name> in the run folder, or beside the model."
+        ),
     ] = None,
     min_defect_area: Annotated[int, typer.Option(help="Smaller flaws are not listed; pixels.", min=1)] = 1,
     pixel_threshold_mult: Annotated[
@@ -56,27 +62,28 @@ def inspect(
 ) -> None:
     """Say OK or NG for each image and draw where the flaw is. Stopped? The same command goes on where it was."""
     start_logging(verbose)
-    from kizu.bundles.store import bundle_hash
     from kizu.data.listing import list_images
     from kizu.decision.policy import PolicyConfig
     from kizu.inspection.folder import FolderOptions, FolderRunner
-    from kizu.inspection.inspector import Inspector, bundle_folder
+    from kizu.inspection.inspector import Inspector
 
     source = folder or input_dir
     if source is None or (folder and input_dir):
         raise ConfigError("give one folder of images", hint="kizu inspect --run-dir RUN FOLDER")
-    bundle = bundle_folder(run_dir)
+    opened = run_dir or model
+    if opened is None or (run_dir and model):
+        raise ConfigError("give a run or a model file", hint="kizu inspect --run-dir RUN FOLDER")
     samples = list_images(source)
-    output_dir = output_dir or run_dir / "inspections" / (source.resolve().name or "images")
+    beside = opened.parent if model else opened
+    output_dir = output_dir or beside / "inspections" / (source.resolve().name or "images")
     inspector = Inspector.open(
-        bundle,
+        opened,
         category=category,
         policy=PolicyConfig(min_defect_area=min_defect_area, pixel_threshold_mult=pixel_threshold_mult),
         engine=engine_of(runtime, device, threads),
     )
     runner = FolderRunner(
         inspector,
-        bundle_hash(bundle),
         output_dir,
         FolderOptions(save_masks=save_masks, save_overlays=save_overlays),
     )

@@ -15,6 +15,7 @@ from kizu.cli import (
     demo,
     design,
     evaluate,
+    export,
     inspect,
     recommend,
     train,
@@ -58,6 +59,8 @@ app.command()(evaluate.evaluate)
 app.command()(design.design)
 app.command()(design.freeze)
 app.command()(inspect.inspect)
+app.command()(export.export)
+app.command()(export.verify)
 app.command()(zero_shot.zero_shot)
 app.command()(update.update)
 app.command()(update.rollback)

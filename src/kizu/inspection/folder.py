@@ -46,11 +46,9 @@ class FolderResult:
 class FolderRunner:
     """One inspector, one output folder."""
 
-    def __init__(
-        self, inspector: Inspector, bundle_sha256: str, output_dir: Path, options: FolderOptions | None = None
-    ) -> None:
+    def __init__(self, inspector: Inspector, output_dir: Path, options: FolderOptions | None = None) -> None:
         self._inspector = inspector
-        self._bundle_sha256 = bundle_sha256
+        self._bundle_sha256 = inspector.bundle_sha256
         self._output_dir = output_dir
         self._options = options or FolderOptions()
 

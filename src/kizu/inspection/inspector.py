@@ -69,6 +69,8 @@ class Inspector:
         """`category`: which one's thresholds hold, for a model of several. Raises `BundleError` for no such one."""
         self._source = source
         self.manifest = source.manifest.for_category(category)
+        self.bundle_sha256 = source.bundle_sha256
+        """Of the bundle on disk; of one in memory, of what it says of itself and what it learned."""
         self.policy = Policy(self.manifest.thresholds, policy)
         self._scorer: Scorer = (
             source.scorer(engine) if isinstance(source, ModelFile) else open_bundle(source, engine)

@@ -1,0 +1,257 @@
+"""A run's detector as a file for the line, and the proof that it decides as the run does.
+
+<run_dir>/export/model.onnx           f32; model-f16.onnx, model-int8.onnx for less
+<run_dir>/export/model.xml, .bin      an OpenVINO IR; model-f16.xml
+<run_dir>/export/export_meta.json     what each of them is, and the metadata that an IR cannot hold
+<run_dir>/consistency.json            what `verify` found
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kizu.backbones.session import Engine
+from kizu.bundles.manifest import Bundle, BundleManifest
+from kizu.bundles.store import bundle_hash, load
+from kizu.core.errors import ConfigError, DataError, OutputError
+from kizu.core.files import write_bytes, write_json
+from kizu.core.hashing import hash_file
+from kizu.core.provenance import package_versions, utc_now
+from kizu.core.types import U8, Scorer, StageProgress
+from kizu.data.batches import stream
+from kizu.data.manifest import Sample
+from kizu.detectors.export import MAX_CONSTANTS_MB, build_model
+from kizu.detectors.pipeline import open_bundle
+from kizu.lab.evaluate import own_manifest
+from kizu.lab.held_out import sides
+from kizu.lab.parity import Agreement, Tolerances, compare_scorers
+from kizu.lab.runs import RunFolder
+from kizu.runtimes.convert import save_ir, to_half, to_int8
+from kizu.runtimes.model import IR_META, SUFFIXES, read_model
+
+if TYPE_CHECKING:
+    import onnx
+
+Format = Literal["onnx", "openvino"]
+Precision = Literal["f32", "f16", "int8"]
+RANGE_IMAGES = 64
+"""Good images that tell the ranges of 8-bit numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written."""
+
+    path: Path
+    agreement: Agreement | None
+    """With the run, for less than f32; the others are `verify`'s."""
+
+
+def export_run(
+    folder: RunFolder,
+    *,
+    to: Format = "onnx",
+    precision: Precision = "f32",
+    output_dir: Path | None = None,
+    max_constants_mb: float = MAX_CONSTANTS_MB,
+    on_progress: StageProgress | None = None,
+) -> Exported:
+    """Write the run's detector as one graph. Less than f32 is kept only where no decision flips.
+
+    It is compared on the run's held-out good images and its test images: what they are labelled does not matter here.
+    Raises `ConfigError` where what was learned is too large, where a decision flips, and for int8 in an IR;
+    `MissingExtraError` without OpenVINO.
+    """
+    if to == "openvino" and precision == "int8":
+        raise ConfigError("int8 is written as ONNX only", hint="OpenVINO opens that file as well")
+    bundle, digest = load(folder.bundle), bundle_hash(folder.bundle)
+    model = build_model(bundle, digest, max_constants_mb=max_constants_mb)
+    if precision == "int8":
+        model = to_int8(model, _good_images(folder, bundle.manifest))
+    elif precision == "f16" and to == "onnx":
+        model = to_half(model)
+    place = output_dir or folder.path / "export"
+    name = "model" + ("" if precision == "f32" else f"-{precision}") + (".onnx" if to == "onnx" else ".xml")
+    agreement = None
+    with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
+        made = Path(scratch, name)
+        _write(model, made, half=precision == "f16")
+        meta = _meta(made, model, bundle, precision)
+        write_json(Path(scratch, IR_META), meta)
+        if precision != "f32":
+            agreement = _same_decisions(folder, bundle, made, name, on_progress)
+        _keep(made, place)
+    _write_meta(place, name, meta, digest)
+    return Exported(place / name, agreement)
+
+
+def verify_run(
+    folder: RunFolder,
+    *,
+    models: Sequence[Path] = (),
+    images: int | None = None,
+    random_images: int = 0,
+    tolerances: Tolerances = Tolerances(),
+    on_progress: StageProgress | None = None,
+) -> list[Agreement]:
+    """The run in Python beside its exported graph in every runtime that is installed, and `models` likewise.
+
+    On the run's test images (the first `images` of every kind, in turn), else on the good ones it held out. Where the
+    run was not exported, its graph is made for the occasion. Writes `consistency.json`. Raises `DataError` for a model
+    of another bundle.
+    """
+    bundle, digest = load(folder.bundle), bundle_hash(folder.bundle)
+    samples = _real_images(folder, images)
+    runtimes = [Engine("onnxruntime")] + ([Engine("openvino")] if find_spec("openvino") else [])
+    with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
+        paths = list(models) or _exported(folder, digest)
+        if not paths:
+            paths = [Path(scratch, "model.onnx")]
+            write_bytes(paths[0], build_model(bundle, digest).SerializeToString())
+        others: dict[str, Scorer] = {}
+        for path in paths:
+            model = read_model(path)
+            if model.bundle_sha256 != digest:
+                raise DataError(
+                    f"{path} was made from another bundle than {folder.path} has now",
+                    hint="run kizu export again",
+                )
+            for engine in runtimes:
+                if path.suffix == ".onnx" or engine.runtime == "openvino":
+                    others[f"{path.name}, {engine.runtime}"] = model.scorer(engine)
+        found = compare_scorers(
+            open_bundle(bundle),
+            others,
+            samples,
+            bundle.manifest.placement,
+            bundle.manifest.thresholds,
+            random_images=random_images,
+            on_progress=on_progress,
+        )
+    write_json(
+        folder.path / "consistency.json",
+        {
+            "bundle_sha256": digest,
+            "images": len(samples),
+            "random_images": random_images,
+            "tolerances": asdict(tolerances),
+            "agrees": not any(agreement.failures(tolerances) for agreement in found),
+            "compared": [agreement.as_json(tolerances) for agreement in found],
+            "versions": package_versions(),
+            "created_at": utc_now(),
+        },
+    )
+    return found
+
+
+def _real_images(folder: RunFolder, most: int | None) -> list[Sample]:
+    samples = list(own_manifest(folder).test()) or sides(folder)[1]
+    if most is None or most >= len(samples):
+        return samples
+    by_kind: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_kind.setdefault(sample.defect, []).append(sample)
+    turns = (kind[turn] for turn in range(len(samples)) for kind in by_kind.values() if turn < len(kind))
+    return [sample for sample, _ in zip(turns, range(most), strict=False)]
+
+
+def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
+    fit, _ = sides(folder)
+    for batch in stream(fit[:RANGE_IMAGES], manifest.placement, batch_size=1):
+        yield batch.images
+
+
+def _same_decisions(
+    folder: RunFolder, bundle: Bundle, path: Path, name: str, on_progress: StageProgress | None
+) -> Agreement:
+    """Raises `ConfigError` where a decision flips or a score is lost."""
+    engine = Engine("openvino" if path.suffix == ".xml" else "onnxruntime")
+    samples = [*sides(folder)[1], *own_manifest(folder).test()]
+    (agreement,) = compare_scorers(
+        open_bundle(bundle),
+        {name: read_model(path).scorer(engine)},
+        samples,
+        bundle.manifest.placement,
+        bundle.manifest.thresholds,
+        on_progress=on_progress,
+    )
+    if agreement.flips or agreement.not_finite:
+        first = agreement.flips[0] if agreement.flips else None
+        told = (
+            ""
+            if first is None
+            else f", the first on {first.image}: {first.true_score:.5g} becomes {first.score:.5g}"
+        )
+        raise ConfigError(
+            f"{name} would decide {len(agreement.flips)} of {agreement.images} images otherwise{told}",
+            hint="nothing was kept: export as f32",
+        )
+    return agreement
+
+
+def _write(model: onnx.ModelProto, path: Path, *, half: bool) -> None:
+    if path.suffix == ".xml":
+        save_ir(model, path, half=half)
+    else:
+        path.write_bytes(model.SerializeToString())
+
+
+def _keep(made: Path, place: Path) -> None:
+    """Move the file, and an IR's weights before it, to `place`, each whole."""
+    try:
+        weights = made.with_suffix(".bin")
+        if weights.exists():
+            write_bytes(place / weights.name, weights.read_bytes())
+        write_bytes(place / made.name, made.read_bytes())
+    except OSError as error:
+        raise OutputError(f"cannot read {made} back: {error.strerror}") from error
+
+
+def _meta(path: Path, model: onnx.ModelProto, bundle: Bundle, precision: Precision) -> dict[str, Any]:
+    files = [file for file in (path, path.with_suffix(".bin")) if file.exists()]
+    thresholds = bundle.manifest.thresholds.model_dump(mode="json")
+    return {
+        "model": {
+            "precision": precision,
+            "files": {file.name: {"sha256": hash_file(file), "bytes": file.stat().st_size} for file in files},
+            "opset": next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
+            "inputs": {port.name: _sides(port) for port in model.graph.input},
+            "outputs": {port.name: _sides(port) for port in model.graph.output},
+            "created_at": utc_now(),
+        },
+        "thresholds": thresholds,
+        "metadata": {prop.key: prop.value for prop in model.metadata_props},
+        "versions": package_versions(),
+    }
+
+
+def _write_meta(place: Path, name: str, meta: dict[str, Any], digest: str) -> None:
+    """`export_meta.json`: this model beside those that were exported from the same bundle before."""
+    path = place / IR_META
+    models: dict[str, Any] = {}
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        models = before["models"] if before["bundle_sha256"] == digest else {}
+    rest = {key: value for key, value in meta.items() if key != "model"}
+    write_json(path, {"bundle_sha256": digest, "models": models | {name: meta["model"]}, **rest})
+
+
+def _exported(folder: RunFolder, digest: str) -> list[Path]:
+    """The files of the last export that are of this bundle."""
+    path = folder.path / "export" / IR_META
+    if not path.exists():
+        return []
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    if meta["bundle_sha256"] != digest:
+        return []
+    return [path.with_name(name) for name in meta["models"] if Path(name).suffix in SUFFIXES]
+
+
+def _sides(port: Any) -> list[int | str]:
+    return [side.dim_param or side.dim_value for side in port.type.tensor_type.shape.dim]
