@@ -14,6 +14,9 @@ MANIFEST = "kizu.manifest"
 SHA256 = "kizu.bundle_sha256"
 """Metadata: the hash of the bundle that it was made from."""
 
+PRECISION = "kizu.precision"
+"""Metadata: "f32" (where it is missing), "f16" or "int8"."""
+
 
 def manifest_in(metadata: Mapping[str, str], *, where: str) -> tuple[BundleManifest, str]:
     """The manifest and the bundle's hash. Raises `BundleError` naming `where` for a model of something else."""

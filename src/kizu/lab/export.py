@@ -62,10 +62,10 @@ def export_run(
     max_constants_mb: float = MAX_CONSTANTS_MB,
     on_progress: StageProgress | None = None,
 ) -> Exported:
-    """Write the run's detector as one graph. Less than f32 is kept only where no decision flips.
+    """Write the run's detector as one graph. Less than f32 is kept only where decisions and masks hold.
 
     It is compared on the run's held-out good images and its test images: what they are labelled does not matter here.
-    Raises `ConfigError` where what was learned is too large, where a decision flips, and for int8 in an IR;
+    Raises `ConfigError` where what was learned is too large, where decisions do not hold, and for int8 in an IR;
     `MissingExtraError` without OpenVINO.
     """
     if to == "openvino" and precision == "int8":
@@ -83,7 +83,7 @@ def export_run(
         made = Path(scratch, name)
         _write(model, made, half=precision == "f16")
         meta = _meta(made, model, bundle, precision)
-        write_json(Path(scratch, IR_META), meta)
+        write_json(Path(scratch, IR_META), {**meta, "models": {name: meta["model"]}})
         if precision != "f32":
             agreement = _same_decisions(folder, bundle, made, name, on_progress)
         _keep(made, place)
@@ -115,6 +115,7 @@ def verify_run(
             paths = [Path(scratch, "model.onnx")]
             write_bytes(paths[0], build_model(bundle, digest).SerializeToString())
         others: dict[str, Scorer] = {}
+        by_decisions = set()
         for path in paths:
             model = read_model(path)
             if model.bundle_sha256 != digest:
@@ -124,13 +125,16 @@ def verify_run(
                 )
             for engine in runtimes:
                 if path.suffix == ".onnx" or engine.runtime == "openvino":
-                    others[f"{path.name}, {engine.runtime}"] = model.scorer(engine)
+                    others[name := f"{path.name}, {engine.runtime}"] = model.scorer(engine)
+                    if model.precision != "f32":
+                        by_decisions.add(name)
         found = compare_scorers(
             open_bundle(bundle),
             others,
             samples,
             bundle.manifest.placement,
             bundle.manifest.thresholds,
+            by_decisions=by_decisions,
             random_images=random_images,
             on_progress=on_progress,
         )
@@ -170,7 +174,7 @@ def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
 def _same_decisions(
     folder: RunFolder, bundle: Bundle, path: Path, name: str, on_progress: StageProgress | None
 ) -> Agreement:
-    """Raises `ConfigError` where a decision flips or a score is lost."""
+    """Raises `ConfigError` where decisions flip away from the threshold, masks differ or a score is lost."""
     engine = Engine("openvino" if path.suffix == ".xml" else "onnxruntime")
     samples = [*sides(folder)[1], *own_manifest(folder).test()]
     (agreement,) = compare_scorers(
@@ -179,17 +183,15 @@ def _same_decisions(
         samples,
         bundle.manifest.placement,
         bundle.manifest.thresholds,
+        by_decisions={name},
         on_progress=on_progress,
     )
-    if agreement.flips or agreement.not_finite:
-        first = agreement.flips[0] if agreement.flips else None
-        told = (
-            ""
-            if first is None
-            else f", the first on {first.image}: {first.true_score:.5g} becomes {first.score:.5g}"
-        )
+    failures = agreement.failures()
+    if failures:
+        far = max(agreement.flips, key=lambda flip: flip.distance, default=None)
+        told = "" if far is None else f"; {far.image}: {far.true_score:.5g} becomes {far.score:.5g}"
         raise ConfigError(
-            f"{name} would decide {len(agreement.flips)} of {agreement.images} images otherwise{told}",
+            f"{name} does not decide as the run does on {agreement.images} images: {', '.join(failures)}{told}",
             hint="nothing was kept: export as f32",
         )
     return agreement

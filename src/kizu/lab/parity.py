@@ -4,7 +4,7 @@ The first is taken for true. Errors of scores and of map pixels are in parts of 
 whichever is larger, so that one tolerance serves every method.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Agreement:
     """How far one scorer is from the true one, over N images."""
 
     name: str
+    by_decisions: bool = False
+    """It is another model by intent (f16, int8): judged by decisions and masks, its errors only told."""
     images: int = 0
     score_mean_error: float = 0.0
     score_max_error: float = 0.0
@@ -65,9 +67,10 @@ class Agreement:
 
     def failures(self, tolerances: Tolerances = Tolerances()) -> list[str]:
         """What is beyond the tolerances, in words; empty: they agree."""
+        exact = not self.by_decisions
         checks = (
-            (self.score_max_error > tolerances.score, f"score error {self.score_max_error:.2g}"),
-            (self.map_max_error > tolerances.map, f"map error {self.map_max_error:.2g}"),
+            (exact and self.score_max_error > tolerances.score, f"score error {self.score_max_error:.2g}"),
+            (exact and self.map_max_error > tolerances.map, f"map error {self.map_max_error:.2g}"),
             (self.mask_iou < tolerances.iou, f"mask IoU {self.mask_iou:.4f}"),
             (self.far_flips(tolerances) > 0, f"{self.far_flips(tolerances)} decision(s) flipped"),
             (self.not_finite > 0, f"{self.not_finite} image(s) without a finite score"),
@@ -90,18 +93,19 @@ def compare_scorers(
     placement: PlacementConfig,
     thresholds: Thresholds,
     *,
+    by_decisions: Collection[str] = (),
     random_images: int = 0,
     on_progress: StageProgress | None = None,
 ) -> list[Agreement]:
     """Each of `others` beside `true`, on the same images, a few at a time.
 
-    `random_images`: so many of noise beside the samples. Raises `DataError` without any image, `ImageError` for one
-    that cannot be read.
+    `by_decisions`: which of them are other models by intent. `random_images`: so many of noise beside the samples.
+    Raises `DataError` without any image, `ImageError` for one that cannot be read.
     """
     total = len(samples) + random_images
     if total == 0:
         raise DataError("there is no image to compare on", hint="give a run whose data set is still there")
-    tallies = [_Tally(name, thresholds, placement) for name in others]
+    tallies = [_Tally(Agreement(name, name in by_decisions), thresholds, placement) for name in others]
     for names, images in _batches(samples, placement, random_images):
         expected = true.score(images)
         for tally, scorer in zip(tallies, others.values(), strict=True):
@@ -131,8 +135,8 @@ def _batches(
 class _Tally:
     """Sums over images; its memory does not grow with their number."""
 
-    def __init__(self, name: str, thresholds: Thresholds, placement: PlacementConfig) -> None:
-        self._found = Agreement(name)
+    def __init__(self, empty: Agreement, thresholds: Thresholds, placement: PlacementConfig) -> None:
+        self._found = empty
         self._thresholds = thresholds
         field_of = thresholds.pixel_field(placement.image_size)
         self._pixel: float | F32 = thresholds.pixel.value if field_of is None else field_of

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kizu.backbones.graph import IMAGE
+from kizu.bundles.exported import PRECISION
 from kizu.core.errors import ConfigError, MissingExtraError
 from kizu.core.types import U8
 
@@ -54,7 +55,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    return halved
+    return _told(halved, model, "f16")
 
 
 def to_int8(model: onnx.ModelProto, images: Iterator[U8]) -> onnx.ModelProto:
@@ -88,14 +89,12 @@ def to_int8(model: onnx.ModelProto, images: Iterator[U8]) -> onnx.ModelProto:
                 nodes_to_quantize=convolutions,
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
+                weight_type=quantization.QuantType.QUInt8,  # signed ones overflow on processors without VNNI
             )
         finally:
             logging.root.setLevel(before)
         made = onnx.load_model(target)
-    del made.metadata_props[:]
-    made.metadata_props.extend(model.metadata_props)
-    return made
+    return _told(made, model, "int8")
 
 
 def save_ir(model: onnx.ModelProto, path: Path, *, half: bool) -> None:
@@ -106,3 +105,11 @@ def save_ir(model: onnx.ModelProto, path: Path, *, half: bool) -> None:
         raise MissingExtraError("OpenVINO is not installed", hint="pip install 'kizu[openvino]'") from error
     converted = openvino.Core().read_model(model.SerializeToString())
     openvino.save_model(converted, str(path), compress_to_fp16=half)
+
+
+def _told(made: onnx.ModelProto, before: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """`made` with the metadata of `before`, and what became of it."""
+    from onnx import helper
+
+    helper.set_model_props(made, {p.key: p.value for p in before.metadata_props} | {PRECISION: precision})
+    return made

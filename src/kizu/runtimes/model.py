@@ -13,7 +13,7 @@ import numpy as np
 
 from kizu.backbones.graph import IMAGE
 from kizu.backbones.session import Engine, GraphSession
-from kizu.bundles.exported import MAP, SCORE, manifest_in
+from kizu.bundles.exported import MAP, PRECISION, SCORE, manifest_in
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import BundleError, ConfigError, ScoreError
 from kizu.core.types import U8, Scores
@@ -31,6 +31,8 @@ class ModelFile:
     path: Path
     manifest: BundleManifest
     bundle_sha256: str
+    precision: str = "f32"
+    """"f16" and "int8" are other models than the bundle: near it, not the same."""
 
     def scorer(self, engine: Engine = Engine()) -> GraphScorer:
         """Ready to run. Raises `BackboneError` where the runtime refuses it, `ConfigError` for an IR elsewhere."""
@@ -82,7 +84,8 @@ def read_model(path: Path) -> ModelFile:
     if not path.is_file():
         raise BundleError(f"{path} is missing", hint="give the file that kizu export wrote")
     if path.suffix == ".xml":
-        return ModelFile(path, *manifest_in(_ir_metadata(path), where=str(path)))
+        metadata = _ir_metadata(path)
+        return ModelFile(path, *manifest_in(metadata, where=str(path)), metadata.get(PRECISION, "f32"))
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -93,13 +96,14 @@ def read_model(path: Path) -> ModelFile:
             f"{path} is not an ONNX file, or a broken one", hint="copy or export it again"
         ) from error
     metadata = {prop.key: prop.value for prop in model.metadata_props}
-    return ModelFile(path, *manifest_in(metadata, where=str(path)))
+    return ModelFile(path, *manifest_in(metadata, where=str(path)), metadata.get(PRECISION, "f32"))
 
 
 def _ir_metadata(path: Path) -> dict[str, str]:
     beside = path.with_name(IR_META)
     try:
-        return dict(json.loads(beside.read_text(encoding="utf-8"))["metadata"])
+        meta = json.loads(beside.read_text(encoding="utf-8"))
+        return {**meta["metadata"], PRECISION: meta["models"][path.name]["precision"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
             f"{beside} is missing or broken",
