@@ -46,6 +46,13 @@ def train(
     image_size: Annotated[
         str | None, typer.Option(help="Network input: 256, or height x width: 256x384.")
     ] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="With --tile-overlap: the size that is cut into tiles: 1024x1536.")
+    ] = None,
+    tile_overlap: Annotated[
+        float | None,
+        typer.Option(help="Cut images into tiles of --image-size that overlap by this part, such as 0.25."),
+    ] = None,
     coreset: Annotated[
         float | None, typer.Option(help="PatchCore: part of the patches that is kept.")
     ] = None,
@@ -81,7 +88,11 @@ def train(
     config = RunConfig.read(config_file) if config_file else RunConfig()
     changes: dict[str, dict[str, Any]] = {
         "embedding": set_values(backbone=backbone, layers=layers.split(",") if layers else None),
-        "placement": set_values(image_size=parse_size(image_size) if image_size else None),
+        "placement": set_values(
+            image_size=parse_size(image_size) if image_size else None,
+            resize=parse_size(resize) if resize else None,
+            tile_overlap=tile_overlap,
+        ),
         "calibration": set_values(
             false_alarm_rate=false_alarm_rate, zones=parse_grid("--zones", zones) if zones else None
         ),

@@ -12,11 +12,13 @@ from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError
+from kizu.core.types import Scorer
 from kizu.decision.calibration import CalibrationConfig
 from kizu.detectors import detector_config, make_detector
 from kizu.detectors.base import DetectorConfig, EmbeddingConfig, Fitted
 from kizu.detectors.patchcore import PatchcoreConfig
 from kizu.imaging.placement import PlacementConfig
+from kizu.imaging.tiling import as_seen
 
 
 class PipelineConfig(Config):
@@ -66,3 +68,8 @@ def open_bundle(bundle: Bundle, engine: Engine = Engine()) -> Fitted:
     """The fitted scorer that `bundle` holds."""
     detector = make_detector(detector_config(bundle.manifest.detector, where="bundle"))
     return detector.restore(Embedder(bundle.graph, engine), bundle.arrays)
+
+
+def open_scorer(bundle: Bundle, engine: Engine = Engine()) -> Scorer:
+    """The same for images as the bundle's placement gives them, tiled where it says so."""
+    return as_seen(open_bundle(bundle, engine), bundle.manifest.placement)

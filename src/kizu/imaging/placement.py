@@ -30,7 +30,10 @@ class PlacementConfig(Config):
     image_size: tuple[Side, Side] = (256, 256)
     """(H, W) of the network's input. One number means a square."""
     resize: tuple[Side, Side] | None = None
-    """(H, W) before the centre crop; None: `image_size`, nothing is cut off."""
+    """(H, W) before the centre crop, or before tiles are cut; None: `image_size`, nothing is cut off."""
+    tile_overlap: Annotated[float, Field(ge=0, le=0.75)] | None = None
+    """For images much larger than the network's input: all of the resized image is cut into tiles of `image_size` that
+    overlap by at least this part of one, and their maps are blended. None: one centre crop."""
     resample: Literal["bilinear", "bicubic"] = "bilinear"
     """Both widen their kernel when shrinking (antialiased)."""
 
@@ -51,8 +54,15 @@ class PlacementConfig(Config):
         return self.resize or self.image_size
 
     @property
+    def seen_hw(self) -> HW:
+        """(H, W) of what is looked at and mapped: the network's input, or of tiles all they cover."""
+        return self.image_size if self.tile_overlap is None else self.resized_hw
+
+    @property
     def crop_offset(self) -> tuple[int, int]:
         """(top, left) of the crop in the resized image, in pixels; of an odd rest, more goes bottom right."""
+        if self.tile_overlap is not None:
+            return 0, 0
         (height, width), (h, w) = self.resized_hw, self.image_size
         return (height - h) // 2, (width - w) // 2
 
@@ -71,7 +81,7 @@ class _Axis(NamedTuple):
 
 
 def place(image: U8, config: PlacementConfig) -> U8:
-    """(H, W, 3) uint8 of any size -> (h, w, 3) uint8 with (h, w) == `config.image_size`, contiguous.
+    """(H, W, 3) uint8 of any size -> (h, w, 3) uint8 with (h, w) == `config.seen_hw`, contiguous.
 
     The image itself where nothing is to be done.
     """
@@ -81,19 +91,19 @@ def place(image: U8, config: PlacementConfig) -> U8:
             (width, height), _RESAMPLING[config.resample], reducing_gap=_REDUCING_GAP
         )
         image = np.asarray(resized)
-    (top, left), (h, w) = config.crop_offset, config.image_size
+    (top, left), (h, w) = config.crop_offset, config.seen_hw
     return np.ascontiguousarray(image[top : top + h, left : left + w])  # (h, w, 3)
 
 
 def map_back(score_map: F32, image_hw: HW, config: PlacementConfig) -> F32:
     """A map over the network's input -> (H, W) float32 over the original image.
 
-    `score_map` is (h, w) float32 of any resolution; it covers the whole network input. Bilinear with
+    `score_map` is (h, w) float32 of any resolution; it covers all of `config.seen_hw`. Bilinear with
     half-pixel centres, the border repeated; no value leaves the range of `score_map`. Pixels that the crop
     cut off are 0.0: distances are >= 0, and what was not seen is never the reason of an NG.
     """
     (height, width), (top, left) = config.resized_hw, config.crop_offset
-    (h, w), (grid_h, grid_w) = config.image_size, score_map.shape
+    (h, w), (grid_h, grid_w) = config.seen_hw, score_map.shape
     rows = _axis(image_hw[0], height, top, h, grid_h)
     columns = _axis(image_hw[1], width, left, w, grid_w)
     seen = _interpolated(score_map, rows, columns)

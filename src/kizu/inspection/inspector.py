@@ -20,6 +20,7 @@ from kizu.detectors.pipeline import open_bundle
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
 from kizu.imaging.placement import map_back, place
+from kizu.imaging.tiling import as_seen
 from kizu.runtimes.model import ModelFile, is_model_file, read_model
 
 HEAT_RANGE = (0.7, 1.7)
@@ -72,10 +73,11 @@ class Inspector:
         self.bundle_sha256 = source.bundle_sha256
         """Of the bundle on disk; of one in memory, of what it says of itself and what it learned."""
         self.policy = Policy(self.manifest.thresholds, policy)
-        self._scorer: Scorer = (
+        scorer: Scorer = (
             source.scorer(engine) if isinstance(source, ModelFile) else open_bundle(source, engine)
         )
-        self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.image_size)
+        self._scorer = as_seen(scorer, self.manifest.placement)
+        self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.seen_hw)
 
     @classmethod
     def open(cls, folder: Path | str, **options: Any) -> Self:

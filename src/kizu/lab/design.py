@@ -12,7 +12,7 @@ from kizu.core.split import Split
 from kizu.core.types import F32, F64, StageProgress
 from kizu.data.manifest import Manifest
 from kizu.decision.thresholds import fpr_target
-from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.detectors.pipeline import PipelineConfig, open_scorer
 from kizu.lab.evaluate import measured
 from kizu.lab.fit import Identity, fit_bundle
 from kizu.lab.freeze import DevSet, Origin, StandardThreshold
@@ -129,7 +129,7 @@ def _try(config: PipelineConfig, manifest: Manifest, engine: Engine) -> _Trial:
     cut = cut_good(manifest, config)
     identity = Identity(manifest.category, "", manifest.dataset, manifest.content_hash())
     fitted = fit_bundle(config, cut.sides(config), identity, engine=engine)
-    with predicted(open_bundle(fitted.bundle, engine), manifest.test(), config.placement) as found:
+    with predicted(open_scorer(fitted.bundle, engine), manifest.test(), config.placement) as found:
         metrics = measured(found, fitted.bundle.manifest.thresholds).metrics
         good = found.scores[~found.defective]
     return _Trial(metrics, standardised(good, fitted.calibration.scores))

@@ -20,7 +20,7 @@ from kizu.core.types import F32, F64, Bool, StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.study import read_study
 from kizu.decision.calibration import Thresholds
-from kizu.detectors.pipeline import open_bundle
+from kizu.detectors.pipeline import open_scorer
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.runs import RunFolder
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
@@ -125,7 +125,7 @@ def evaluate(
             "there is no test image to evaluate", hint="the test split is <category>/test/<kind>/"
         )
     start = time.perf_counter()
-    scorer = open_bundle(bundle, engine)
+    scorer = open_scorer(bundle, engine)
     with predicted(scorer, samples, bundle.manifest.placement, on_progress=on_progress) as found:
         seconds = time.perf_counter() - start
         evaluation = measured(found, bundle.manifest.thresholds)

@@ -27,7 +27,8 @@ from kizu.core.types import U8, Scorer, StageProgress
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.detectors.export import MAX_CONSTANTS_MB, build_model
-from kizu.detectors.pipeline import open_bundle
+from kizu.detectors.pipeline import open_scorer
+from kizu.imaging.tiling import as_seen, cut
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.held_out import sides
 from kizu.lab.parity import Agreement, Tolerances, compare_scorers
@@ -125,11 +126,12 @@ def verify_run(
                 )
             for engine in runtimes:
                 if path.suffix == ".onnx" or engine.runtime == "openvino":
-                    others[name := f"{path.name}, {engine.runtime}"] = model.scorer(engine)
+                    scorer = as_seen(model.scorer(engine), bundle.manifest.placement)
+                    others[name := f"{path.name}, {engine.runtime}"] = scorer
                     if model.precision != "f32":
                         by_decisions.add(name)
         found = compare_scorers(
-            open_bundle(bundle),
+            open_scorer(bundle),
             others,
             samples,
             bundle.manifest.placement,
@@ -168,7 +170,7 @@ def _real_images(folder: RunFolder, most: int | None) -> list[Sample]:
 def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
     fit, _ = sides(folder)
     for batch in stream(fit[:RANGE_IMAGES], manifest.placement, batch_size=1):
-        yield batch.images
+        yield from (tile[None] for tile in cut(batch.images, manifest.placement))
 
 
 def _same_decisions(
@@ -178,8 +180,8 @@ def _same_decisions(
     engine = Engine("openvino" if path.suffix == ".xml" else "onnxruntime")
     samples = [*sides(folder)[1], *own_manifest(folder).test()]
     (agreement,) = compare_scorers(
-        open_bundle(bundle),
-        {name: read_model(path).scorer(engine)},
+        open_scorer(bundle),
+        {name: as_seen(read_model(path).scorer(engine), bundle.manifest.placement)},
         samples,
         bundle.manifest.placement,
         bundle.manifest.thresholds,

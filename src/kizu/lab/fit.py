@@ -17,13 +17,14 @@ from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
-from kizu.core.types import F32, U8, Bool, StageProgress
+from kizu.core.types import F32, U8, Bool, Scorer, StageProgress
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, held_out
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import make_detector
 from kizu.detectors.base import Detector, Fitted, default_layers, embedder_for
 from kizu.detectors.pipeline import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
+from kizu.imaging.tiling import as_seen, cut, tiles_per_image
 
 WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
 """Beside what the detector holds: the runtime, and images on their way through the network, maps, and those waiting."""
@@ -122,22 +123,21 @@ def fit_bundle(
         on_estimate(estimate)
     counted = _Counted(sides.fit.batches)
     with watch.stage("fit"):
-        fitted = detector.fit(
-            embedder, counted, count=sides.fit.count, rng=rng_for(config.seed, "fit"), on_progress=on_progress
-        )
+        fitted = _fitted(detector, embedder, counted, sides.fit.count, config, "fit", on_progress)
     with watch.stage("calibrate"):
         drawn = rng_for(config.seed, "pixels")
+        scorer = as_seen(fitted, config.placement)
         by_category: dict[str, HeldOut] = {}
         if sides.parts:
             for name, images in sides.parts.items():
-                by_category[name] = _calibrate(config.calibration, fitted, images, drawn, on_progress)
+                by_category[name] = _calibrate(config.calibration, scorer, images, drawn, on_progress)
             calibration = HeldOut.joined(list(by_category.values()))
         elif sides.folds:
             calibration = _out_of_fold(config, detector, embedder, sides.folds, drawn, on_progress)
         else:
-            calibration = _calibrate(config.calibration, fitted, sides.calibration, drawn, on_progress)
+            calibration = _calibrate(config.calibration, scorer, sides.calibration, drawn, on_progress)
         thresholds = good_thresholds(
-            config.calibration, calibration, validation=_validate(fitted, sides.validation)
+            config.calibration, calibration, validation=_validate(scorer, sides.validation)
         )
         if sides.folds:
             thresholds = _without_promise(thresholds, len(sides.folds))
@@ -176,8 +176,27 @@ def expected_peak(
 ) -> int:
     """Bytes that the process will take at most during a fit on `count` images, when it takes `now` before it."""
     h, w = embedder.grid_hw(placement.image_size)
-    working = WORKING_BYTES + WORKING_BYTES_PER_PIXEL * math.prod(placement.image_size)
-    return now + working + detector.memory_bytes(count, h * w, embedder.dim)
+    working = WORKING_BYTES + WORKING_BYTES_PER_PIXEL * math.prod(placement.seen_hw)
+    return now + working + detector.memory_bytes(count * tiles_per_image(placement), h * w, embedder.dim)
+
+
+def _fitted(
+    detector: Detector,
+    embedder: Embedder,
+    batches: Iterable[U8],
+    count: int,
+    config: PipelineConfig,
+    purpose: str,
+    on_progress: StageProgress | None,
+) -> Fitted:
+    """On images as they are seen, or their tiles."""
+    return detector.fit(
+        embedder,
+        (cut(batch, config.placement) for batch in batches),
+        count=count * tiles_per_image(config.placement),
+        rng=rng_for(config.seed, purpose),
+        on_progress=on_progress,
+    )
 
 
 class _Counted:
@@ -195,7 +214,7 @@ class _Counted:
 
 def _calibrate(
     config: CalibrationConfig,
-    fitted: Fitted,
+    scorer: Scorer,
     images: PlacedImages,
     rng: np.random.Generator,
     on_progress: StageProgress | None,
@@ -203,7 +222,7 @@ def _calibrate(
     parts = []
     done = 0
     for batch in images.batches:
-        scored = fitted.score(batch)
+        scored = scorer.score(batch)
         parts.append(held_out(config, scored.image, scored.maps, rng))
         done += len(batch)
         if on_progress is not None:
@@ -224,10 +243,9 @@ def _out_of_fold(
     """Every good image, scored by a fit that has not seen it."""
     parts = []
     for number, (fit_side, held) in enumerate(folds):
-        fitted = detector.fit(
-            embedder, fit_side.batches, count=fit_side.count, rng=rng_for(config.seed, "fold", str(number))
-        )
-        parts.append(_calibrate(config.calibration, fitted, held, pixels, None))
+        fitted = _fitted(detector, embedder, fit_side.batches, fit_side.count, config, f"fold {number}", None)
+        scorer = as_seen(fitted, config.placement)
+        parts.append(_calibrate(config.calibration, scorer, held, pixels, None))
         if on_progress is not None:
             on_progress("calibration", number + 1, len(folds))
     return HeldOut.joined(parts)
@@ -248,8 +266,8 @@ def _without_promise(thresholds: Thresholds, folds: int) -> Thresholds:
     return Thresholds(image=told(thresholds.image), pixel=told(thresholds.pixel), zones=zones)
 
 
-def _validate(fitted: Fitted, validation: LabelledImages | None) -> tuple[F32, Bool] | None:
+def _validate(scorer: Scorer, validation: LabelledImages | None) -> tuple[F32, Bool] | None:
     if validation is None:
         return None
-    scores: F32 = np.concatenate([fitted.score(batch).image for batch in validation.images.batches])
+    scores: F32 = np.concatenate([scorer.score(batch).image for batch in validation.images.batches])
     return scores, validation.defective

@@ -22,7 +22,7 @@ from kizu.core.hashing import hash_value
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.types import StageProgress
 from kizu.data.manifest import Manifest
-from kizu.detectors.pipeline import open_bundle
+from kizu.detectors.pipeline import open_scorer
 from kizu.lab.design import centre_and_spread
 from kizu.lab.evaluate import Evaluation, measured, write_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
@@ -150,7 +150,7 @@ def _seed_metrics(
     identity = Identity(manifest.category, f"seed-{seed}", manifest.dataset, manifest.content_hash())
     fitted = fit_bundle(config, cut.sides(config), identity, engine=engine, on_progress=on_progress)
     thresholds = fitted.bundle.manifest.thresholds
-    scorer = open_bundle(fitted.bundle, engine)
+    scorer = open_scorer(fitted.bundle, engine)
     with predicted(scorer, manifest.test(), config.placement, on_progress=on_progress) as found:
         evaluation = measured(found, thresholds, seed=seed)
         values = {key: value for key, value in evaluation.as_json().items() if key != "seconds"}

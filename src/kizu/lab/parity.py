@@ -128,7 +128,7 @@ def _batches(
     rng = np.random.default_rng(0)
     for start in range(0, random_images, BATCH):
         count = min(BATCH, random_images - start)
-        noise = rng.integers(0, 256, (count, *placement.image_size, 3), np.uint8)
+        noise = rng.integers(0, 256, (count, *placement.seen_hw, 3), np.uint8)
         yield [f"noise {start + index}" for index in range(count)], noise
 
 
@@ -138,7 +138,7 @@ class _Tally:
     def __init__(self, empty: Agreement, thresholds: Thresholds, placement: PlacementConfig) -> None:
         self._found = empty
         self._thresholds = thresholds
-        field_of = thresholds.pixel_field(placement.image_size)
+        field_of = thresholds.pixel_field(placement.seen_hw)
         self._pixel: float | F32 = thresholds.pixel.value if field_of is None else field_of
         self._score_sum = self._map_sum = 0.0
         self._both = self._either = 0

@@ -138,7 +138,7 @@ def predicted(
     Every core takes a few images from file to map. Raises `ImageError` for a file that cannot be read, `DataError`
     when a mask has another size than its image, `ScoreError` naming the image whose score is not finite.
     """
-    h, w = placement.image_size
+    h, w = placement.seen_hw
     scores = np.empty(len(samples), np.float32)
     sizes: list[HW] = []
     masks: list[PackedMask | None] = []

@@ -21,7 +21,7 @@ from kizu.data.manifest import Sample, read_manifest
 from kizu.data.study import load_or_draw
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.thresholds import Threshold, f1_max
-from kizu.detectors.pipeline import open_bundle
+from kizu.detectors.pipeline import open_scorer
 from kizu.lab.evaluate import Prediction, write_predictions
 from kizu.lab.held_out import held_out_thresholds, sides
 from kizu.lab.predictions import Predictions, predicted
@@ -53,7 +53,7 @@ def compute_thresholds(
             hint="train anew with this rule",
         )
     thresholds = held_out_thresholds(
-        open_bundle(bundle, engine), held, bundle.manifest, config, on_progress=on_progress
+        open_scorer(bundle, engine), held, bundle.manifest, config, on_progress=on_progress
     )
     put_in_force(folder, bundle, thresholds)
     write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
@@ -86,7 +86,7 @@ def tune_on_validation(
             raise CalibrationError("every good image was fitted on", hint="train anew without folds")
         samples = [*held, *(s for s in cut.validation() if s.label == "defect")]
     with predicted(
-        open_bundle(bundle, engine),
+        open_scorer(bundle, engine),
         samples,
         bundle.manifest.placement,
         stage="validation",
@@ -136,7 +136,7 @@ def write_train_predictions(
     bundle = load(folder.bundle)
     fit, held = sides(folder)
     with predicted(
-        open_bundle(bundle, engine),
+        open_scorer(bundle, engine),
         [*fit, *held],
         bundle.manifest.placement,
         with_masks=False,

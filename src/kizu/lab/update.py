@@ -32,6 +32,7 @@ from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
 from kizu.decision.calibration import Thresholds
 from kizu.detectors.base import Updatable
 from kizu.detectors.pipeline import open_bundle
+from kizu.imaging.tiling import as_seen, cut, tiles_per_image
 from kizu.lab.held_out import added_later, held_out_thresholds, sides
 from kizu.lab.runs import RunFolder
 from kizu.lab.train import BATCH_SIZE, RunConfig
@@ -90,12 +91,14 @@ def update_run(
             on_broken=on_broken if skip_broken else None,
         )
         for batch in given:
-            yield batch.images
+            yield cut(batch.images, bundle.manifest.placement)
 
-    updated = fitted.update(batches(), count=len(new), on_progress=on_progress)
+    updated = fitted.update(
+        batches(), count=len(new) * tiles_per_image(bundle.manifest.placement), on_progress=on_progress
+    )
     learned = tuple(sample for sample in new if sample.id not in broken)
     thresholds = held_out_thresholds(
-        updated,
+        as_seen(updated, bundle.manifest.placement),
         held,
         bundle.manifest,
         RunConfig.read(folder.config).calibration,
