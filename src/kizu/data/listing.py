@@ -1,5 +1,8 @@
 """Images of which nothing is known yet: what a line inspects."""
 
+import os
+from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 
 from kizu.core.errors import DataError
@@ -7,19 +10,36 @@ from kizu.data.layouts.files import Passed, existing, images_in
 from kizu.data.manifest import Sample
 
 
-def list_images(source: Path) -> tuple[Sample, ...]:
+def list_images(
+    source: Path, *, pattern: str | None = None, may_be_empty: bool = False
+) -> tuple[Sample, ...]:
     """One image file, or the images in a folder and below it, by name; ids are paths below the folder.
 
-    Raises `DataError` when there is none.
+    `pattern`: as of a shell, over those paths: `*.png`, `line1/*`. Raises `DataError` when there is none.
     """
     if source.is_file():
         return (Sample(source.name, source),)
     passed = Passed()
     folder = existing(source)
-    found = images_in(folder, passed, deep=True)
-    if not found:
+    every = ((path.relative_to(folder).as_posix(), path) for path in images_in(folder, passed, deep=True))
+    found = tuple(Sample(name, path) for name, path in every if pattern is None or fnmatch(name, pattern))
+    if not found and not may_be_empty:
         notes = "; ".join(passed.notes()) or "the folder is empty"
+        wanted = "" if pattern is None else f" that matches {pattern!r}"
         raise DataError(
-            f"no image in {source}", hint=f"PNG, JPEG, BMP, TIFF and WebP are looked for; {notes}"
+            f"no image in {source}{wanted}", hint=f"PNG, JPEG, BMP, TIFF and WebP are looked for; {notes}"
         )
-    return tuple(Sample(path.relative_to(folder).as_posix(), path) for path in found)
+    return found
+
+
+def listed_images(lines: Iterable[str]) -> tuple[Sample, ...]:
+    """The files that `lines` name, one each, in their order and each once; ids are paths below the folder they share.
+
+    Empty lines are passed over. A file that is not there is left for the inspection to record. Raises `DataError` when
+    nothing is named.
+    """
+    paths = list(dict.fromkeys(Path(line.strip()).absolute() for line in lines if line.strip()))
+    if not paths:
+        raise DataError("no file was named", hint="one path on each line")
+    shared = Path(os.path.commonpath([path.parent for path in paths]))
+    return tuple(Sample(path.relative_to(shared).as_posix(), path) for path in paths)

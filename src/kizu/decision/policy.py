@@ -1,12 +1,13 @@
 """Score and map to a verdict."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, model_validator
 
 from kizu.core.config import Config
-from kizu.core.types import F32
+from kizu.core.types import F32, Bool
 from kizu.decision.calibration import Thresholds
 from kizu.decision.regions import Regions, find_regions, no_regions
 
@@ -20,6 +21,17 @@ class PolicyConfig(Config):
     """pixels of the original image"""
     pixel_threshold_mult: Annotated[float, Field(gt=0)] = 1.0
     """The pixel threshold is multiplied by this before regions are cut."""
+    open_px: Annotated[int, Field(ge=1, le=255)] = 1
+    """Side of the square that marked pixels are opened by: what is thinner is not listed. 1: nothing. Odd."""
+    close_px: Annotated[int, Field(ge=1, le=255)] = 1
+    """Side of the square that they are then closed by: narrower gaps are filled. 1: nothing. Odd."""
+
+    @model_validator(mode="after")
+    def _odd_sides(self) -> Self:
+        for name in ("open_px", "close_px"):
+            if getattr(self, name) % 2 == 0:
+                raise ValueError(f"{name} must be odd, so that the square has a centre")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,24 @@ class Policy:
         """
         if not self.thresholds.image.exceeded_by(score):
             return Verdict("OK", score, no_regions((anomaly_map.shape[0], anomaly_map.shape[1])))
-        threshold = self.pixel_threshold if zones is None else zones * self.config.pixel_threshold_mult
-        regions = find_regions(anomaly_map, threshold, min_area_px=self.config.min_defect_area)
-        return Verdict("NG", score, regions)
+        return Verdict("NG", score, self._regions(anomaly_map, zones))
+
+    def decide_by_map(self, anomaly_map: F32, inside: Bool, zones: F32 | None = None) -> Verdict:
+        """NG when there is a region within `inside` (H, W), whatever lies outside; the score is its highest pixel.
+
+        An image score is of the whole picture, so it cannot judge a part. The pixel threshold can: with the conformal
+        rule a good image has a region anywhere with at most the promised rate, and so within a part.
+        """
+        seen = np.where(inside, anomaly_map, np.float32(0))
+        regions = self._regions(seen, zones)
+        return Verdict("NG" if regions.found else "OK", float(seen.max()), regions)
+
+    def _regions(self, anomaly_map: F32, zones: F32 | None) -> Regions:
+        config = self.config
+        return find_regions(
+            anomaly_map,
+            self.pixel_threshold if zones is None else zones * config.pixel_threshold_mult,
+            min_area_px=config.min_defect_area,
+            open_px=config.open_px,
+            close_px=config.close_px,
+        )

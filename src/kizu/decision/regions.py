@@ -33,12 +33,26 @@ class Regions:
     """(H, W)"""
 
 
-def find_regions(anomaly_map: F32, threshold: float | F32, *, min_area_px: int = 1) -> Regions:
+def find_regions(
+    anomaly_map: F32,
+    threshold: float | F32,
+    *,
+    min_area_px: int = 1,
+    open_px: int = 1,
+    close_px: int = 1,
+) -> Regions:
     """Regions of pixels strictly above `threshold`, 8-connected, of at least `min_area_px` pixels.
 
-    `anomaly_map`: (H, W), raw, in pixels of the original image. `threshold`: one number, or (H, W).
+    `anomaly_map`: (H, W), raw, in pixels of the original image. `threshold`: one number, or (H, W). Before they are
+    joined the marked pixels are opened by a square of `open_px` (what is thinner goes), then closed by one of
+    `close_px` (gaps that are narrower are filled); 1: neither.
     """
-    labelled, count = ndimage.label(anomaly_map > threshold, structure=EIGHT_CONNECTED)
+    marked = anomaly_map > threshold
+    if open_px > 1:
+        marked = _grown(_shrunk(marked, open_px), open_px)
+    if close_px > 1:
+        marked = _shrunk(_grown(marked, close_px), close_px)
+    labelled, count = ndimage.label(marked, structure=EIGHT_CONNECTED)
     areas = np.bincount(labelled.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(labelled)
     found = [
@@ -50,6 +64,15 @@ def find_regions(anomaly_map: F32, threshold: float | F32, *, min_area_px: int =
     is_kept = areas >= min_area_px
     is_kept[0] = False
     return Regions(found=tuple(found), mask=is_kept[labelled])
+
+
+def _grown(marked: Bool, side_px: int) -> Bool:
+    return np.asarray(ndimage.binary_dilation(marked, np.ones((side_px, side_px), bool)))
+
+
+def _shrunk(marked: Bool, side_px: int) -> Bool:
+    """What lies beyond the border of the image counts as marked, so that nothing is lost there."""
+    return np.asarray(ndimage.binary_erosion(marked, np.ones((side_px, side_px), bool), border_value=1))
 
 
 def no_regions(image_hw: tuple[int, int]) -> Regions:

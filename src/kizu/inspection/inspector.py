@@ -20,6 +20,7 @@ from kizu.detectors.pipeline import open_bundle
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
 from kizu.imaging.placement import map_back, place
+from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
 from kizu.runtimes.model import ModelFile, is_model_file, read_model
 
@@ -65,14 +66,19 @@ class Inspector:
         *,
         category: str | None = None,
         policy: PolicyConfig = PolicyConfig(),
+        roi: Roi | None = None,
         engine: Engine = Engine(),
     ) -> None:
-        """`category`: which one's thresholds hold, for a model of several. Raises `BundleError` for no such one."""
+        """`category`: which one's thresholds hold, for a model of several. Raises `BundleError` for no such one.
+
+        `roi`: flaws count only there, and the map decides in place of the image score, which is of the whole picture.
+        """
         self._source = source
         self.manifest = source.manifest.for_category(category)
         self.bundle_sha256 = source.bundle_sha256
         """Of the bundle on disk; of one in memory, of what it says of itself and what it learned."""
         self.policy = Policy(self.manifest.thresholds, policy)
+        self.roi = roi
         scorer: Scorer = (
             source.scorer(engine) if isinstance(source, ModelFile) else open_bundle(source, engine)
         )
@@ -115,11 +121,14 @@ class Inspector:
         placement = self.manifest.placement
         anomaly_map = map_back(net_map, size, placement)
         zones = None if self._zones is None else map_back(self._zones, size, placement)
-        verdict = self.policy.decide(score, anomaly_map, zones)
+        if self.roi is None:
+            verdict = self.policy.decide(score, anomaly_map, zones)
+        else:
+            verdict = self.policy.decide_by_map(anomaly_map, self.roi.mask(size), zones)
         return Inspection(
             label=verdict.label,
-            score=score,
-            threshold=self.policy.thresholds.image.value,
+            score=verdict.score,
+            threshold=self.policy.thresholds.image.value if self.roi is None else self.policy.pixel_threshold,
             pixel_threshold=self.policy.pixel_threshold,
             map=anomaly_map,
             mask=verdict.regions.mask,

@@ -52,9 +52,7 @@ class Journal:
 
     def records(self) -> Iterator[Record]:
         """The lines so far, one at a time."""
-        with self.path.open(encoding="utf-8") as stream:
-            for line in stream:
-                yield json.loads(line)
+        return lines_of(self.path)
 
     def _check_settings(self, path: Path, settings: Record) -> None:
         if self.path.exists():
@@ -73,6 +71,13 @@ class Journal:
         with self.path.open("rb+") as stream:
             whole = sum(len(line) for line in stream if line.endswith(b"\n"))
             stream.truncate(whole)
+
+
+def lines_of(path: Path) -> Iterator[Record]:
+    """The records of a journal, one at a time."""
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            yield json.loads(line)
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

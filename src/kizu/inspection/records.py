@@ -1,6 +1,12 @@
 """What an inspection writes: one line of `preds.jsonl` for each image, and `report.json` for all."""
 
-from typing import Any
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.provenance import utc_now
@@ -19,6 +25,7 @@ def prediction_record(
     bundle_sha256: str,
     *,
     gt_label: str | None = None,
+    timings: Mapping[str, float] | None = None,
 ) -> Record:
     """One line of `preds.jsonl`. Coordinates are pixels of the original image; `image_size` is [height, width]."""
     thresholds = manifest.thresholds
@@ -30,7 +37,7 @@ def prediction_record(
         "image_size": list(inspection.map.shape),
         "gt_label": gt_label,
         "pred_score": inspection.score,
-        "image_threshold": thresholds.image.value,
+        "image_threshold": inspection.threshold,
         "pixel_threshold": thresholds.pixel.value,
         "effective_pixel_threshold": inspection.pixel_threshold,
         "label": inspection.label,
@@ -48,6 +55,7 @@ def prediction_record(
             }
             for number, region in enumerate(regions, start=1)
         ],
+        "timings": {name: round(ms, 3) for name, ms in (timings or {}).items()},
         "bundle_sha256": bundle_sha256,
     }
 
@@ -131,3 +139,35 @@ def _quantile(threshold: Threshold) -> float | None:
 def _rows(zones: ZoneThresholds) -> list[list[float]]:
     rows, columns = zones.grid
     return [[zone.value for zone in zones.zones[row * columns : (row + 1) * columns]] for row in range(rows)]
+
+
+COLUMNS = (
+    "image_path",
+    "label",
+    "pred_score",
+    "image_threshold",
+    "gt_label",
+    "num_defects",
+    "total_defect_area",
+    "error",
+)
+
+
+def csv_lines(records: Iterable[Record]) -> Iterator[str]:
+    """A table of the same lines, a row for each, with its head; what a line has not is empty."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", restval="", lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        yield stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+        writer.writerow({name: "" if record.get(name) is None else record[name] for name in COLUMNS})
+    yield stream.getvalue()
+
+
+@cache
+def schema(name: Literal["preds", "report"]) -> dict[str, Any]:
+    """The JSON Schema of a line of `preds.jsonl`, or of `report.json`."""
+    text = files("kizu.inspection").joinpath(f"schemas/{name}.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))

@@ -1,0 +1,115 @@
+"""Where to look and where not: polygons or a picture, in the pixels of the original image."""
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from kizu.core.errors import ConfigError
+from kizu.core.hashing import hash_value
+from kizu.core.types import F64, HW, Bool
+from kizu.imaging.codec import decode_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the image: polygons, or a picture whose pixels above 0 are in it."""
+
+    polygons: tuple[F64, ...] = ()
+    """Each (K, 2), x and y: pixels, or parts of width and height where `is_relative`."""
+    is_relative: bool = False
+    picture: Bool | None = None
+    """(H, W); taken to images of another size by the nearest pixel."""
+
+    def mask(self, image_hw: HW) -> Bool:
+        """(H, W), True inside."""
+        height, width = image_hw
+        if self.picture is not None:
+            rows, columns = (
+                np.minimum((np.arange(size) + 0.5) * known / size, known - 1).astype(np.intp)
+                for size, known in zip(image_hw, self.picture.shape, strict=True)
+            )
+            inside: Bool = self.picture[np.ix_(rows, columns)]
+            return inside
+        drawn = Image.new("1", (width, height))
+        pen = ImageDraw.Draw(drawn)
+        for polygon in self.polygons:
+            corners = polygon * (width, height) if self.is_relative else polygon
+            pen.polygon([(float(x), float(y)) for x, y in corners], fill=1)
+        return np.array(drawn, dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class Roi:
+    """The region of interest of a product."""
+
+    include: Area | None = None
+    """None: everywhere."""
+    ignore: Area | None = None
+    """None: nothing."""
+    sha256: str = field(default="")
+    """Of what was given."""
+
+    def mask(self, image_hw: HW) -> Bool:
+        """(H, W), True where a flaw counts. Kept for the sizes that were asked for last; do not write to it."""
+        return _mask(self, image_hw)
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Roi) and other.sha256 == self.sha256
+
+
+@lru_cache(maxsize=8)
+def _mask(roi: Roi, image_hw: HW) -> Bool:
+    inside = np.ones(image_hw, np.bool_) if roi.include is None else roi.include.mask(image_hw)
+    if roi.ignore is not None:
+        inside = inside & ~roi.ignore.mask(image_hw)
+    inside.flags.writeable = False
+    return inside
+
+
+def read_roi(include: Path | None, ignore: Path | None) -> Roi | None:
+    """From files: a picture (PNG and so on; above 0 is inside), or JSON with polygons. None where neither is given.
+
+    JSON: `{"polygons": [[[x, y], ...], ...], "unit": "px"}`; with `"unit": "fraction"` corners are parts of width and
+    height. Raises `ConfigError` naming the file and what is wrong, `ImageError` for a broken picture.
+    """
+    if include is None and ignore is None:
+        return None
+    areas = [None if path is None else _read_area(path) for path in (include, ignore)]
+    sha256 = hash_value([None if area is None else _told(area) for area in areas])
+    return Roi(areas[0], areas[1], sha256)
+
+
+def _read_area(path: Path) -> Area:
+    if path.suffix.lower() != ".json":
+        return Area(picture=decode_mask(path))
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        unit = told.get("unit", "px")
+        polygons = tuple(np.asarray(corners, np.float64) for corners in told["polygons"])
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} holds no polygons ({error!r})", hint='write {"polygons": [[[x, y], [x, y], [x, y]]]}'
+        ) from error
+    if unit not in ("px", "fraction"):
+        raise ConfigError(f"{path}: unit {unit!r}", hint="px or fraction")
+    for number, corners in enumerate(polygons, start=1):
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
+            raise ConfigError(f"{path}: polygon {number} is not a list of at least three [x, y]")
+    if not polygons:
+        raise ConfigError(f"{path} holds no polygon")
+    return Area(polygons, is_relative=unit == "fraction")
+
+
+def _told(area: Area) -> list[Any]:
+    picture = None if area.picture is None else [list(area.picture.shape), area.picture.tobytes().hex()]
+    return [[polygon.tolist() for polygon in area.polygons], area.is_relative, picture]

@@ -1,0 +1,71 @@
+"""Where flaws count: polygons in pixels or fractions, or a picture of any size."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kizu.core.errors import ConfigError
+from kizu.imaging.codec import encode_png
+from kizu.imaging.roi import read_roi
+
+SQUARE = [[10, 20], [29, 20], [29, 39], [10, 39]]
+
+
+def written(path: Path, **told: object) -> Path:
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_polygons_in_pixels_and_in_fractions(tmp_path: Path) -> None:
+    pixels = read_roi(written(tmp_path / "a.json", polygons=[SQUARE]), None)
+    fractions = read_roi(
+        written(tmp_path / "b.json", polygons=[(np.array(SQUARE) / (60, 80)).tolist()], unit="fraction"), None
+    )
+    expected = np.zeros((80, 60), bool)
+    expected[20:40, 10:30] = True
+    assert pixels is not None
+    assert fractions is not None
+    np.testing.assert_array_equal(pixels.mask((80, 60)), expected)
+    np.testing.assert_array_equal(fractions.mask((80, 60)), expected)
+    assert fractions.mask((160, 120)).mean() == pytest.approx(expected.mean(), rel=0.1)
+    assert pixels != fractions
+
+
+def test_a_picture_is_taken_to_the_size_of_the_image_and_what_is_ignored_is_taken_out(tmp_path: Path) -> None:
+    picture = np.zeros((4, 4), bool)
+    picture[:, 2:] = True
+    encode_png(tmp_path / "roi.png", picture)
+    roi = read_roi(
+        tmp_path / "roi.png", written(tmp_path / "i.json", polygons=[[[0, 0], [39, 0], [39, 9], [0, 9]]])
+    )
+    assert roi is not None
+    mask = roi.mask((20, 40))
+    assert mask[10:, 20:].all()
+    assert not mask[:, :20].any()
+    assert not mask[:10].any()
+    alone = read_roi(None, tmp_path / "roi.png")
+    assert alone is not None
+    assert alone.mask((4, 4)).tolist() == (~picture).tolist()
+    assert read_roi(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "holds no polygons"),
+        ('{"shapes": []}', "holds no polygons"),
+        ('{"polygons": []}', "holds no polygon"),
+        ('{"polygons": [[[1, 2], [3, 4]]]}', "polygon 1 is not a list of at least three"),
+        ('{"polygons": [[[1, 2], [3, 4], [5, 6]]], "unit": "inch"}', "unit 'inch'"),
+    ],
+)
+def test_what_is_no_polygon_names_the_file(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "wrong.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"wrong\.json") as refused:
+        read_roi(path, None)
+    assert said in refused.value.message
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_roi(tmp_path / "none.json", None)

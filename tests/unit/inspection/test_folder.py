@@ -1,0 +1,148 @@
+"""What lands in the output folder: names that cannot meet, lines that fit their schema, a table, regions of interest."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+from tests.conftest import part_picture, with_flaw
+from tests.unit.lab.test_fit_and_evaluate import fitted
+
+from kizu.core.types import U8
+from kizu.data.listing import list_images, listed_images
+from kizu.data.manifest import Sample
+from kizu.decision.policy import PolicyConfig
+from kizu.imaging.codec import decode, encode_png
+from kizu.imaging.roi import read_roi
+from kizu.inspection.folder import FolderOptions, FolderRunner
+from kizu.inspection.inspector import Inspector
+from kizu.inspection.records import schema
+
+
+@pytest.fixture
+def inspector(good_pictures: U8) -> Inspector:
+    return Inspector(fitted(good_pictures).bundle)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(4):
+        encode_png(tmp_path / "in" / f"{number}.png", part_picture(60 + number))
+    encode_png(tmp_path / "in/sub/0.png", with_flaw(part_picture(70), 20, 30))
+    (tmp_path / "in/broken.png").write_bytes(b"nothing")
+    return tmp_path / "in"
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "preds.jsonl").read_text().splitlines()]
+
+
+def test_lines_and_report_fit_their_schemas_and_the_table_has_them_all(
+    inspector: Inspector, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    report = FolderRunner(inspector, out, FolderOptions(save_csv=True)).run(list_images(folder)).report
+    validator = Draft202012Validator(schema("preds"))
+    for line in lines(out):
+        validator.validate(line)
+    Draft202012Validator(schema("report")).validate(report)
+    assert not validator.is_valid({**lines(out)[0], "label": "NG", "is_anomaly": False, "error": "x"})
+    rows = list(csv.DictReader((out / "preds.csv").read_text().splitlines()))
+    assert [row["image_path"] for row in rows] == [line["image_path"] for line in lines(out)]
+    flawed = next(row for row in rows if "sub" in row["image_path"])
+    assert flawed["label"] == "NG"
+    assert next(row for row in rows if "broken" in row["image_path"])["error"]
+    told = next(line for line in lines(out) if "label" in line)
+    assert set(told["timings"]) == {"decode_ms", "inspect_ms"}
+    empty = FolderRunner(inspector, tmp_path / "none").run([]).report
+    Draft202012Validator(schema("report")).validate(empty)
+    assert empty["defect_stats"] is None
+
+
+def test_pictures_of_one_name_from_two_places_do_not_meet(
+    inspector: Inspector, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for path in (folder / "0.png", folder / "sub/0.png"):
+        FolderRunner(inspector, out).run([Sample("0.png", path)])
+    FolderRunner(inspector, out).run([Sample("0.png", folder / "1.png")])
+    masks = [line["mask_path"] for line in lines(out)]
+    assert len(set(masks)) == 3
+    assert all(Path(mask).is_file() and Path(mask).parent == out / "masks" for mask in masks)
+    assert not decode(Path(masks[0])).any()
+    assert decode(Path(masks[1])).any()
+
+
+def test_a_list_of_paths_is_inspected_in_its_order_each_once(
+    inspector: Inspector, folder: Path, tmp_path: Path
+) -> None:
+    names = ["2.png", "", "sub/0.png", "gone.png", "2.png"]
+    samples = listed_images([str(folder / name) if name else "" for name in names])
+    assert [sample.id for sample in samples] == ["2.png", "sub/0.png", "gone.png"]
+    out = tmp_path / "out"
+    report = FolderRunner(inspector, out).run(samples).report
+    assert (report["num_images"], report["num_errors"]) == (2, 1)
+    assert [path.id for path in list_images(folder, pattern="sub/*")] == ["sub/0.png"]
+
+
+def test_only_what_lies_in_the_region_of_interest_counts(good_pictures: U8, tmp_path: Path) -> None:
+    bundle = fitted(good_pictures).bundle
+    flawed = with_flaw(part_picture(70), 10, 44)
+    left = tmp_path / "left.json"
+    left.write_text(json.dumps({"polygons": [[[0, 0], [0.3, 0], [0.3, 1], [0, 1]]], "unit": "fraction"}))
+    strict = PolicyConfig(pixel_threshold_mult=5)  # the smallest of networks smears
+    whole = Inspector(bundle, policy=strict).inspect(flawed)
+    seen = Inspector(bundle, policy=strict, roi=read_roi(left, None)).inspect(flawed)
+    other = Inspector(bundle, policy=strict, roi=read_roi(None, left)).inspect(flawed)
+    assert (whole.label, seen.label, other.label) == ("NG", "OK", "NG")
+    assert not seen.mask.any()
+    assert not other.mask[:, :18].any()
+    assert other.score == pytest.approx(float(other.map[:, 20:].max()))
+    assert other.threshold == other.pixel_threshold
+
+
+def test_opening_drops_what_is_thin_and_closing_fills_gaps(good_pictures: U8) -> None:
+    bundle = fitted(good_pictures).bundle
+    flawed = with_flaw(part_picture(70), 10, 40)
+    plain = Inspector(bundle, policy=PolicyConfig(pixel_threshold_mult=5)).inspect(flawed)
+    opened = Inspector(bundle, policy=PolicyConfig(pixel_threshold_mult=5, open_px=63)).inspect(flawed)
+    closed = Inspector(bundle, policy=PolicyConfig(pixel_threshold_mult=5, close_px=15)).inspect(flawed)
+    assert opened.label == plain.label == "NG"
+    assert not opened.regions
+    assert closed.mask.sum() >= plain.mask.sum() > 0
+    assert (closed.mask | ~plain.mask).all()
+
+
+def test_a_watched_folder_is_reported_as_it_goes(inspector: Inspector, folder: Path, tmp_path: Path) -> None:
+    out, told = tmp_path / "out", []
+    samples = list_images(folder)
+    first = FolderRunner(inspector, out).watch([samples[:2], samples[:3]], told.append)
+    assert first.report["num_images"] == 3
+    assert len(told) == 3
+
+    def breaks_off():
+        yield samples
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FolderRunner(inspector, out).watch(breaks_off())
+    again = FolderRunner(inspector, out).watch([samples])
+    assert again.skipped == len(samples)
+    assert json.loads((out / "report.json").read_text())["num_errors"] == 1
+    paths = [line["image_path"] for line in lines(out)]
+    assert len(paths) == len(set(paths)) == len(samples)
+
+
+def test_regions_of_a_square_kernel() -> None:
+    from kizu.decision.regions import find_regions
+
+    marked = np.zeros((40, 40), np.float32)
+    marked[5:15, 5:15] = 1  # a square
+    marked[20, :30] = 1  # a line
+    marked[30:34, 10:14] = marked[30:34, 16:20] = 1  # two squares, two pixels apart
+    assert len(find_regions(marked, 0.5).found) == 4
+    assert [r.bbox for r in find_regions(marked, 0.5, open_px=5).found] == [(5, 5, 15, 15)]
+    closed = find_regions(marked, 0.5, open_px=3, close_px=3)
+    assert {r.bbox for r in closed.found} == {(5, 5, 15, 15), (10, 30, 20, 34)}
