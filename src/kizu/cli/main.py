@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from kizu.cli import (
     backbones,
     cache,
+    compare,
     data,
     demo,
     design,
@@ -58,6 +59,8 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(design.design)
 app.command()(design.freeze)
+app.command()(compare.predict)
+app.command()(compare.compare)
 app.command()(inspect.inspect)
 app.command()(export.export)
 app.command()(export.verify)

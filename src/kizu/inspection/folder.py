@@ -19,7 +19,7 @@ from kizu.core.files import replacing, write_json
 from kizu.core.hashing import hash_value
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import in_order, one_blas_thread
-from kizu.core.types import U8, Progress
+from kizu.core.types import HW, U8, Bool, Progress
 from kizu.data.batches import Placed, place_source
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_jpeg, encode_png
@@ -52,7 +52,16 @@ class FolderResult:
 class FolderRunner:
     """One inspector, one output folder."""
 
-    def __init__(self, inspector: Inspector, output_dir: Path, options: FolderOptions | None = None) -> None:
+    def __init__(
+        self,
+        inspector: Inspector,
+        output_dir: Path,
+        options: FolderOptions | None = None,
+        *,
+        true_mask: Callable[[Sample, HW], Bool | None] | None = None,
+    ) -> None:
+        """`true_mask`: where a sample of this size is really flawed (H, W); its outline is drawn on the overlay."""
+        self._true_mask = true_mask
         self._inspector = inspector
         self._bundle_sha256 = inspector.bundle_sha256
         self._output_dir = output_dir
@@ -222,6 +231,9 @@ class FolderRunner:
             saved["mask_path"] = str(path)
         if original is not None:
             path = self._output_dir / "overlays" / f"{name}.jpg"
-            encode_jpeg(path, inspection.overlay(original))
+            mask = None
+            if self._true_mask is not None:
+                mask = self._true_mask(sample, (original.shape[0], original.shape[1]))
+            encode_jpeg(path, inspection.overlay(original, true_mask=mask))
             saved["overlay_path"] = str(path)
         return saved

@@ -42,10 +42,15 @@ class Inspection:
     """(H, W), the flaw's pixels; empty when OK"""
     regions: tuple[Region, ...]
 
-    def overlay(self, image: U8, *, caption: bool = True) -> U8:
-        """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict."""
+    def overlay(self, image: U8, *, caption: bool = True, true_mask: NDArray[np.bool_] | None = None) -> U8:
+        """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict.
+
+        `true_mask`: (H, W), where the flaw really is; its outline is green.
+        """
         low, high = (factor * self.pixel_threshold for factor in HEAT_RANGE)
         drawn = draw_contours(heat_overlay(image, self.map, low, high), self.mask)
+        if true_mask is not None:
+            drawn = draw_contours(drawn, true_mask, GREEN)
         if not caption:
             return drawn
         verdict = f"{self.label}  {self.score:.3f} {'>' if self.label == 'NG' else '<='} {self.threshold:.3f}"

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F64, Bool
+from kizu.data.manifest import Sample
+from kizu.imaging.codec import decode_mask
 from kizu.lab.evaluate import RANKED
 from kizu.lab.frozen import MethodResult
+from kizu.lab.runs import RunFolder
 from kizu.metrics.compare import (
     LEAST_CATEGORIES,
     Difference,
@@ -22,7 +26,10 @@ from kizu.metrics.compare import (
     paired_bootstrap,
     wilcoxon_over_categories,
 )
+from kizu.metrics.suite import METRICS
 from kizu.metrics.undefined import Undefined
+
+METRIC_KEYS = tuple(row.key for row in METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,120 @@ def between_methods(results: Sequence[MethodResult]) -> list[MethodDifference]:
     return [
         MethodDifference(*key, difference, corrected["\0".join(key)]) for key, difference in found.items()
     ]
+
+
+LOWER_IS_BETTER = frozenset({"image_escape_rate", "image_overkill_rate", "image_fpr_at_95_tpr"})
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric of both runs."""
+
+    name: str
+    first: float | None
+    second: float | None
+
+    @property
+    def better(self) -> str:
+        """ "a", "b", or "" where they are equal or one is missing."""
+        if self.first is None or self.second is None or self.first == self.second:
+            return ""
+        return "a" if (self.first > self.second) != (self.name in LOWER_IS_BETTER) else "b"
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """Two runs of one category, the first minus the second."""
+
+    names: tuple[str, str]
+    """How each is called: its model, or where both have one, that with -a and -b."""
+    folders: tuple[RunFolder, RunFolder]
+    rows: tuple[MetricRow, ...]
+    """Empty where one was not evaluated."""
+    shared: int | None
+    """Images that both have scored; None: not known."""
+    differences: dict[str, Difference]
+    disagree: tuple[str, ...]
+    """Ids of the images whose verdicts differ."""
+    missing: tuple[str, ...]
+    """What there is not, and the command that makes it."""
+
+
+def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunComparison:
+    """Raises `DataError` for runs of different categories, or of several."""
+    folders = (first, second)
+    manifests = [load(folder.bundle).manifest for folder in folders]
+    for manifest, folder in zip(manifests, folders, strict=True):
+        if manifest.thresholds_by_category:
+            raise DataError(f"{folder.path} is of several categories", hint="compare runs of one")
+    if manifests[0].category != manifests[1].category:
+        raise DataError(f"{manifests[0].category} cannot be compared with {manifests[1].category}")
+    models = [manifest.model for manifest in manifests]
+    alike = models[0] == models[1]
+    names = tuple(f"{model}-{mark}" if alike else model for model, mark in zip(models, "ab", strict=True))
+    missing = [
+        f"{names[i]} has no {what}: kizu {command} --run-dir {folders[i].path}"
+        for i in (0, 1)
+        for there, what, command in (
+            (folders[i].metrics.exists() and folders[i].predictions.exists(), "metrics", "evaluate"),
+            ((folders[i].predictions_dir / "overlays").is_dir(), "overlays", "predict"),
+        )
+        if not there
+    ]
+    rows: list[MetricRow] = []
+    shared: int | None = None
+    found: dict[str, Difference] = {}
+    disagree: tuple[str, ...] = ()
+    if all(folder.metrics.exists() and folder.predictions.exists() for folder in folders):
+        metrics = [json.loads(folder.metrics.read_text(encoding="utf-8")) for folder in folders]
+        rows = [MetricRow(key, metrics[0][key], metrics[1][key]) for key in METRIC_KEYS]
+        pair = paired_scores(first.predictions, second.predictions)
+        shared, found = len(pair.ids), differences(pair, seed=seed)
+        verdicts = [_by_id(folder.predictions) for folder in folders]
+        disagree = tuple(
+            name for name in pair.ids if verdicts[0][name]["is_anomaly"] != verdicts[1][name]["is_anomaly"]
+        )
+    return RunComparison((names[0], names[1]), folders, tuple(rows), shared, found, disagree, tuple(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Test images to look at, by how large their flaw is."""
+
+    groups: dict[str, tuple[Sample, ...]]
+    """good, mild, medium, severe."""
+    borders: tuple[float, float] | None
+    """Flawed parts of the image between mild, medium and severe; None without masks."""
+
+
+def choose_samples(samples: Sequence[Sample], *, most: int = 3) -> Chosen:
+    """Evenly spaced good ones, and of the defects with masks the middle ones of each third by flawed part.
+
+    Without masks the defects are one group, "defect".
+    """
+    good = [sample for sample in samples if sample.label == "good"]
+    parts = [
+        (float(decode_mask(sample.mask_path).mean()), sample)
+        for sample in samples
+        if sample.label == "defect" and sample.mask_path is not None
+    ]
+    groups = {"good": _spread_out(good, most)}
+    if not parts:
+        groups["defect"] = _spread_out([s for s in samples if s.label == "defect"], most)
+        return Chosen(groups, None)
+    parts.sort(key=lambda item: (item[0], item[1].id))
+    thirds = np.array_split(np.arange(len(parts)), 3)
+    for name, third in zip(("mild", "medium", "severe"), thirds, strict=True):
+        groups[name] = _spread_out([parts[index][1] for index in third], most)
+    sizes = [size for size, _ in parts]
+    return Chosen(groups, (float(np.quantile(sizes, 1 / 3)), float(np.quantile(sizes, 2 / 3))))
+
+
+def _spread_out(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
+    """At most `most` of them, evenly spaced in their order."""
+    if len(samples) <= most:
+        return tuple(samples)
+    return tuple(samples[round((i + 0.5) * len(samples) / most - 0.5)] for i in range(most))
 
 
 def _over_categories(

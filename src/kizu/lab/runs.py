@@ -47,6 +47,11 @@ class RunFolder:
         return self.path / "preds_test.jsonl"
 
     @property
+    def predictions_dir(self) -> Path:
+        """What `predict` wrote: a line and pictures for each test image."""
+        return self.path / "predictions"
+
+    @property
     def thresholds(self) -> Path:
         """The thresholds in force, their rules, and what was in force before."""
         return self.path / "thresholds.json"

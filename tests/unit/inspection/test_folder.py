@@ -1,4 +1,4 @@
-"""What lands in the output folder: names that cannot meet, lines that fit their schema, a table, regions of interest."""
+"""What lands in the output folder: names that cannot meet, lines that fit their schema, a table, and no more."""
 
 import csv
 import json

@@ -1,0 +1,162 @@
+"""Two runs side by side: a table, what differs by more than chance, and the pictures to see it in.
+
+<output_dir>/comparison_table.md, comparison_report.json, sample_visualizations.md
+<output_dir>/comparison_samples/<model>/<group>-<image>.jpg       each run's overlays
+<output_dir>/comparison_grids/<group>-<image>.jpg                 picture, first, second
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kizu.core.files import write_json, write_text
+from kizu.core.provenance import utc_now
+from kizu.core.types import U8
+from kizu.data.manifest import Sample
+from kizu.imaging.codec import decode, encode_jpeg
+from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
+from kizu.lab.compare import Chosen, RunComparison, choose_samples
+from kizu.lab.evaluate import own_manifest
+from kizu.lab.predictions import true_mask
+from kizu.report.tables import number
+
+TILE_PX = 320
+
+
+def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
+    """All of it; without overlays the table and the report alone, which say what is missing.
+
+    Returns the images that are shown. Raises `OutputError` when the folder cannot be written.
+    """
+    lines = [_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
+    samples = [
+        sample
+        for sample in own_manifest(found.folders[0]).test()
+        if all(str(sample.path) in known for known in lines)
+    ]
+    chosen = choose_samples(samples) if samples else None
+    if chosen is not None:
+        shown = _write_pictures(output_dir, found, chosen, lines)
+        write_text(output_dir / "sample_visualizations.md", _visualizations(found, chosen, shown))
+    write_text(output_dir / "comparison_table.md", _table(found))
+    write_json(output_dir / "comparison_report.json", _report(found, chosen))
+    return chosen
+
+
+def _predicted(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines that have an overlay, by image."""
+    if not path.is_file():
+        return {}
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {line["image_path"]: line for line in lines if Path(line.get("overlay_path", "")).is_file()}
+
+
+def _write_pictures(
+    output_dir: Path, found: RunComparison, chosen: Chosen, lines: list[dict[str, dict[str, Any]]]
+) -> dict[str, list[str]]:
+    """Writes samples and grids; a caption for each grid, by its name."""
+    captions = {}
+    for group, samples in chosen.groups.items():
+        for sample in samples:
+            name = f"{group}-{sample.id.replace('/', '_').rsplit('.', 1)[0]}.jpg"
+            overlays = [decode(Path(known[str(sample.path)]["overlay_path"])) for known in lines]
+            for model, overlay in zip(found.names, overlays, strict=True):
+                encode_jpeg(output_dir / "comparison_samples" / model / name, overlay)
+            told = [
+                f"{model}: {known[str(sample.path)]['label']} {known[str(sample.path)]['pred_score']:.4g}"
+                for model, known in zip(found.names, lines, strict=True)
+            ]
+            sheet = contact_sheet(
+                [_original(sample), *overlays], 3, [f"{sample.defect} ({group})", *told], tile_px=TILE_PX
+            )
+            encode_jpeg(output_dir / "comparison_grids" / name, sheet)
+            captions[name] = told
+    return captions
+
+
+def _original(sample: Sample) -> U8:
+    """With the outline of the true flaw."""
+    image = decode(sample.path)
+    mask = true_mask(sample, (image.shape[0], image.shape[1]))
+    return image if mask is None or not mask.any() else draw_contours(image, mask, GREEN)
+
+
+def _visualizations(found: RunComparison, chosen: Chosen, captions: dict[str, list[str]]) -> str:
+    text = [f"# {found.names[0]} and {found.names[1]}, image by image", ""]
+    if chosen.borders is not None:
+        low, high = chosen.borders
+        text += [f"Mild: up to {low:.2%} of the image is flawed; medium: up to {high:.2%}; severe: more.", ""]
+    text += ["From left: the image with the true flaw in green, then each run's overlay.", ""]
+    for name, told in captions.items():
+        text += [
+            f"## {name.removesuffix('.jpg')}",
+            "",
+            "; ".join(told),
+            "",
+            f"![{name}](comparison_grids/{name})",
+            "",
+        ]
+    return "\n".join(text)
+
+
+def _table(found: RunComparison) -> str:
+    a, b = found.names
+    text = [f"# {a} and {b}", ""]
+    if found.rows:
+        text += [f"| metric | {a} | {b} | difference | better |", "|---|---|---|---|---|"]
+        for row in found.rows:
+            known = row.first is not None and row.second is not None
+            apart = f"{row.first - row.second:+.4f}" if known else "-"  # type: ignore[operator]
+            better = {"a": a, "b": b, "": ""}[row.better]
+            text.append(f"| {row.name} | {number(row.first)} | {number(row.second)} | {apart} | {better} |")
+        text.append("")
+    if found.differences:
+        text += [
+            f"On the {found.shared} images that both have scored ({a} minus {b}; p-values corrected for their number,"
+            " Holm):",
+            "",
+            "| metric | difference | 95 % interval | p | test |",
+            "|---|---|---|---|---|",
+        ]
+        for key, d in found.differences.items():
+            name, _, _ = key.partition(",")
+            interval = f"{d.low:+.4f} to {d.high:+.4f}"
+            text.append(f"| {name} | {d.value:+.4f} | {interval} | {d.p_value:.3g} | {d.method} |")
+        text += ["", f"Verdicts differ on {len(found.disagree)} of them.", ""]
+    seconds = [_seconds(folder.path / "meta.json") for folder in found.folders]
+    text += [
+        "Fit and calibration: "
+        + ", ".join(f"{n} {s}" for n, s in zip(found.names, seconds, strict=True))
+        + ".",
+        "",
+    ]
+    text += [f"- {told}" for told in found.missing]
+    return "\n".join(text).rstrip() + "\n"
+
+
+def _seconds(meta: Path) -> str:
+    try:
+        return f"{json.loads(meta.read_text(encoding='utf-8'))['seconds']['total']:.1f} s"
+    except (OSError, ValueError, KeyError):
+        return "not known"
+
+
+def _report(found: RunComparison, chosen: Chosen | None) -> dict[str, Any]:
+    groups = (
+        {} if chosen is None else {name: [s.id for s in samples] for name, samples in chosen.groups.items()}
+    )
+    return {
+        "runs": {name: str(folder.path) for name, folder in zip(found.names, found.folders, strict=True)},
+        "metrics": {
+            row.name: {found.names[0]: row.first, found.names[1]: row.second, "better": row.better}
+            for row in found.rows
+        },
+        "shared_images": found.shared,
+        "differences": {key: asdict(difference) for key, difference in found.differences.items()},
+        "verdicts_differ": list(found.disagree),
+        "samples": groups,
+        "severity_borders": None if chosen is None else chosen.borders,
+        "missing": list(found.missing),
+        "created_at": utc_now(),
+    }

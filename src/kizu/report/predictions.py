@@ -1,0 +1,44 @@
+"""A run on its data set's test split, image by image: what `inspect` does for a folder, beside what is true.
+
+<run_dir>/predictions/preds.jsonl, masks/, overlays/, report.json      of a run of one category
+<run_dir>/predictions/<category>/...                                    of a run of several
+"""
+
+from kizu.backbones.session import Engine
+from kizu.bundles.store import load
+from kizu.core.errors import DataError
+from kizu.core.types import StageProgress
+from kizu.decision.policy import PolicyConfig
+from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
+from kizu.inspection.inspector import Inspector
+from kizu.lab.evaluate import own_manifest
+from kizu.lab.predictions import true_mask
+from kizu.lab.runs import RunFolder
+
+
+def predict_run(
+    folder: RunFolder,
+    options: FolderOptions = FolderOptions(),
+    *,
+    policy: PolicyConfig = PolicyConfig(),
+    engine: Engine = Engine(),
+    on_progress: StageProgress | None = None,
+) -> dict[str, FolderResult]:
+    """Inspect the test images of each category of the run, {category: result}; overlays show the true flaws in green.
+
+    A stopped call is gone on with. Raises `DataError` when there is no test image.
+    """
+    bundle, manifest = load(folder.bundle), own_manifest(folder)
+    results = {}
+    for name in manifest.parts or (manifest.category,):
+        part = manifest.part(name) if manifest.parts else manifest
+        samples = part.test()
+        if not samples:
+            raise DataError(f"{name} has no test image", hint="kizu inspect takes any folder")
+        inspector = Inspector(bundle, category=name if manifest.parts else None, policy=policy, engine=engine)
+        place = folder.predictions_dir / name if manifest.parts else folder.predictions_dir
+        runner = FolderRunner(inspector, place, options, true_mask=true_mask)
+        results[name] = runner.run(
+            samples, None if on_progress is None else lambda done, total: on_progress("predict", done, total)
+        )
+    return results
