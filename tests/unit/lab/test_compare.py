@@ -5,12 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.lab.test_frozen import BASE, category
 
 from kizu.core.errors import DataError
-from kizu.lab.compare import between_methods, differences, paired_scores
+from kizu.data.manifest import Sample
+from kizu.lab.compare import (
+    MetricRow,
+    between_methods,
+    choose_samples,
+    compare_runs,
+    differences,
+    paired_scores,
+)
+from kizu.lab.evaluate import evaluate_run
 from kizu.lab.frozen import MethodResult
+from kizu.lab.runs import RunFolder
+from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import delong
 from kizu.metrics.ranking import auroc
+from kizu.report.comparison import write_comparison
+from kizu.report.predictions import predict_run
 
 
 def predictions(path: Path, labels: np.ndarray, scores: np.ndarray, *, first: int = 0) -> Path:
@@ -80,3 +94,63 @@ def test_methods_of_a_frozen_evaluation_are_compared_together(tmp_path: Path, ca
         assert over.category == "over 5 or more categories"
         assert over.difference.p_value == pytest.approx(2 / 2**5)  # the least that five can give
         assert over.difference.low > 0
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path) -> list[RunFolder]:
+    category(tmp_path / "data", "plate", 0)
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
+    return [
+        train_run(
+            RunConfig.parse({**values, "seed": seed}, where="test"), tmp_path / "runs", run_id=f"{seed}"
+        ).folder
+        for seed in (0, 1)
+    ]
+
+
+def test_runs_of_one_model_are_told_apart_and_what_is_missing_is_said(
+    two_runs: list[RunFolder], tmp_path: Path
+) -> None:
+    found = compare_runs(*two_runs)
+    assert found.names == ("patchcore-a", "patchcore-b")
+    assert found.rows == ()
+    assert len(found.missing) == 4
+    assert write_comparison(tmp_path / "out", found) is None
+    assert "kizu evaluate" in (tmp_path / "out/comparison_table.md").read_text()
+    for run in two_runs:
+        evaluate_run(run)
+        predict_run(run)
+    found = compare_runs(*two_runs)
+    assert found.missing == ()
+    assert found.shared == 8
+    chosen = write_comparison(tmp_path / "out", found)
+    assert chosen is not None
+    assert [len(samples) for samples in chosen.groups.values()] == [3, 2, 1, 1]
+    assert len(list((tmp_path / "out/comparison_samples/patchcore-b").iterdir())) == 7
+
+
+def test_less_is_better_for_what_should_be_low() -> None:
+    assert MetricRow("image_auroc", 0.9, 0.8).better == "a"
+    assert MetricRow("image_escape_rate", 0.1, 0.2).better == "a"
+    assert MetricRow("image_overkill_rate", 0.2, 0.1).better == "b"
+    assert MetricRow("image_auroc", 0.9, None).better == MetricRow("image_auroc", 0.9, 0.9).better == ""
+
+
+def test_runs_of_different_parts_are_not_compared(two_runs: list[RunFolder], tmp_path: Path) -> None:
+    category(tmp_path / "data", "disc", 300)
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "disc"}}
+    other = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    with pytest.raises(DataError, match="plate cannot be compared with disc"):
+        compare_runs(two_runs[0], other)
+
+
+def test_without_masks_defects_are_one_group(tmp_path: Path) -> None:
+    samples = [
+        Sample(f"{i}", tmp_path / f"{i}", "defect" if i > 4 else "good", defect="x") for i in range(12)
+    ]
+    chosen = choose_samples(samples)
+    assert chosen.borders is None
+    assert {name: [s.id for s in group] for name, group in chosen.groups.items()} == {
+        "good": ["0", "2", "4"],
+        "defect": ["6", "8", "10"],
+    }
