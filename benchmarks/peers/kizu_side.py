@@ -10,11 +10,13 @@ from fitting import fit as fit_on
 from measuring import folder_mb, least_seconds, peak_mb, resident_mb
 from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
 
+from kizu.backbones.session import Engine
 from kizu.bundles.store import save
 from kizu.core.provenance import package_versions
 from kizu.core.types import U8
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
+from kizu.detectors.export import build_model
 from kizu.detectors.pipeline import PipelineConfig, open_bundle
 from kizu.imaging.codec import decode
 from kizu.imaging.placement import place
@@ -72,6 +74,17 @@ def inspect_arrays(inspector: Inspector, images: list[U8]) -> None:
     inspector.inspect_placed(placed, [(image.shape[0], image.shape[1]) for image in images])
 
 
+def exported_ms(fitted: FittedBundle, job: Job, path: Path) -> float:
+    """Milliseconds from one decoded image to its verdict by the exported file, in the quicker runtime."""
+    path.write_bytes(build_model(fitted.bundle, fitted.bundle.bundle_sha256).SerializeToString())
+    images = [decode(file) for file in job.shown]
+    found = []
+    for runtime in ("onnxruntime", "openvino"):
+        inspector = Inspector.open(path, engine=Engine(runtime))
+        found.append(per_image_ms(lambda batch, opened=inspector: inspect_arrays(opened, batch), images)["1"])
+    return min(found)
+
+
 def save_queries(fitted: FittedBundle, job: Job, config: PipelineConfig, path: Path) -> None:
     """The patches (Q, D) of a few test images, for the search of their nearest by others."""
     embedder = open_bundle(fitted.bundle).embedder
@@ -105,7 +118,7 @@ def main() -> None:
         peak_mb=peak_mb(),
         model_mb=folder_mb(folder / "bundle"),
         versions=package_versions(),
-        extra={"bank": bank_rows(fitted)},
+        extra={"bank": bank_rows(fitted), "exported_ms": exported_ms(fitted, job, folder / "model.onnx")},
     ).write(folder, scores, maps)
 
 

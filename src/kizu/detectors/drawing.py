@@ -54,8 +54,8 @@ def nearest(graph: GraphBuilder, queries: str, bank: F32, k: int) -> Nearest:
     centred = (bank - centre).astype(np.float32)
     half_norms = (np.einsum("md,md->m", centred, centred, dtype=np.float64) / 2).astype(np.float32)
     moved = graph.node("Sub", queries, graph.constant(centre.astype(np.float32)))
-    products = graph.node("MatMul", moved, graph.constant(np.ascontiguousarray(centred.T)))
-    closeness = graph.node("Sub", products, graph.constant(half_norms))  # (Q, M)
+    turned = graph.constant(np.ascontiguousarray(centred.T))
+    closeness = graph.node("Gemm", moved, turned, graph.constant(-half_norms))  # (Q, M), in one pass
     vectors = graph.constant(centred)
     if k == 1:
         index = graph.node("ArgMax", closeness, axis=1, keepdims=0)  # (Q,)
