@@ -80,8 +80,6 @@ class Inspector:
         """
         self._source = source
         self.manifest = source.manifest.for_category(category)
-        self.bundle_sha256 = source.bundle_sha256
-        """Of the bundle on disk; of one in memory, of what it says of itself and what it learned."""
         self.policy = Policy(self.manifest.thresholds, policy)
         self.roi = roi
         scorer: Scorer = (
@@ -98,6 +96,11 @@ class Inspector:
         """
         path = Path(folder)
         return cls(read_model(path) if is_model_file(path) else load(bundle_folder(path)), **options)
+
+    @property
+    def bundle_sha256(self) -> str:
+        """Of the bundle on disk; of one in memory, of what it says of itself and what it learned."""
+        return self._source.bundle_sha256
 
     @property
     def bundle(self) -> Bundle:
