@@ -17,7 +17,17 @@ from pathlib import Path
 
 from measuring import HERE, RESULTS, Figure, fast_blas_environment, table
 
-SCRIPTS = ("roofline", "backbone", "coreset", "neighbours", "gaussian", "aupro", "end_to_end", "scale")
+SCRIPTS = (
+    "roofline",
+    "backbone",
+    "coreset",
+    "neighbours",
+    "gaussian",
+    "aupro",
+    "end_to_end",
+    "latency",
+    "scale",
+)
 
 
 def main() -> None:
