@@ -61,6 +61,8 @@ def find_regions(
         if areas[label] >= min_area_px
     ]
     found.sort(key=lambda region: -region.peak)
+    if len(found) == count:
+        return Regions(found=tuple(found), mask=marked)
     is_kept = areas >= min_area_px
     is_kept[0] = False
     return Regions(found=tuple(found), mask=is_kept[labelled])

@@ -14,6 +14,9 @@ from kizu.core.types import F32, HW
 from kizu.detectors.base import DetectorConfig, Drawn
 from kizu.scoring.maps import ImageScoreRule, map_maker
 
+BLOCK = 64
+"""Columns that are looked through together for the highest."""
+
 
 def numbers(graph: GraphBuilder, *values: float) -> str:
     """A constant vector of float32; one value: a scalar."""
@@ -54,11 +57,15 @@ def nearest(graph: GraphBuilder, queries: str, bank: F32, k: int) -> Nearest:
     centred = (bank - centre).astype(np.float32)
     half_norms = (np.einsum("md,md->m", centred, centred, dtype=np.float64) / 2).astype(np.float32)
     moved = graph.node("Sub", queries, graph.constant(centre.astype(np.float32)))
-    turned = graph.constant(np.ascontiguousarray(centred.T))
-    closeness = graph.node("Gemm", moved, turned, graph.constant(-half_norms))  # (Q, M), in one pass
+    padding = -len(bank) % BLOCK if k == 1 else 0  # columns that are never the closest
+    turned = np.pad(centred.T, ((0, 0), (0, padding)))
+    heights = np.pad(-half_norms, (0, padding), constant_values=np.finfo(np.float32).min)
+    closeness = graph.node(
+        "Gemm", moved, graph.constant(turned), graph.constant(heights)
+    )  # (Q, M), in one pass
     vectors = graph.constant(centred)
     if k == 1:
-        index = graph.node("ArgMax", closeness, axis=1, keepdims=0)  # (Q,)
+        index = _highest(graph, closeness, len(heights))  # (Q,)
         found = graph.node("Gather", vectors, index, axis=0)  # (Q, D)
         distances = distance_to(graph, moved, found)
         last = _axes(graph, 1)
@@ -66,6 +73,20 @@ def nearest(graph: GraphBuilder, queries: str, bank: F32, k: int) -> Nearest:
     _, indices = graph.several("TopK", closeness, _count(graph, k), count=2, axis=1, sorted=1)
     found = graph.node("Gather", vectors, indices, axis=0)  # (Q, K, D)
     return Nearest(distance_to(graph, graph.node("Unsqueeze", moved, _axes(graph, 1)), found), indices)
+
+
+def _highest(graph: GraphBuilder, x: str, columns: int) -> str:
+    """(Q, M) -> the first column of the highest value of each row (Q,); M a multiple of `BLOCK`.
+
+    The highest of each block first, then the place within the best block: an ArgMax over all columns takes 1 ms more
+    for 1,024 x 2,949 in ONNX Runtime, where a maximum is vectorised and its place is not.
+    """
+    blocks = shaped(graph, x, -1, columns // BLOCK, BLOCK)  # (Q, M / BLOCK, BLOCK)
+    best = graph.node("ReduceMax", blocks, axes=[2], keepdims=0)
+    block = graph.node("ArgMax", best, axis=1, keepdims=1)  # (Q, 1)
+    place = graph.node("ArgMax", graph.node("GatherND", blocks, block, batch_dims=1), axis=1, keepdims=1)
+    start = graph.node("Mul", block, graph.constant(np.array(BLOCK, np.int64)))
+    return graph.node("Squeeze", graph.node("Add", start, place), _axes(graph, 1))
 
 
 def smoothed_map(graph: GraphBuilder, patches: str, grid_hw: HW, input_hw: HW, smoothing: float) -> str:

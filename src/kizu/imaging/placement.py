@@ -99,9 +99,12 @@ def map_back(score_map: F32, image_hw: HW, config: PlacementConfig) -> F32:
     """A map over the network's input -> (H, W) float32 over the original image.
 
     `score_map` is (h, w) float32 of any resolution; it covers all of `config.seen_hw`. Bilinear with
-    half-pixel centres, the border repeated; no value leaves the range of `score_map`. Pixels that the crop
-    cut off are 0.0: distances are >= 0, and what was not seen is never the reason of an NG.
+    half-pixel centres, the border repeated; no value leaves the range of `score_map`, which is returned itself where
+    nothing was resized or cut. Pixels that the crop cut off are 0.0: distances are >= 0, and what was not seen is never
+    the reason of an NG.
     """
+    if image_hw == config.resized_hw == score_map.shape:
+        return score_map
     (height, width), (top, left) = config.resized_hw, config.crop_offset
     (h, w), (grid_h, grid_w) = config.seen_hw, score_map.shape
     rows = _axis(image_hw[0], height, top, h, grid_h)

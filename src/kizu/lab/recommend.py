@@ -48,6 +48,10 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "patchcore 1 %, 192 px": {"detector": {"kind": "patchcore"}, "placement": {"image_size": 192}},
     "padim, 192 px": {"detector": {"kind": "padim"}, "placement": {"image_size": 192}},
     "patchcore 1 %, 384 px": {"detector": {"kind": "patchcore"}, "placement": {"image_size": 384}},
+    "patchcore 1 %, three layers": {
+        "detector": {"kind": "patchcore"},
+        "embedding": {"backbone": "efficientnet_lite0", "layers": ("blocks.1", "blocks.2", "blocks.4")},
+    },
     "patchcore 1 %, Lite2": {
         "detector": {"kind": "patchcore"},
         "embedding": {"backbone": "efficientnet_lite2"},
