@@ -56,6 +56,8 @@ def test_a_list_a_glob_and_stdin(root: Path, model: Path, tmp_path: Path) -> Non
     done = kizu("inspect", "--model", model, pictures, "--glob", "good/*", "--output-dir", tmp_path / "g")
     assert done.stdout.startswith("4 images: 4 OK")
     assert "for folders" in kizu("inspect", "--model", model, "-", "--watch", ok=2, stdin="").stderr
+    inside = kizu("inspect", "--model", model, pictures, "--output-dir", pictures / "out", ok=2)
+    assert "would lie in" in inside.stderr
     assert "give a run or a model" in kizu("inspect", pictures, ok=2).stderr
 
 

@@ -123,6 +123,10 @@ def inspect(
     beside = opened.parent if model else opened
     name = "list" if is_list else source.resolve().name or "images"
     output_dir = output_dir or beside / "inspections" / name
+    if source.is_dir() and output_dir.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(
+            f"the results would lie in {source}, and be inspected next", hint="choose another --output-dir"
+        )
     inspector = Inspector.open(
         opened,
         category=category,

@@ -110,9 +110,11 @@ class FolderRunner:
             done.add(record["image_path"])
             totals.add(record)
             for key, folder in (("mask_path", "masks"), ("overlay_path", "overlays")):
-                if key in record:
-                    name = Path(record[key]).relative_to(self._output_dir / folder).with_suffix("")
-                    self._names[name.as_posix()] = record["image_path"]
+                picture = Path(record.get(key, "")).absolute()
+                place = (self._output_dir / folder).absolute()
+                if picture.is_relative_to(place):  # or the folder has been moved since
+                    name = picture.relative_to(place).with_suffix("").as_posix()
+                    self._names[name] = record["image_path"]
         return totals, done
 
     def _finish(self, totals: Tally) -> Record:

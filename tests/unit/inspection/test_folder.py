@@ -75,6 +75,15 @@ def test_pictures_of_one_name_from_two_places_do_not_meet(
     assert decode(Path(masks[1])).any()
 
 
+def test_a_folder_that_was_moved_is_gone_on_with(inspector: Inspector, folder: Path, tmp_path: Path) -> None:
+    samples = list_images(folder)
+    FolderRunner(inspector, tmp_path / "out").run(samples[:2])
+    (tmp_path / "out").rename(tmp_path / "moved")
+    done = FolderRunner(inspector, tmp_path / "moved").run(samples)
+    assert done.skipped == 2
+    assert len(lines(tmp_path / "moved")) == len(samples)
+
+
 def test_a_list_of_paths_is_inspected_in_its_order_each_once(
     inspector: Inspector, folder: Path, tmp_path: Path
 ) -> None:
