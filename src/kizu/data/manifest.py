@@ -100,7 +100,7 @@ class Manifest:
         """The manifest with each sample's group: what the pattern's first bracket matches in its id.
 
         Without a bracket, what all of it matches; a sample that it does not match keeps the group it has.
-        Raises `ConfigError` for what is no regular expression.
+        Raises `ConfigError` for what is no regular expression, or matches no id at all.
         """
         try:
             finder = re.compile(pattern)
@@ -111,6 +111,11 @@ class Manifest:
             found = finder.search(sample.id)
             return sample if found is None else replace(sample, group=found[1 if finder.groups else 0])
 
+        if self.samples and not any(finder.search(sample.id) for sample in self.samples):
+            raise ConfigError(
+                f"{pattern!r} matches no image of {self.category}",
+                hint=f"ids look like {self.samples[0].id!r}",
+            )
         return replace(self, samples=tuple(map(grouped, self.samples)))
 
     def with_hashes(self, on_progress: Progress | None = None) -> "Manifest":

@@ -1,9 +1,13 @@
 from pathlib import Path
 
 import pytest
+from tests.conftest import part_picture
+from tests.unit.lab.test_frozen import BASE
 
-from kizu.core.errors import DataError, OutputError
+from kizu.core.errors import ConfigError, DataError, OutputError
+from kizu.imaging.codec import encode_png
 from kizu.lab.runs import new_run, open_run
+from kizu.lab.train import RunConfig, train_run
 
 
 def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:
@@ -38,3 +42,19 @@ def test_an_unfinished_run_is_told_from_a_finished_one(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         open_run(tmp_path)
     assert error.value.hint == f"did you mean {run.path}?"
+
+
+def test_a_group_pattern_keeps_parts_together_and_one_that_matches_nothing_is_refused(tmp_path: Path) -> None:
+    for part in range(6):
+        for shot in range(2):
+            encode_png(tmp_path / f"plate/train/good/part{part}-{shot}.png", part_picture(10 * part + shot))
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path), "category": "plate"}}
+    values["data"]["group"] = r"(part\d+)-"
+    meta = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder.read_meta()
+    sides = [{name.rsplit("-", 1)[0] for name in meta[side]} for side in ("fit", "calibration")]
+    assert not sides[0] & sides[1]
+    assert len(meta["calibration"]) >= 2
+    values["data"]["group"] = r"^(part\d+)"
+    with pytest.raises(ConfigError, match="matches no image of plate") as refused:
+        train_run(RunConfig.parse(values, where="test"), tmp_path / "runs")
+    assert "train/good/part0-0.png" in (refused.value.hint or "")
