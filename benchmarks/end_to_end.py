@@ -40,7 +40,7 @@ from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.detectors import make_detector
 from kizu.detectors.base import embedder_for
-from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.pipeline.config import PipelineConfig, open_bundle
 from kizu.imaging.codec import decode
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector

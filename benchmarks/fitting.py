@@ -13,7 +13,7 @@ from kizu.data.batches import stream
 from kizu.data.layouts import LAYOUTS
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest, Sample
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import FittedBundle, Identity, PlacedImages, Sides, fit_bundle

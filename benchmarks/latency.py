@@ -19,10 +19,10 @@ from kizu.backbones.session import Engine
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import in_order, one_blas_thread
 from kizu.data.batches import place_source
-from kizu.detectors.pipeline import open_bundle, open_scorer
+from kizu.pipeline.config import open_bundle, open_scorer
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.lab.export import export_run
+from kizu.release.export import export_run
 from kizu.lab.train import DataConfig, RunConfig, train_run
 from kizu.runtimes.model import read_model
 

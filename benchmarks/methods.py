@@ -15,7 +15,7 @@ from measuring import command_line, in_fresh_process, least_seconds, table, writ
 
 from kizu.core.provenance import peak_memory
 from kizu.detectors import DETECTORS
-from kizu.detectors.pipeline import open_bundle
+from kizu.pipeline.config import open_bundle
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import DataConfig, RunConfig, train_run
 

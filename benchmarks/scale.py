@@ -44,7 +44,7 @@ from measuring import (
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8
 from kizu.detectors import make_detector
-from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.pipeline.config import PipelineConfig, open_bundle
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import FittedBundle, PlacedImages
 

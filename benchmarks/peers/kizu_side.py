@@ -16,8 +16,8 @@ from kizu.core.provenance import package_versions
 from kizu.core.types import U8
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
-from kizu.detectors.export import build_model
-from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.pipeline.export import build_model
+from kizu.pipeline.config import PipelineConfig, open_bundle
 from kizu.imaging.codec import decode
 from kizu.imaging.placement import place
 from kizu.inspection.folder import FolderOptions, FolderRunner

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kizu.decision.thresholds import Threshold
     from kizu.detectors.padim import PadimConfig
     from kizu.detectors.patchcore import PatchcoreConfig
-    from kizu.detectors.pipeline import PipelineConfig
+    from kizu.pipeline.config import PipelineConfig
     from kizu.imaging.codec import decode
     from kizu.inspection.inspector import Inspection, Inspector
 
@@ -29,7 +29,7 @@ _HOMES = {
     "KizuError": "kizu.core.errors",
     "PadimConfig": "kizu.detectors.padim",
     "PatchcoreConfig": "kizu.detectors.patchcore",
-    "PipelineConfig": "kizu.detectors.pipeline",
+    "PipelineConfig": "kizu.pipeline.config",
     "PolicyConfig": "kizu.decision.policy",
     "Region": "kizu.decision.regions",
     "Threshold": "kizu.decision.thresholds",

@@ -18,7 +18,7 @@ from kizu.core.hashing import hash_bytes, hash_file, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.types import StageProgress
 from kizu.data.batches import stream
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import Identity, PlacedImages, Sides, fit_bundle
 

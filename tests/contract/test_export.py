@@ -12,8 +12,8 @@ from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.types import U8
-from kizu.detectors.export import build_model
-from kizu.detectors.pipeline import PipelineConfig, open_bundle
+from kizu.pipeline.export import build_model
+from kizu.pipeline.config import PipelineConfig, open_bundle
 from kizu.lab.fit import Identity, PlacedImages, Sides, fit_bundle
 from kizu.runtimes.model import GraphScorer, read_model
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import part_picture, with_flaw
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
 from kizu.bundles.store import load
-from kizu.bundles.versions import bundle_in_force
+from kizu.runs.versions import bundle_in_force
 from kizu.data.manifest import read_manifest
 from kizu.imaging.codec import encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.update import update_run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import part_picture, with_flaw
-from tests.unit.lab.test_frozen import category
+from tests.unit.protocol.test_frozen import category
 
 from kizu.imaging.codec import encode_png
 

@@ -8,12 +8,12 @@ import pytest
 from kizu.backbones.session import Engine
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.listing import list_images
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.freeze import Origin, freeze
-from kizu.lab.frozen import evaluate_frozen
+from kizu.protocol.freeze import Origin, freeze
+from kizu.protocol.frozen import evaluate_frozen
 from kizu.lab.train import DataConfig, RunConfig, train_run
 
 # What the same features reach in anomalib 2.7 (image AUROC, AU-PRO@0.30), less what one seed moves.

@@ -42,7 +42,7 @@ def predict(
     start_logging(verbose)
     from kizu.decision.policy import PolicyConfig
     from kizu.inspection.folder import FolderOptions
-    from kizu.lab.runs import open_run
+    from kizu.runs.folder import open_run
     from kizu.report.predictions import predict_run
 
     folder = open_run(run_dir)
@@ -77,7 +77,7 @@ def compare(
     """Two runs side by side: metrics, what differs by more than chance, and pictures where both were predicted."""
     start_logging(verbose)
     from kizu.lab.compare import compare_runs
-    from kizu.lab.runs import open_run
+    from kizu.runs.folder import open_run
     from kizu.report.comparison import write_comparison
 
     found = compare_runs(open_run(first), open_run(second))

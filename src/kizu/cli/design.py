@@ -58,9 +58,9 @@ def design(
 
     from kizu.core.files import write_json
     from kizu.core.registry import look_up
-    from kizu.detectors.pipeline import PipelineConfig
-    from kizu.lab.design import CANDIDATES
-    from kizu.lab.design import design as choose
+    from kizu.pipeline.config import PipelineConfig
+    from kizu.protocol.design import CANDIDATES
+    from kizu.protocol.design import design as choose
     from kizu.report.tables import number, text_table
 
     known = CANDIDATES if candidates_file is None else yaml.safe_load(candidates_file.read_text("utf-8"))
@@ -116,9 +116,9 @@ def freeze(
 ) -> None:
     """Write the one file that `kizu evaluate --frozen` takes: all settings, thresholds, seeds, hashes."""
     from kizu.core.errors import ConfigError
-    from kizu.detectors.pipeline import PipelineConfig
-    from kizu.lab.freeze import DevSet, Origin, StandardThreshold, write_frozen
-    from kizu.lab.freeze import freeze as make
+    from kizu.pipeline.config import PipelineConfig
+    from kizu.protocol.freeze import DevSet, Origin, StandardThreshold, write_frozen
+    from kizu.protocol.freeze import freeze as make
 
     if (design_file is None) == (not config_files):
         raise ConfigError("give either --design or --config", hint="see kizu freeze --help")

@@ -136,7 +136,7 @@ def _tune(
 ) -> None:
     from kizu.core.errors import ConfigError
     from kizu.decision.calibration import CalibrationConfig
-    from kizu.lab.runs import open_run
+    from kizu.runs.folder import open_run
     from kizu.lab.train import RunConfig
     from kizu.lab.tune import compute_thresholds, tune_on_validation
 
@@ -165,7 +165,7 @@ def _evaluate_run(
     from kizu.data.manifest import read_manifest
     from kizu.inspection.inspector import Inspector
     from kizu.lab.evaluate import evaluate_run
-    from kizu.lab.runs import open_run
+    from kizu.runs.folder import open_run
     from kizu.lab.train import DataConfig, scan_data
     from kizu.report.cases import write_case_page
     from kizu.report.gallery import write_figures
@@ -235,8 +235,8 @@ def _evaluate_frozen(
     from kizu.cli.design import scan_all
     from kizu.core.files import write_bytes
     from kizu.inspection.inspector import Inspector
-    from kizu.lab.freeze import read_frozen
-    from kizu.lab.frozen import SeedResult, evaluate_frozen
+    from kizu.protocol.freeze import read_frozen
+    from kizu.protocol.frozen import SeedResult, evaluate_frozen
     from kizu.report.gallery import write_figures
     from kizu.report.portfolio import portfolio_table, write_portfolio
 

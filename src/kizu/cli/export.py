@@ -52,8 +52,8 @@ def export(
     Prints the file, which `kizu inspect --model` opens with nothing else.
     """
     start_logging(verbose)
-    from kizu.lab.export import export_run
-    from kizu.lab.runs import open_run
+    from kizu.release.export import export_run
+    from kizu.runs.folder import open_run
 
     with stages() as on_progress:
         done = export_run(
@@ -91,9 +91,9 @@ def verify(
     Writes consistency.json. Exit code 1 when they do not agree.
     """
     start_logging(verbose)
-    from kizu.lab.export import verify_run
-    from kizu.lab.parity import Tolerances
-    from kizu.lab.runs import open_run
+    from kizu.release.export import verify_run
+    from kizu.release.parity import Tolerances
+    from kizu.runs.folder import open_run
     from kizu.report.tables import text_table
 
     folder, tolerances = open_run(run_dir), Tolerances()

@@ -32,7 +32,7 @@ def update(
     """Learn more good images and put the result in force as a new version; thresholds are set anew on the images that
     the run held out. `kizu rollback` goes back. Prints the new version's number as its last line."""
     start_logging(verbose)
-    from kizu.lab.runs import open_run
+    from kizu.runs.folder import open_run
     from kizu.lab.update import update_run
 
     folder = open_run(run_dir)
@@ -68,7 +68,7 @@ def rollback(
     reason: Annotated[str | None, typer.Option(help="Why; it is kept in versions.json.")] = None,
 ) -> None:
     """Put an earlier version of a run's model in force again. Prints its number."""
-    from kizu.lab.runs import open_run
+    from kizu.runs.folder import open_run
     from kizu.lab.update import roll_back
 
     folder = open_run(run_dir)
@@ -80,8 +80,8 @@ def rollback(
 
 def versions(run_dir: RunDir) -> None:
     """The steps by which a run's model came to what it is, and the version in force."""
-    from kizu.bundles.versions import read_history
-    from kizu.lab.runs import open_run
+    from kizu.runs.versions import read_history
+    from kizu.runs.folder import open_run
 
     history = read_history(open_run(run_dir).path)
     for step in history.steps:

@@ -13,7 +13,7 @@ from kizu.backbones.products import exact_integer_product
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32, I64, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig
-from kizu.detectors.memory import BYTES_PER_FLOAT, feature_array, memory_budget
+from kizu.core.memory import BYTES_PER_FLOAT, feature_array, memory_budget
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.covering import continued, radius_of_picks
 from kizu.scoring.neighbours import Bank, build_bank, nearest

@@ -16,7 +16,7 @@ from kizu.backbones.session import Engine
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.memory import MEMORY_VARIABLE, memory_budget
+from kizu.core.memory import MEMORY_VARIABLE, memory_budget
 from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -18,7 +18,7 @@ from kizu.core.types import F32, F64, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.bank import gathered
 from kizu.detectors.base import Arrays, Detector, DetectorConfig, Drawn, Fitted, embeddings
 from kizu.detectors.drawing import numbers
-from kizu.detectors.memory import BYTES_PER_FLOAT, memory_budget
+from kizu.core.memory import BYTES_PER_FLOAT, memory_budget
 from kizu.detectors.padim import PadimConfig
 from kizu.detectors.patch_knn import PatchKnnConfig
 from kizu.detectors.patchcore import PatchcoreConfig

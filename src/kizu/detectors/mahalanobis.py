@@ -21,7 +21,7 @@ from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, patch_scores
 from kizu.detectors.drawing import constant_of, scored, shaped, smoothed_map, summed_squares
-from kizu.detectors.memory import BYTES_PER_FLOAT
+from kizu.core.memory import BYTES_PER_FLOAT
 from kizu.scoring.gaussian import Gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of

@@ -22,7 +22,7 @@ from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.bank import gathered
 from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, ensure_room, patch_scores
 from kizu.detectors.drawing import constant_of, scored, shaped, summed_squares
-from kizu.detectors.memory import BYTES_PER_FLOAT, memory_budget
+from kizu.core.memory import BYTES_PER_FLOAT, memory_budget
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
 from kizu.scoring.lean_gaussian import (
     DiagonalGaussian,

@@ -16,7 +16,7 @@ from kizu.backbones.graph import Embedder
 from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
 from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, patch_scores
 from kizu.detectors.drawing import constant_of, scored, shaped, summed_squares
-from kizu.detectors.memory import BYTES_PER_FLOAT
+from kizu.core.memory import BYTES_PER_FLOAT
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
 from kizu.scoring.subspace import Subspace, fit_subspace, residuals

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
-from kizu.bundles.versions import bundle_in_force
+from kizu.runs.versions import bundle_in_force
 from kizu.core.errors import BundleError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.decision.policy import Label, Policy, PolicyConfig
 from kizu.decision.regions import Region
-from kizu.detectors.pipeline import open_bundle
+from kizu.pipeline.config import open_bundle
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
 from kizu.imaging.placement import map_back, place

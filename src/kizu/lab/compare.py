@@ -16,8 +16,8 @@ from kizu.core.types import F64, Bool
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode_mask
 from kizu.lab.evaluate import RANKED
-from kizu.lab.frozen import MethodResult
-from kizu.lab.runs import RunFolder
+from kizu.protocol.frozen import MethodResult
+from kizu.runs.folder import RunFolder
 from kizu.metrics.compare import (
     LEAST_CATEGORIES,
     Difference,

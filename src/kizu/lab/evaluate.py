@@ -20,9 +20,9 @@ from kizu.core.types import F32, F64, Bool, StageProgress
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.study import read_study
 from kizu.decision.calibration import Thresholds
-from kizu.detectors.pipeline import open_scorer
+from kizu.pipeline.config import open_scorer
 from kizu.lab.predictions import Predictions, predicted
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval

@@ -22,7 +22,7 @@ from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, go
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import make_detector
 from kizu.detectors.base import Detector, Fitted, default_layers, embedder_for
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from kizu.bundles.manifest import BundleManifest
-from kizu.bundles.versions import ADDED, FIRST, read_history, version_folder
+from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import Scorer, StageProgress
 from kizu.data.manifest import Sample, read_manifest
 from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, held_out
 from kizu.lab.predictions import predicted
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 
 
 def sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:

@@ -17,7 +17,7 @@ from kizu.core.threads import in_order, one_blas_thread
 from kizu.core.types import F32, HW, I64, U8, Bool, Scorer, StageProgress
 from kizu.data.batches import place_source
 from kizu.data.manifest import Sample
-from kizu.detectors.memory import feature_array
+from kizu.core.memory import feature_array
 from kizu.imaging.codec import decode_mask
 from kizu.imaging.placement import PlacementConfig, map_back
 

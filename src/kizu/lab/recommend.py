@@ -27,7 +27,7 @@ from kizu.data.manifest import Manifest, Sample
 from kizu.detectors import make_detector
 from kizu.detectors.bank import BankConfig
 from kizu.detectors.base import Detector, Fitted, embedder_for
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.lab.fit import expected_peak
 from kizu.metrics.overlap import aupro
 from kizu.metrics.ranking import auroc

@@ -23,10 +23,10 @@ from kizu.data.layouts import LAYOUTS
 from kizu.data.manifest import Manifest, Sample, merged
 from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
-from kizu.lab.runs import RunFolder, new_run
+from kizu.runs.folder import RunFolder, new_run
 
 BATCH_SIZE = 8
 

@@ -21,11 +21,11 @@ from kizu.data.manifest import Sample, read_manifest
 from kizu.data.study import load_or_draw
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.thresholds import Threshold, f1_max
-from kizu.detectors.pipeline import open_scorer
+from kizu.pipeline.config import open_scorer
 from kizu.lab.evaluate import Prediction, write_predictions
 from kizu.lab.held_out import held_out_thresholds, sides
 from kizu.lab.predictions import Predictions, predicted
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.probability import fit_probability
 from kizu.metrics.ranking import oracle_f1_of

@@ -13,7 +13,7 @@ from pathlib import Path
 from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import bundle_hash, load, save
-from kizu.bundles.versions import (
+from kizu.runs.versions import (
     ADDED,
     Step,
     next_version,
@@ -31,10 +31,10 @@ from kizu.data.listing import list_images
 from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
 from kizu.decision.calibration import Thresholds
 from kizu.detectors.base import Updatable
-from kizu.detectors.pipeline import open_bundle
+from kizu.pipeline.config import open_bundle
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
 from kizu.lab.held_out import added_later, held_out_thresholds, sides
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import BATCH_SIZE, RunConfig
 
 

@@ -15,7 +15,7 @@ from kizu.imaging.codec import decode, jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction, ranked
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.report.tables import number
 
 CASES_PER_GROUP = 6

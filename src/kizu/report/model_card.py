@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kizu.bundles.manifest import BundleManifest
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.files import write_text
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.report.tables import number
 
 MEASURED = {

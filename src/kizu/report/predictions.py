@@ -13,7 +13,7 @@ from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.predictions import true_mask
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 
 
 def predict_run(

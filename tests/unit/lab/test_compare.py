@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
 from kizu.core.errors import DataError
 from kizu.data.manifest import Sample
@@ -18,8 +18,8 @@ from kizu.lab.compare import (
     paired_scores,
 )
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.frozen import MethodResult
-from kizu.lab.runs import RunFolder
+from kizu.protocol.frozen import MethodResult
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import delong
 from kizu.metrics.ranking import auroc

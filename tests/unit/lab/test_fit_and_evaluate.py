@@ -9,7 +9,7 @@ from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
 from kizu.core.types import U8
 from kizu.data.manifest import Sample
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import Prediction, evaluate, ranked
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle

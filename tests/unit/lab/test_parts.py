@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
 from kizu.bundles.store import load
 from kizu.core.errors import BundleError, ConfigError, DataError
 from kizu.data.manifest import merged, read_manifest
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_parts, evaluate_run
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import tune_on_validation
 from kizu.report.model_card import write_model_card

@@ -9,8 +9,8 @@ from tests.conftest import part_picture, with_flaw
 from kizu.imaging.codec import encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.export import export_run, verify_run
-from kizu.lab.runs import RunFolder
+from kizu.release.export import export_run, verify_run
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.update import update_run
 

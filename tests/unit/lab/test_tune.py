@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import CalibrationError, DataError
@@ -15,7 +15,7 @@ from kizu.decision.calibration import CalibrationConfig
 from kizu.imaging.placement import map_back
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import part_picture, with_flaw
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
 from kizu.bundles.store import bundle_hash, load
-from kizu.bundles.versions import HISTORY, bundle_in_force, read_history
+from kizu.runs.versions import HISTORY, bundle_in_force, read_history
 from kizu.core.errors import BundleError, CalibrationError, ConfigError, DataError, ImageError
 from kizu.imaging.codec import decode, encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.held_out import sides
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.lab.update import roll_back, update_run
@@ -154,7 +154,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import kizu.lab.update as update
-from kizu.lab.runs import open_run
+from kizu.runs.folder import open_run
 
 def stop(*_args, **_named):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
 from kizu.bundles.store import bundle_hash
 from kizu.decision.calibration import CalibrationConfig
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.runs import RunFolder
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.report.model_card import write_model_card

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from kizu.detectors.pipeline import PipelineConfig
-from kizu.lab.freeze import DevSet, Origin, freeze
-from kizu.lab.frozen import MethodResult
+from kizu.pipeline.config import PipelineConfig
+from kizu.protocol.freeze import DevSet, Origin, freeze
+from kizu.protocol.frozen import MethodResult
 from kizu.report.portfolio import portfolio_rows, portfolio_table, write_portfolio
 
 KEYS = ("image_auroc", "image_auprc", "image_f1_at_fpr", "image_f1", "aupro_030", "aupimo")

@@ -26,13 +26,13 @@ from kizu.core.provenance import package_versions, utc_now
 from kizu.core.types import U8, Scorer, StageProgress
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
-from kizu.detectors.export import MAX_CONSTANTS_MB, build_model
-from kizu.detectors.pipeline import open_scorer
+from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
+from kizu.pipeline.config import open_scorer
 from kizu.imaging.tiling import as_seen, cut
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.held_out import sides
-from kizu.lab.parity import Agreement, Tolerances, compare_scorers
-from kizu.lab.runs import RunFolder
+from kizu.release.parity import Agreement, Tolerances, compare_scorers
+from kizu.runs.folder import RunFolder
 from kizu.runtimes.convert import save_ir, to_half, to_int8
 from kizu.runtimes.model import IR_META, SUFFIXES, read_model
 

@@ -10,10 +10,10 @@ from tests.conftest import part_picture, with_flaw
 from kizu.core.errors import CalibrationError, ConfigError, LeakageError
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.codec import encode_png
-from kizu.lab.design import centre_and_spread, design, standardised
-from kizu.lab.freeze import (
+from kizu.protocol.design import centre_and_spread, design, standardised
+from kizu.protocol.freeze import (
     DevSet,
     FrozenPipeline,
     Origin,
@@ -22,7 +22,7 @@ from kizu.lab.freeze import (
     read_frozen,
     write_frozen,
 )
-from kizu.lab.frozen import carried_threshold, evaluate_frozen
+from kizu.protocol.frozen import carried_threshold, evaluate_frozen
 
 BASE = PipelineConfig.parse(
     {
@@ -141,7 +141,7 @@ def test_what_was_finished_is_not_done_again(
     frozen: FrozenPipeline, disc: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path)]
-    monkeypatch.setattr("kizu.lab.frozen.fit_bundle", None)
+    monkeypatch.setattr("kizu.protocol.frozen.fit_bundle", None)
     assert [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path)] == before
 
 

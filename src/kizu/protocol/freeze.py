@@ -16,7 +16,7 @@ from kizu.core.errors import ConfigError, LeakageError
 from kizu.core.files import write_json
 from kizu.core.hashing import hash_value
 from kizu.core.provenance import package_versions, utc_now
-from kizu.detectors.pipeline import PipelineConfig
+from kizu.pipeline.config import PipelineConfig
 
 DEFAULT_PATH = Path("assets/fixed_pipeline.json")
 SEEDS = (0, 1, 2)

@@ -12,10 +12,10 @@ from kizu.core.split import Split
 from kizu.core.types import F32, F64, StageProgress
 from kizu.data.manifest import Manifest
 from kizu.decision.thresholds import fpr_target
-from kizu.detectors.pipeline import PipelineConfig, open_scorer
+from kizu.pipeline.config import PipelineConfig, open_scorer
 from kizu.lab.evaluate import measured
 from kizu.lab.fit import Identity, fit_bundle
-from kizu.lab.freeze import DevSet, Origin, StandardThreshold
+from kizu.protocol.freeze import DevSet, Origin, StandardThreshold
 from kizu.lab.predictions import predicted
 from kizu.lab.train import cut_good
 

@@ -22,11 +22,11 @@ from kizu.core.hashing import hash_value
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.types import StageProgress
 from kizu.data.manifest import Manifest
-from kizu.detectors.pipeline import open_scorer
-from kizu.lab.design import centre_and_spread
+from kizu.pipeline.config import open_scorer
+from kizu.protocol.design import centre_and_spread
 from kizu.lab.evaluate import Evaluation, measured, write_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
-from kizu.lab.freeze import FrozenPipeline, StandardThreshold
+from kizu.protocol.freeze import FrozenPipeline, StandardThreshold
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.train import cut_good
 from kizu.metrics.decisions import confusion

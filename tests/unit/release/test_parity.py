@@ -14,7 +14,7 @@ from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
-from kizu.lab.parity import Tolerances, compare_scorers
+from kizu.release.parity import Tolerances, compare_scorers
 
 PLACEMENT = PlacementConfig(image_size=(64, 64))
 THRESHOLDS = Thresholds(

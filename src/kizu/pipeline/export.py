@@ -16,7 +16,7 @@ from kizu.backbones.graph import EMBEDDING, IMAGE
 from kizu.bundles.exported import MANIFEST, MAP, SCORE, SHA256
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError
-from kizu.detectors.pipeline import open_bundle
+from kizu.pipeline.config import open_bundle
 
 if TYPE_CHECKING:
     import onnx

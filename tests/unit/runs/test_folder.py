@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import part_picture
-from tests.unit.lab.test_frozen import BASE
+from tests.unit.protocol.test_frozen import BASE
 
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.imaging.codec import encode_png
-from kizu.lab.runs import new_run, open_run
+from kizu.runs.folder import new_run, open_run
 from kizu.lab.train import RunConfig, train_run
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kizu.bundles.versions import bundle_in_force
+from kizu.runs.versions import bundle_in_force
 from kizu.core.errors import DataError, OutputError
 
 

@@ -7,7 +7,7 @@ from tests.contract.test_detectors import fit
 from kizu.core.errors import OutputError
 from kizu.core.types import U8
 from kizu.detectors import detector_config, make_detector
-from kizu.detectors.memory import MEMORY_VARIABLE, SCRATCH_VARIABLE, feature_array, memory_budget
+from kizu.core.memory import MEMORY_VARIABLE, SCRATCH_VARIABLE, feature_array, memory_budget
 
 
 def test_features_beyond_the_budget_lie_in_a_file_that_is_gone_afterwards(

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import part_picture
-from tests.unit.lab.test_frozen import BASE, category
+from tests.unit.protocol.test_frozen import BASE, category
 
-import kizu.lab.export as module
+import kizu.release.export as module
 from kizu.backbones.session import Engine
 from kizu.bundles.store import bundle_hash
 from kizu.core.errors import BundleError, ConfigError, DataError
 from kizu.decision.calibration import CalibrationConfig
 from kizu.inspection.inspector import Inspector
-from kizu.lab.export import export_run, verify_run
-from kizu.lab.runs import RunFolder
+from kizu.release.export import export_run, verify_run
+from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.runtimes.model import read_model
