@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from tests.support import part_picture
 
 from kizu.core.types import U8
 
@@ -27,23 +28,6 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no real images at {SHARED}")
     return SHARED
-
-
-def part_picture(seed: int, side: int = 64) -> U8:
-    """A grey plate with a brighter disc and a little noise: (side, side, 3)."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side] / side
-    plate = 90 + 20 * x + 60 * ((y - 0.5) ** 2 + (x - 0.5) ** 2 < 0.1)
-    grey = np.clip(plate + rng.normal(0, 4, (side, side)), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
-def with_flaw(image: U8, top: int, left: int, size: int = 12) -> U8:
-    """A black and white checkered square painted on a copy."""
-    flawed = image.copy()
-    checks = (np.indices((size, size)).sum(axis=0) % 4 < 2)[..., None] * np.uint8(255)
-    flawed[top : top + size, left : left + size] = checks
-    return flawed
 
 
 @pytest.fixture(scope="session")

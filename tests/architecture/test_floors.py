@@ -1,5 +1,6 @@
 """The floors themselves are import-linter contracts (`make architecture`); here is what it cannot see."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,10 @@ def test_nothing_on_disk_is_pickled() -> None:
     assert [
         name for name in users if "allow_pickle=False" not in (next(SOURCE.rglob(name))).read_text()
     ] == []
+
+
+def test_no_test_imports_from_another_test() -> None:
+    tests = Path(__file__).parents[1]
+    shared = re.compile(r"^\s*(?:from|import) (tests(?!\.support\b)\S*|conftest|test_\w+)", re.MULTILINE)
+    found = {path.name: shared.findall(path.read_text()) for path in tests.rglob("*.py")}
+    assert {name: imported for name, imported in found.items() if imported} == {}

@@ -1,64 +1,31 @@
 """What every method in the table must do, whatever it is."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
+from tests.support import ALL, TINY, fit, part_picture, with_flaw
 
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8
-from kizu.detectors import DETECTORS, detector_config, make_detector
-from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, Updatable, embedder_for
+from kizu.detectors import detector_config, make_detector
+from kizu.detectors.base import Detector, Fitted, Updatable, embedder_for
 
 PATCH = 8
 """Pixels from one patch to the next: a flaw is found to the patch."""
-TINY = EmbeddingConfig(backbone="tiny")
-
-BANK = {"coreset": 0.2}
-"""Large enough that a handful of small pictures fills it."""
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "patchcore": BANK,
-    "ensemble": {"members": [{"kind": "patchcore", **BANK}, {"kind": "padim"}, {"kind": "mahalanobis"}]},
-}
-"""What a method needs beside its defaults, to be tried on small pictures."""
-VARIANTS: dict[str, dict[str, Any]] = {
-    "patchcore reweighted": {"kind": "patchcore", "image_score": "reweighted_max", **BANK},
-    "patchcore projected": {"kind": "patchcore", "projection": 6, **BANK},
-    "patchcore random": {"kind": "patchcore", "coreset_method": "random", **BANK},
-    "padim by variance": {"kind": "padim", "feature_choice": "variance", "features": 12},
-    "padim diagonal": {"kind": "padim", "covariance": "diagonal"},
-    "padim low rank": {"kind": "padim", "covariance": "low_rank", "rank": 5},
-    "mahalanobis of patches": {"kind": "mahalanobis", "image_score": "top_patches", "pooling": "mean_std"},
-    "padim updatable": {"kind": "padim", "keep_moments": True},
-    "padim diagonal updatable": {"kind": "padim", "covariance": "diagonal", "keep_moments": True},
-    "patchcore of a fixed size": {"kind": "patchcore", "coreset_size": 60},
-    "patchcore of all": {"kind": "patchcore", "coreset": 1.0},
-    "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
-    "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
-}
-"""Settings that take another way through the code."""
 MERGED = {"mahalanobis", "mahalanobis of patches", "padim updatable", "padim diagonal updatable"}
 WHOLE = {"patch_knn", "patch_knn l2", "patchcore of all"}
 """An update gives what a fit on all images gives, by moments or because all patches are kept."""
 COVERING = {"patchcore", "patchcore reweighted", "patchcore of a fixed size"}
 """An update covers what is new."""
-ALL = {kind: {"kind": kind, **DEFAULTS.get(kind, {})} for kind in sorted(DETECTORS)} | VARIANTS
 
 
 @pytest.fixture(params=ALL)
 def detector(request: pytest.FixtureRequest) -> Detector:
     return make_detector(detector_config(ALL[request.param]))
-
-
-def fit(detector: Detector, images: U8, seed: int = 0) -> Fitted:
-    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(seed, "channels"))
-    batches = (images[start : start + 5] for start in range(0, len(images), 5))
-    return detector.fit(embedder, batches, count=len(images), rng=rng_for(seed, "fit"))
 
 
 def test_score_does_not_depend_on_the_batch(detector: Detector, good_pictures: U8) -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
-from tests.contract.test_detectors import ALL
+from tests.support import ALL, part_picture, with_flaw
 
 from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle

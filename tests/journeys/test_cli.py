@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.conftest import part_picture, with_flaw
+from tests.support import part_picture, with_flaw
 
 from kizu.imaging.codec import decode, encode_png
 

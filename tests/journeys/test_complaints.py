@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
-from tests.unit.protocol.test_frozen import BASE, category
+from tests.support import BASE, category, part_picture, with_flaw
 
 from kizu.bundles.store import load
 from kizu.runs.versions import bundle_in_force

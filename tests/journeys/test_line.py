@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.conftest import part_picture, with_flaw
-from tests.unit.protocol.test_frozen import category
+from tests.support import category, part_picture, with_flaw
 
 from kizu.imaging.codec import encode_png
 

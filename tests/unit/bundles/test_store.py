@@ -3,36 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support import example
 
-from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
 from kizu.bundles.store import bundle_hash, load, save
 from kizu.core.errors import BundleError, OutputError
-from kizu.core.split import Split
-from kizu.decision.calibration import Thresholds
-from kizu.decision.thresholds import Threshold
-from kizu.imaging.placement import PlacementConfig
-
-
-def example() -> Bundle:
-    threshold = Threshold(
-        value=1.5, rule="conformal@0.05", split=Split.CALIBRATION, count=19, false_alarm_rate=0.05
-    )
-    manifest = BundleManifest(
-        model="patchcore",
-        category="bottle",
-        run_id="r1",
-        created_at="2026-01-01T00:00:00Z",
-        detector={"kind": "patchcore"},
-        embedding={"backbone": "tiny"},
-        placement=PlacementConfig(image_size=(64, 96)),
-        thresholds=Thresholds(image=threshold, pixel=threshold),
-        seed=0,
-        backbone=BackboneRecord(name="tiny", licence="MIT", source="here", weights_sha256="0"),
-        fitted_on=FittedOn(dataset="mvtec_ad", manifest_sha256="0", fit_count=10, calibration_count=19),
-        versions={},
-    )
-    arrays = {"bank": np.arange(12, dtype=np.float32).reshape(3, 4), "grid_hw": np.array([2, 2])}
-    return Bundle(manifest, b"not really a graph", arrays)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.contract.test_detectors import fit
+from tests.support import fit
 
 from kizu.core.errors import OutputError
 from kizu.core.types import U8

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.contract.test_detectors import fit
+from tests.support import fit
 
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import U8

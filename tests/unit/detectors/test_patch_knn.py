@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
-from tests.contract.test_detectors import fit
+from tests.support import fit, part_picture, with_flaw
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import U8

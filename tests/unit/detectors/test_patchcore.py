@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.contract.test_detectors import fit
+from tests.support import fit
 
 from kizu.core.types import U8
 from kizu.detectors import detector_config, make_detector

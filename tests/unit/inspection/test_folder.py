@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from tests.conftest import part_picture, with_flaw
-from tests.unit.lab.test_fit_and_evaluate import fitted
+from tests.support import fitted, part_picture, with_flaw
 
 from kizu.core.types import U8
 from kizu.data.listing import list_images, listed_images

@@ -1,4 +1,4 @@
-from tests.unit.bundles.test_store import example
+from tests.support import example
 
 from kizu.inspection.records import Tally
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.protocol.test_frozen import BASE, category
+from tests.support import BASE, category
 
 from kizu.core.errors import DataError
 from kizu.data.manifest import Sample

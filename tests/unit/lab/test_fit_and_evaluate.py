@@ -3,34 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
+from tests.support import CONFIG, IDENTITY, fitted, part_picture, placed, with_flaw
 
 from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
 from kizu.core.types import U8
 from kizu.data.manifest import Sample
-from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import Prediction, evaluate, ranked
-from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
-
-CONFIG = PipelineConfig.parse(
-    {
-        "embedding": {"backbone": "tiny"},
-        "placement": {"image_size": 64},
-        "detector": {"kind": "patchcore", "coreset": 0.2},
-    },
-    where="test",
-)
-IDENTITY = Identity("plate", "r1", "drawn", "0")
-
-
-def placed(images: U8) -> PlacedImages:
-    return PlacedImages(len(images), (images[start : start + 4] for start in range(0, len(images), 4)))
-
-
-def fitted(images: U8, config: PipelineConfig = CONFIG) -> FittedBundle:
-    return fit_bundle(config, Sides(placed(images[:16]), placed(images[16:])), IDENTITY)
+from kizu.lab.fit import LabelledImages, Sides, fit_bundle
 
 
 def test_the_bundle_knows_what_it_rests_on(good_pictures: U8) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.protocol.test_frozen import BASE, category
+from tests.support import BASE, category
 
 from kizu.core.errors import DataError
 from kizu.data.manifest import Manifest

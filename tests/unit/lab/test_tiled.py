@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
+from tests.support import part_picture, with_flaw
 
 from kizu.imaging.codec import encode_png
 from kizu.inspection.inspector import Inspector

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.conftest import part_picture, with_flaw
+from tests.support import part_picture, with_flaw
 
 import kizu.lab.zero_shot as module
 from kizu.core.errors import DataError, ImageError

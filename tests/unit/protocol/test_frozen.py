@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture, with_flaw
+from tests.support import BASE, category
 
 from kizu.core.errors import CalibrationError, ConfigError, LeakageError
-from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
-from kizu.pipeline.config import PipelineConfig
-from kizu.imaging.codec import encode_png
 from kizu.protocol.design import centre_and_spread, design, standardised
 from kizu.protocol.freeze import (
     DevSet,
@@ -23,32 +20,6 @@ from kizu.protocol.freeze import (
     write_frozen,
 )
 from kizu.protocol.frozen import carried_threshold, evaluate_frozen
-
-BASE = PipelineConfig.parse(
-    {
-        "embedding": {"backbone": "tiny"},
-        "placement": {"image_size": 64},
-        "detector": {"kind": "patchcore", "coreset": 0.2},
-        "calibration": {"fraction": 0.4},
-    },
-    where="test",
-)
-
-
-def category(root: Path, name: str, seed: int) -> Manifest:
-    """12 good images to learn from, 4 good and 4 flawed ones to test, with masks."""
-    for number in range(16):
-        folder = root / name / ("train" if number < 12 else "test") / "good"
-        encode_png(folder / f"{number}.png", part_picture(seed + number))
-    for number in range(4):
-        encode_png(
-            root / name / "test" / "checks" / f"{number}.png",
-            with_flaw(part_picture(seed + 30 + number), 20, 24 + number),
-        )
-        mask = np.zeros((64, 64), dtype=bool)
-        mask[20:32, 24 + number : 36 + number] = True
-        encode_png(root / name / "ground_truth" / "checks" / f"{number}_mask.png", mask)
-    return scan(root, name)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.conftest import part_picture
-from tests.unit.protocol.test_frozen import BASE, category
+from tests.support import BASE, category, part_picture
 
 import kizu.release.export as module
 from kizu.backbones.session import Engine

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture
+from tests.support import part_picture
 
 from kizu.core.errors import DataError, ScoreError
 from kizu.core.split import Split

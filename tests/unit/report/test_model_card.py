@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.protocol.test_frozen import BASE, category
+from tests.support import BASE, category
 
 from kizu.bundles.store import bundle_hash
 from kizu.decision.calibration import CalibrationConfig

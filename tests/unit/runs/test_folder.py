@@ -1,8 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tests.conftest import part_picture
-from tests.unit.protocol.test_frozen import BASE
+from tests.support import BASE, part_picture
 
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.imaging.codec import encode_png

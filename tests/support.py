@@ -1,0 +1,133 @@
+"""What several test modules share: drawn pictures and sets, small configs, fitted examples.
+
+A test module imports from here and never from another test module.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kizu.backbones.store import load_backbone
+from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
+from kizu.core.randomness import rng_for
+from kizu.core.split import Split
+from kizu.core.types import U8
+from kizu.data.layouts.mvtec_ad import scan
+from kizu.data.manifest import Manifest
+from kizu.decision.calibration import Thresholds
+from kizu.decision.thresholds import Threshold
+from kizu.detectors import DETECTORS
+from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
+from kizu.imaging.codec import encode_png
+from kizu.imaging.placement import PlacementConfig
+from kizu.lab.fit import FittedBundle, Identity, PlacedImages, Sides, fit_bundle
+from kizu.pipeline.config import PipelineConfig
+
+TINY = EmbeddingConfig(backbone="tiny")
+
+BANK = {"coreset": 0.2}
+"""Large enough that a handful of small pictures fills it."""
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "patchcore": BANK,
+    "ensemble": {"members": [{"kind": "patchcore", **BANK}, {"kind": "padim"}, {"kind": "mahalanobis"}]},
+}
+"""What a method needs beside its defaults, to be tried on small pictures."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "patchcore reweighted": {"kind": "patchcore", "image_score": "reweighted_max", **BANK},
+    "patchcore projected": {"kind": "patchcore", "projection": 6, **BANK},
+    "patchcore random": {"kind": "patchcore", "coreset_method": "random", **BANK},
+    "padim by variance": {"kind": "padim", "feature_choice": "variance", "features": 12},
+    "padim diagonal": {"kind": "padim", "covariance": "diagonal"},
+    "padim low rank": {"kind": "padim", "covariance": "low_rank", "rank": 5},
+    "mahalanobis of patches": {"kind": "mahalanobis", "image_score": "top_patches", "pooling": "mean_std"},
+    "padim updatable": {"kind": "padim", "keep_moments": True},
+    "padim diagonal updatable": {"kind": "padim", "covariance": "diagonal", "keep_moments": True},
+    "patchcore of a fixed size": {"kind": "patchcore", "coreset_size": 60},
+    "patchcore of all": {"kind": "patchcore", "coreset": 1.0},
+    "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
+    "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
+}
+"""Settings that take another way through the code."""
+ALL = {kind: {"kind": kind, **DEFAULTS.get(kind, {})} for kind in sorted(DETECTORS)} | VARIANTS
+
+CONFIG = PipelineConfig.parse(
+    {
+        "embedding": {"backbone": "tiny"},
+        "placement": {"image_size": 64},
+        "detector": {"kind": "patchcore", "coreset": 0.2},
+    },
+    where="test",
+)
+BASE = CONFIG.changed({"calibration": {"fraction": 0.4}}, where="test")
+"""With enough held-out images that a small set's threshold promises something."""
+IDENTITY = Identity("plate", "r1", "drawn", "0")
+
+
+def part_picture(seed: int, side: int = 64) -> U8:
+    """A grey plate with a brighter disc and a little noise: (side, side, 3)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    plate = 90 + 20 * x + 60 * ((y - 0.5) ** 2 + (x - 0.5) ** 2 < 0.1)
+    grey = np.clip(plate + rng.normal(0, 4, (side, side)), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def with_flaw(image: U8, top: int, left: int, size: int = 12) -> U8:
+    """A black and white checkered square painted on a copy."""
+    flawed = image.copy()
+    checks = (np.indices((size, size)).sum(axis=0) % 4 < 2)[..., None] * np.uint8(255)
+    flawed[top : top + size, left : left + size] = checks
+    return flawed
+
+
+def category(root: Path, name: str, seed: int) -> Manifest:
+    """12 good images to learn from, 4 good and 4 flawed ones to test, with masks."""
+    for number in range(16):
+        folder = root / name / ("train" if number < 12 else "test") / "good"
+        encode_png(folder / f"{number}.png", part_picture(seed + number))
+    for number in range(4):
+        encode_png(
+            root / name / "test" / "checks" / f"{number}.png",
+            with_flaw(part_picture(seed + 30 + number), 20, 24 + number),
+        )
+        mask = np.zeros((64, 64), dtype=bool)
+        mask[20:32, 24 + number : 36 + number] = True
+        encode_png(root / name / "ground_truth" / "checks" / f"{number}_mask.png", mask)
+    return scan(root, name)
+
+
+def placed(images: U8) -> PlacedImages:
+    return PlacedImages(len(images), (images[start : start + 4] for start in range(0, len(images), 4)))
+
+
+def fitted(images: U8, config: PipelineConfig = CONFIG) -> FittedBundle:
+    return fit_bundle(config, Sides(placed(images[:16]), placed(images[16:])), IDENTITY)
+
+
+def example() -> Bundle:
+    threshold = Threshold(
+        value=1.5, rule="conformal@0.05", split=Split.CALIBRATION, count=19, false_alarm_rate=0.05
+    )
+    manifest = BundleManifest(
+        model="patchcore",
+        category="bottle",
+        run_id="r1",
+        created_at="2026-01-01T00:00:00Z",
+        detector={"kind": "patchcore"},
+        embedding={"backbone": "tiny"},
+        placement=PlacementConfig(image_size=(64, 96)),
+        thresholds=Thresholds(image=threshold, pixel=threshold),
+        seed=0,
+        backbone=BackboneRecord(name="tiny", licence="MIT", source="here", weights_sha256="0"),
+        fitted_on=FittedOn(dataset="mvtec_ad", manifest_sha256="0", fit_count=10, calibration_count=19),
+        versions={},
+    )
+    arrays = {"bank": np.arange(12, dtype=np.float32).reshape(3, 4), "grid_hw": np.array([2, 2])}
+    return Bundle(manifest, b"not really a graph", arrays)
+
+
+def fit(detector: Detector, images: U8, seed: int = 0) -> Fitted:
+    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(seed, "channels"))
+    batches = (images[start : start + 5] for start in range(0, len(images), 5))
+    return detector.fit(embedder, batches, count=len(images), rng=rng_for(seed, "fit"))
