@@ -5,22 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+from tests.support import plain_product
 
-from kizu.core.types import F32, U8
+from kizu.core.types import F32
 from kizu.scoring import neighbours
 from kizu.scoring.neighbours import build_bank, nearest
-from kizu.scoring.rounded import I8, I32, Product, possible, round_bank
-
-
-def plain_product(matrix: I8) -> Product:
-    """What a runtime does fast."""
-    wide = matrix.astype(np.int32)
-
-    def product(rows: U8) -> I32:
-        result: I32 = (rows.astype(np.int32) - 128) @ wide
-        return result
-
-    return product
+from kizu.scoring.rounded import possible, round_bank
 
 
 def check(x: F32, vectors: F32) -> None:
