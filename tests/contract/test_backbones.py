@@ -52,6 +52,11 @@ def test_layers_run_from_fine_to_coarse(backbone):
     assert strides == sorted(strides)
 
 
+def test_its_default_layers_are_layers_of_its_own_finest_first(backbone):
+    names = backbone.spec.default_layers
+    assert tuple(layer.name for layer in backbone.spec.choose(names)) == names
+
+
 @pytest.mark.parametrize("hw", SIZES)
 def test_embedding_has_the_finest_grid_and_all_dims(backbone, embedder, hw):
     grid = tuple(math.ceil(side / 4) for side in hw)

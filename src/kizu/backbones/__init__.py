@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,40 +14,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A backbone that has a name. Both functions are given that name."""
+    """A backbone that has a name: what it is, and the module here that draws it.
+
+    The module has two functions of the name, `spec` (the facts, without weights) and `build` (the graph).
+    """
 
     summary: str
-    spec: Callable[[str], BackboneSpec]
-    build: Callable[[str], onnx.ModelProto]
+    module: str
 
+    def spec(self, name: str) -> BackboneSpec:
+        """The facts of the backbone `name`."""
+        found: BackboneSpec = import_module(f"{__name__}.{self.module}").spec(name)
+        return found
 
-def _lite_spec(name: str) -> BackboneSpec:
-    from kizu.backbones import efficientnet_lite
-
-    return efficientnet_lite.spec(name)
-
-
-def _lite_graph(name: str) -> onnx.ModelProto:
-    from kizu.backbones import efficientnet_lite
-
-    return efficientnet_lite.build(name)
-
-
-def _tiny_spec(name: str) -> BackboneSpec:
-    from kizu.backbones import tiny
-
-    return tiny.spec(name)
-
-
-def _tiny_graph(name: str) -> onnx.ModelProto:
-    from kizu.backbones import tiny
-
-    return tiny.build(name)
+    def build(self, name: str) -> onnx.ModelProto:
+        """The graph of the backbone `name`. Raises `MissingExtraError` where its weights are not installed."""
+        drawn: onnx.ModelProto = import_module(f"{__name__}.{self.module}").build(name)
+        return drawn
 
 
 BACKBONES = {
-    "efficientnet_lite0": Entry("EfficientNet-Lite0, ImageNet, comes with kizu", _lite_spec, _lite_graph),
-    "efficientnet_lite1": Entry("EfficientNet-Lite1, ImageNet, kizu[backbones]", _lite_spec, _lite_graph),
-    "efficientnet_lite2": Entry("EfficientNet-Lite2, ImageNet, kizu[backbones]", _lite_spec, _lite_graph),
-    "tiny": Entry("a few random convolutions for tests; of no use for inspection", _tiny_spec, _tiny_graph),
+    "efficientnet_lite0": Entry("EfficientNet-Lite0, ImageNet, comes with kizu", "efficientnet_lite"),
+    "efficientnet_lite1": Entry("EfficientNet-Lite1, ImageNet, kizu[backbones]", "efficientnet_lite"),
+    "efficientnet_lite2": Entry("EfficientNet-Lite2, ImageNet, kizu[backbones]", "efficientnet_lite"),
+    "tiny": Entry("a few random convolutions for tests; of no use for inspection", "tiny"),
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kizu.core.errors import ConfigError
+from kizu.core.types import HW
 
 if TYPE_CHECKING:
     import onnx
@@ -42,6 +45,8 @@ class BackboneSpec:
     name: str
     layers: tuple[Layer, ...]
     """From the input to the output."""
+    default_layers: tuple[str, ...]
+    """What is looked at when nobody chooses: names out of `layers`, finest first."""
     mean: Triple
     """Per RGB channel, on the 0..1 scale: what the network was trained with."""
     std: Triple
@@ -66,6 +71,43 @@ class BackboneSpec:
             )
         chosen = [layer for layer in self.layers if layer.name in names]
         return tuple(sorted(chosen, key=lambda layer: layer.stride))
+
+
+def default_layers(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Which of `layers` (from the input to the output) to look at, by their strides alone.
+
+    The last one at stride 8 and the last one at stride 16: fine enough to place a flaw, deep enough to know one. Where
+    neither stride is there, the last layer. Where all layers share one stride, as in a transformer, the stride says
+    nothing of depth: then the middle one, or the two in the middle of an even number. The last ones of a transformer
+    have given up what is local for what the picture is called.
+    """
+    if len({layer.stride for layer in layers}) == 1:
+        return tuple(layer.name for layer in layers[(len(layers) - 1) // 2 : len(layers) // 2 + 1])
+    last = {layer.stride: layer.name for layer in layers}
+    names = tuple(last[stride] for stride in (8, 16) if stride in last)
+    return names or (layers[-1].name,)
+
+
+def ensure_covered(layers: Sequence[Layer], image_hw: HW) -> None:
+    """Raises `ConfigError` unless the patches of each layer cover an input of `image_hw` (H, W) pixels exactly.
+
+    Maps take the grid for the whole input. Where a stride does not divide a side, the grid ends before the border or
+    beyond it, and every flaw would be shown some pixels beside its place.
+    """
+    for layer in layers:
+        if any(side % layer.stride for side in image_hw):
+            raise ConfigError(
+                f"an input of {image_hw[0]} x {image_hw[1]} pixels (height x width) is no whole number of patches:"
+                f" {layer.name} has a stride of {layer.stride}",
+                hint=_fitting_sizes(image_hw, math.lcm(*(layer.stride for layer in layers))),
+            )
+
+
+def _fitting_sizes(image_hw: HW, step: int) -> str:
+    """The nearest (H, W) below and above whose sides are multiples of `step`, in words."""
+    below, above = ([by(side / step) * step for side in image_hw] for by in (math.floor, math.ceil))
+    found = [f"{height} x {width}" for height, width in (below, above) if height and width]
+    return f"set the image size to {' or '.join(found)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.backbones.base import HALF, LOGITS, PIXELS, BackboneSpec, Layer
+from kizu.backbones.base import HALF, LOGITS, PIXELS, BackboneSpec, Layer, default_layers
 from kizu.backbones.builder import GraphBuilder, Shape
 from kizu.backbones.checkpoint import read_checkpoint
 from kizu.core.errors import BackboneError, MissingExtraError
@@ -122,6 +122,7 @@ def spec(name: str) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         layers=tuple(layers),
+        default_layers=default_layers(layers),
         mean=HALF,
         std=HALF,
         licence="Apache-2.0",

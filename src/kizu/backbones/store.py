@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kizu.backbones import BACKBONES
-from kizu.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, BackboneSpec, Layer, Triple
+from kizu.backbones.base import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Backbone,
+    BackboneSpec,
+    Layer,
+    Triple,
+    default_layers,
+)
 from kizu.backbones.cache import cached
 from kizu.backbones.session import GraphSession
 from kizu.core.errors import BackboneError
@@ -30,9 +38,9 @@ _OLDEST_OPSET = 13
 def load_backbone(name_or_path: str) -> Backbone:
     """The backbone of that name in `BACKBONES`, or the ONNX file of that path (it ends in .onnx).
 
-    A file has one input (N, 3, H, W) float32, and its outputs of four axes (N, dim, h, w) are its layers. Its
-    metadata may say `kizu.mean` and `kizu.std` (JSON lists of three numbers on the 0..1 scale; ImageNet's
-    otherwise) and `kizu.licence`.
+    A file has one input (N, 3, H, W) float32, and its outputs of four axes (N, dim, h, w) are its layers, the one
+    nearest to the input first. Its metadata may say `kizu.mean` and `kizu.std` (JSON lists of three numbers on the 0..1
+    scale; ImageNet's otherwise) and `kizu.licence`.
 
     Raises `ConfigError` for an unknown name, `MissingExtraError` for weights that are not installed and
     `BackboneError` for a file or weights that cannot be used.
@@ -50,9 +58,11 @@ def _from_file(path: Path) -> Backbone:
         names = [value.name for value in model.graph.input]
         raise BackboneError(f"{path} must have one input, the image; it has {names}")
     notes = {entry.key: entry.value for entry in model.metadata_props}
+    layers = _layers(model, path)
     spec = BackboneSpec(
         name=path.stem,
-        layers=_layers(model, path),
+        layers=layers,
+        default_layers=default_layers(layers),
         mean=_triple(notes, "kizu.mean", IMAGENET_MEAN, path),
         std=_triple(notes, "kizu.std", IMAGENET_STD, path),
         licence=notes.get("kizu.licence", "unknown"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kizu.backbones.base import HALF, PIXELS, BackboneSpec, Layer
+from kizu.backbones.base import HALF, PIXELS, BackboneSpec, Layer, default_layers
 from kizu.backbones.builder import GraphBuilder, Shape
 from kizu.core.hashing import hash_bytes
 from kizu.core.randomness import rng_for
@@ -27,6 +27,7 @@ def spec(name: str) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         layers=layers,
+        default_layers=default_layers(layers),
         mean=HALF,
         std=HALF,
         licence="MIT",

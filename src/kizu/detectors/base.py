@@ -40,7 +40,7 @@ class EmbeddingConfig(Config):
     backbone: str = "efficientnet_lite0"
     """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
     layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Finest first. None: the last layer at stride 8 and the last at stride 16."""
+    """Finest first. None: the ones that the backbone itself proposes."""
     normalisation: Normalisation = "native"
     """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
 
@@ -128,13 +128,6 @@ class Detector(Protocol):
         ...
 
 
-def default_layers(backbone: Backbone) -> tuple[str, ...]:
-    """The last layer at stride 8 and the last at stride 16: fine enough to place a flaw, deep enough to know one."""
-    last = {layer.stride: layer.name for layer in backbone.spec.layers}
-    names = tuple(last[stride] for stride in (8, 16) if stride in last)
-    return names or (backbone.spec.layers[-1].name,)
-
-
 def embedder_for(
     detector: Detector,
     backbone: Backbone,
@@ -143,7 +136,7 @@ def embedder_for(
     engine: Engine = Engine(),
 ) -> Embedder:
     """The graph from image to embedding that this detector wants."""
-    layers = config.layers or default_layers(backbone)
+    layers = config.layers or backbone.spec.default_layers
     dims = {layer.name: layer.dim for layer in backbone.spec.layers}
     model = build_embedder(
         backbone,

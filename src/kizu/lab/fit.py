@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kizu.backbones.base import ensure_covered
 from kizu.backbones.graph import Embedder
 from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
@@ -21,7 +22,7 @@ from kizu.core.types import F32, U8, Bool, Scorer, StageProgress
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, held_out
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import make_detector
-from kizu.detectors.base import Detector, Fitted, default_layers, embedder_for
+from kizu.detectors.base import Detector, Fitted, embedder_for
 from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
@@ -113,9 +114,9 @@ def fit_bundle(
     detector = make_detector(config.detector)
     with watch.stage("backbone"):
         backbone = load_backbone(config.embedding.backbone)
-        embedding = config.embedding.model_copy(
-            update={"layers": config.embedding.layers or default_layers(backbone)}
-        )
+        layers = config.embedding.layers or backbone.spec.default_layers
+        ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
+        embedding = config.embedding.model_copy(update={"layers": layers})
         embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), engine)
     estimate = expected_peak(peak_memory(), detector, sides.fit.count, embedder, config.placement)
     _log.info("fit images=%d estimated_peak_mb=%d", sides.fit.count, estimate >> 20)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from kizu.backbones.base import ensure_covered
 from kizu.backbones.graph import Embedder
 from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
@@ -184,6 +185,8 @@ class _Trial:
         self.config, self.count, self.scale = config, count, count / len(fit)
         self.detector = make_detector(config.detector)
         backbone = load_backbone(config.embedding.backbone)
+        layers = config.embedding.layers or backbone.spec.default_layers
+        ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
         self.embedder = embedder_for(
             self.detector, backbone, config.embedding, rng_for(config.seed, "channels"), engine
         )

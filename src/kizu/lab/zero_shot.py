@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from kizu.backbones.base import ensure_covered
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
@@ -23,7 +24,7 @@ from kizu.core.randomness import rng_for
 from kizu.core.types import F32, HW, StageProgress
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
-from kizu.detectors.base import EmbeddingConfig, default_layers
+from kizu.detectors.base import EmbeddingConfig
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import heat_overlay
 from kizu.imaging.placement import PlacementConfig, map_back
@@ -71,7 +72,8 @@ def rank_images(
     Raises `DataError` for fewer than three images that can be read.
     """
     backbone = load_backbone(config.embedding.backbone)
-    layers = config.embedding.layers or default_layers(backbone)
+    layers = config.embedding.layers or backbone.spec.default_layers
+    ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
     model = build_embedder(
         backbone, layers=layers, normalisation=config.embedding.normalisation, patch_size=config.patch_size
     )

@@ -185,7 +185,9 @@ def test_large_finite_features_are_accepted(images):
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    spec = BackboneSpec("huge", (Layer("embedding", 1, 3),), (0.5,) * 3, (0.5,) * 3, "MIT", "test", "")
+    spec = BackboneSpec(
+        "huge", (Layer("embedding", 1, 3),), ("embedding",), (0.5,) * 3, (0.5,) * 3, "MIT", "test", ""
+    )
     found = embed(Backbone(spec, model), images, layers=["embedding"], patch_size=1)
     assert np.isfinite(found).all()
     assert found.max() > 9e29
