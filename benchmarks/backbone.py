@@ -16,16 +16,17 @@ from measuring import Figure, command_line, least_ms, write_result
 from kizu.backbones.base import PIXELS, Backbone
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.backbones.store import load_backbone
 from kizu.core.types import HW
+from kizu.core.work import Work
 
 SIZES: tuple[HW, ...] = ((224, 224), (256, 256), (384, 256))
 BATCHES = (1, 8)
 ENGINES = (
-    Engine("onnxruntime", threads=1),
-    Engine("onnxruntime", threads=2),
-    Engine("openvino", threads=2),
+    Work("onnxruntime", cores=1),
+    Work("onnxruntime", cores=2),
+    Work("openvino", cores=2),
 )
 EMBEDDINGS = {
     "2+4": ("blocks.2", "blocks.4"),
@@ -47,20 +48,20 @@ def bare(backbone: Backbone) -> bytes:
     return content
 
 
-def calls(backbone: Backbone, engine: Engine, hw: HW, batch: int) -> dict[str, Callable[[], object]]:
+def calls(backbone: Backbone, work: Work, hw: HW, batch: int) -> dict[str, Callable[[], object]]:
     """What is timed, by column."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch, *hw, 3), dtype=np.uint8)
     pixels = ((images / 255 - 0.5) / 0.5).astype(np.float32).transpose(0, 3, 1, 2)
     pixels = np.ascontiguousarray(pixels)
-    session = GraphSession(bare(backbone), engine)
+    session = GraphSession(bare(backbone), work)
     found: dict[str, Callable[[], object]] = {
         "bare, one batch": lambda: session.run({PIXELS: pixels}),
         "bare": lambda: session.run_each({PIXELS: pixels}),
     }
     for name, layers in EMBEDDINGS.items():
         model = build_embedder(backbone, layers=layers, normalisation="native")
-        embedder = Embedder(model.SerializeToString(), engine)
+        embedder = Embedder(model.SerializeToString(), work)
         found[name] = lambda embedder=embedder: embedder.embed(images)  # type: ignore[misc]
     return found
 
@@ -72,12 +73,12 @@ def main() -> None:
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone)
     rows: list[dict[str, Any]] = []
-    for engine, hw, batch in product(ENGINES, SIZES, BATCHES):
-        ms = least_ms(calls(backbone, engine, hw, batch), seconds=arguments.seconds)
+    for work, hw, batch in product(ENGINES, SIZES, BATCHES):
+        ms = least_ms(calls(backbone, work, hw, batch), seconds=arguments.seconds)
         ms = {name: value / batch for name, value in ms.items()}
         where = {
-            "runtime": engine.runtime,
-            "threads": engine.threads,
+            "runtime": work.runtime,
+            "threads": work.cores,
             "size": f"{hw[0]}x{hw[1]}",
             "batch": batch,
         }
@@ -86,7 +87,7 @@ def main() -> None:
         cells = "".join(f"{name} {value:6.2f}   " for name, value in ms.items())
         ratios = "  ".join(f"{name} x{value:.2f}" for name, value in overhead.items())
         print(
-            f"{engine.runtime:12}{engine.threads}t {where['size']:8} batch {batch}:  {cells}{ratios}",
+            f"{work.runtime:12}{work.cores}t {where['size']:8} batch {batch}:  {cells}{ratios}",
             flush=True,
         )
     write_result(arguments.json, {"backbone": arguments.backbone, "rows": rows}, figures=figures(rows))

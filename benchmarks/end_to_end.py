@@ -36,15 +36,17 @@ from measuring import (
 
 from kizu.backbones.store import load_backbone
 from kizu.core.randomness import rng_for
+from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
-from kizu.detectors import make_detector
-from kizu.detectors.base import embedder_for
-from kizu.pipeline.config import PipelineConfig, open_bundle
+from kizu.detectors.registry import make_detector
 from kizu.imaging.codec import decode
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.fitting import embedder_for
+from kizu.pipeline.opened import open_pipeline
 
 DATA = "magnetic_tile/tile"
 HOLD_OUTS = (0.2, 0.01)
@@ -110,7 +112,7 @@ def measure(method: str, hold_out: float, seconds: float, costs: dict[str, float
     with tempfile.TemporaryDirectory() as folder:
         clock = FeatureClock()
         start = time.perf_counter()
-        run = train_run(config, Path(folder), on_progress=clock)
+        run = train_run(config, Path(folder), work=Work(on_progress=clock))
         total = time.perf_counter() - start
         peak = peak_mb()
         size = folder_mb(run.folder.bundle)
@@ -147,7 +149,7 @@ def _inspect(inspector: Inspector, samples: Sequence[Sample]) -> None:
 
 
 def _score(inspector: Inspector, samples: Sequence[Sample]) -> None:
-    scorer = open_bundle(inspector.bundle)
+    scorer = open_pipeline(inspector.bundle)
     for batch in _stream(samples, pipeline(inspector.manifest.detector)):
         scorer.score(batch.images)
 

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from measuring import shared_data, times_ms
 
-from kizu.core.types import U8, StageProgress
+from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.layouts import LAYOUTS
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest, Sample
-from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
-from kizu.lab.fit import FittedBundle, Identity, PlacedImages, Sides, fit_bundle
+from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import PlacedImages
 
 LAYERS = ("blocks.2", "blocks.4")
 BATCH_SIZE = 8
@@ -52,11 +54,11 @@ def fit(
     config: PipelineConfig,
     fit_side: PlacedImages,
     calibration_side: PlacedImages,
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> FittedBundle:
     """`lab.fit.fit_bundle` on two sides that are there already."""
     identity = Identity("benchmark", "", "benchmark", "")
-    return fit_bundle(config, Sides(fit_side, calibration_side), identity, on_progress=on_progress)
+    return fit_bundle(config, Sides(fit_side, calibration_side), identity, work=work)
 
 
 class FeatureClock:

@@ -15,15 +15,15 @@ import numpy as np
 from fitting import data_set
 from measuring import Figure, command_line, least_ms, least_seconds, table, with_fast_blas, write_result
 
-from kizu.backbones.session import Engine
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import in_order, one_blas_thread
+from kizu.core.work import Work
 from kizu.data.batches import place_source
-from kizu.pipeline.config import open_bundle, open_scorer
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.release.export import export_run
 from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.pipeline.opened import open_pipeline
+from kizu.release.export import export_run
 from kizu.runtimes.model import read_model
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -81,18 +81,18 @@ def measure(method: str, settings: dict[str, Any], images: int, scratch: Path) -
     inspectors = {
         "in Python": Inspector.open(run.path),
         "model.onnx, onnxruntime": Inspector.open(model),
-        "model.onnx, openvino": Inspector.open(model, engine=Engine("openvino")),
+        "model.onnx, openvino": Inspector.open(model, work=Work("openvino")),
     }
     samples = manifest.test()[:images]
     placement = inspectors["in Python"].manifest.placement
     placed = [place_source(sample, placement).image for sample in samples[:32]]
-    embedder = open_bundle(inspectors["in Python"].bundle).embedder
+    embedder = open_pipeline(inspectors["in Python"].bundle).embedder
     cases = {"bare network": in_turn(lambda image: embedder.embed(image[None]), placed)}
     cases |= {name: in_turn(inspector.inspect, placed) for name, inspector in inspectors.items()}
     ms = least_ms(cases, seconds=SECONDS)
     best = min(("in Python", "model.onnx, onnxruntime"), key=lambda key: ms[key])
     opened = inspectors[best]
-    scorer = open_scorer(opened.bundle) if best == "in Python" else read_model(model).scorer()
+    scorer = open_pipeline(opened.bundle) if best == "in Python" else read_model(model).scorer()
     floor = least_seconds(lambda: decode_and_score(samples, placement, scorer), REPEATS)
     folder = least_seconds(
         lambda: FolderRunner(

@@ -15,9 +15,9 @@ from measuring import command_line, in_fresh_process, least_seconds, table, writ
 
 from kizu.core.provenance import peak_memory
 from kizu.detectors import DETECTORS
-from kizu.pipeline.config import open_bundle
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.pipeline.opened import open_pipeline
 
 SHARED = Path(os.environ.get("KIZU_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 SETS = {
@@ -39,7 +39,7 @@ def measure(method: str, name: str) -> dict[str, Any]:
         run = train_run(config, Path(scratch), run_id="r")
         peak = peak_memory()
         metrics = evaluate_run(run.folder).metrics
-        scorer = open_bundle(run.fitted.bundle)
+        scorer = open_pipeline(run.fitted.bundle)
         size = sum(path.stat().st_size for path in run.folder.bundle.rglob("*") if path.is_file())
     image = np.random.default_rng(0).integers(0, 256, (1, *config.placement.image_size, 3), np.uint8)
     scorer.score(image)

@@ -9,8 +9,8 @@ from kizu.backbones.graph import Embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32
-from kizu.detectors import make_detector
-from kizu.detectors.base import embedder_for
+from kizu.detectors.registry import make_detector
+from kizu.pipeline.fitting import embedder_for
 
 DATA = "magnetic_tile/tile"
 CONFIG = pipeline(PATCHCORE_10)

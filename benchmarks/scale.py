@@ -43,10 +43,12 @@ from measuring import (
 
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8
-from kizu.detectors import make_detector
-from kizu.pipeline.config import PipelineConfig, open_bundle
+from kizu.core.work import Work
+from kizu.detectors.registry import make_detector
 from kizu.inspection.inspector import Inspector
-from kizu.lab.fit import FittedBundle, PlacedImages
+from kizu.lab.fit import FittedBundle
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import PlacedImages, open_pipeline
 
 DATA = "magnetic_tile/tile"
 NOISE = 6
@@ -132,7 +134,7 @@ def measure_fit(method: str, count: int, side: int) -> Row:
     originals = load_originals(config, count)
     idle = resident_mb()
     clock = FeatureClock()
-    fitted = fit(config, noisy(originals, count, "fit"), noisy(originals, CALIBRATED, "calibration"), clock)
+    fitted = fit(config, noisy(originals, count, "fit"), noisy(originals, CALIBRATED, "calibration"), Work(on_progress=clock))
     return {
         "seconds": clock.stages(fitted.seconds),
         "fit_seconds": sum(fitted.seconds.values()),
@@ -188,7 +190,7 @@ def measure_banks() -> list[Row]:
     """All banks in one process, in turn."""
     fitted = random_bank()
     images = list(load_originals(pipeline(PATCHCORE_1), 16))
-    embedder = open_bundle(fitted.bundle).embedder
+    embedder = open_pipeline(fitted.bundle).embedder
     originals = load_originals(pipeline(PATCHCORE_1), 320)
     rows = np.concatenate(
         [embedder.embed(batch).reshape(-1, embedder.dim) for batch in noisy(originals, 320, "bank").batches]

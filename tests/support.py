@@ -8,21 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from kizu.backbones.store import load_backbone
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
-from kizu.core.randomness import rng_for
 from kizu.core.split import Split
-from kizu.core.types import U8
+from kizu.core.types import HW, U8
+from kizu.core.work import Work
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import DETECTORS
-from kizu.detectors.base import Detector, EmbeddingConfig, Fitted, embedder_for
+from kizu.detectors.base import Detector, EmbeddingConfig, Embeddings
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
-from kizu.lab.fit import FittedBundle, Identity, PlacedImages, Sides, fit_bundle
+from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
 from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.fitting import UnfittedPipeline
+from kizu.pipeline.opened import Pipeline, PlacedImages
 from kizu.scoring.rounded import I8, I32, Product
 
 TINY = EmbeddingConfig(backbone="tiny")
@@ -128,10 +129,24 @@ def example() -> Bundle:
     return Bundle(manifest, b"not really a graph", arrays)
 
 
-def fit(detector: Detector, images: U8, seed: int = 0) -> Fitted:
-    embedder = embedder_for(detector, load_backbone("tiny"), TINY, rng_for(seed, "channels"))
+def unfitted(detector: Detector, seed: int = 0, input_hw: HW = (64, 64)) -> UnfittedPipeline:
+    """The smallest network before `detector`."""
+    config = PipelineConfig(
+        detector=detector.config, embedding=TINY, placement=PlacementConfig(image_size=input_hw), seed=seed
+    )
+    return UnfittedPipeline.prepare(config)
+
+
+def fit(detector: Detector, images: U8, seed: int = 0, work: Work = Work()) -> Pipeline:
     batches = (images[start : start + 5] for start in range(0, len(images), 5))
-    return detector.fit(embedder, batches, count=len(images), rng=rng_for(seed, "fit"))
+    set_up = unfitted(detector, seed, (images.shape[1], images.shape[2]))
+    return set_up.fit(PlacedImages(len(images), batches), "fit", work)
+
+
+def embed(pipeline: Pipeline, images: U8, size: int = 5) -> Embeddings:
+    """What the pipeline's network makes of images, in batches of `size`."""
+    batches = (pipeline.embed(images[start : start + size]) for start in range(0, len(images), size))
+    return Embeddings(batches, len(images), (images.shape[1], images.shape[2]))
 
 
 def plain_product(matrix: I8) -> Product:

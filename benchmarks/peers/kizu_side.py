@@ -10,19 +10,20 @@ from fitting import fit as fit_on
 from measuring import folder_mb, least_seconds, peak_mb, resident_mb
 from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
 
-from kizu.backbones.session import Engine
 from kizu.bundles.store import save
 from kizu.core.provenance import package_versions
 from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
-from kizu.pipeline.export import build_model
-from kizu.pipeline.config import PipelineConfig, open_bundle
 from kizu.imaging.codec import decode
 from kizu.imaging.placement import place
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import FittedBundle
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.export import build_model
+from kizu.pipeline.opened import open_pipeline
 
 
 def config_of(job: Job) -> PipelineConfig:
@@ -52,7 +53,7 @@ def fit(job: Job, config: PipelineConfig) -> tuple[FittedBundle, dict[str, float
 
 def judge_all(fitted: FittedBundle, job: Job, config: PipelineConfig) -> tuple[Map, Map]:
     """Raw scores (N,) and maps (N, H, W) at the network's size."""
-    scorer = open_bundle(fitted.bundle)
+    scorer = open_pipeline(fitted.bundle)
     files = [Path(file) for file in job.test]
     found = [scorer.score(batch.images) for batch in stream(files, config.placement, batch_size=BATCH_SIZE)]
     return np.concatenate([scored.image for scored in found]), np.concatenate(
@@ -81,14 +82,14 @@ def exported_ms(fitted: FittedBundle, job: Job, path: Path) -> float:
     images = [place(decode(file), fitted.bundle.manifest.placement) for file in job.shown]
     found = []
     for runtime in ("onnxruntime", "openvino"):
-        inspector = Inspector.open(path, engine=Engine(runtime))
+        inspector = Inspector.open(path, work=Work(runtime))
         found.append(per_image_ms(lambda batch, opened=inspector: inspect_arrays(opened, batch), images)["1"])
     return min(found)
 
 
 def save_queries(fitted: FittedBundle, job: Job, config: PipelineConfig, path: Path) -> None:
     """The patches (Q, D) of a few test images, for the search of their nearest by others."""
-    embedder = open_bundle(fitted.bundle).embedder
+    embedder = open_pipeline(fitted.bundle).embedder
     images = np.stack([place(decode(file), config.placement) for file in job.shown])
     embedding = embedder.embed(images)
     np.save(path, embedding.reshape(-1, embedding.shape[-1]))

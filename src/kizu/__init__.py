@@ -7,23 +7,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kizu.api import fit
-    from kizu.backbones.session import Engine
     from kizu.bundles.manifest import Bundle
     from kizu.bundles.store import load, save
     from kizu.core.errors import KizuError
+    from kizu.core.work import Work
     from kizu.decision.policy import PolicyConfig
     from kizu.decision.regions import Region
     from kizu.decision.thresholds import Threshold
     from kizu.detectors.padim import PadimConfig
     from kizu.detectors.patchcore import PatchcoreConfig
-    from kizu.pipeline.config import PipelineConfig
     from kizu.imaging.codec import decode
     from kizu.inspection.inspector import Inspection, Inspector
+    from kizu.pipeline.config import PipelineConfig
 
 # Each name is imported when it is first used, so that `kizu --help` does not wait for NumPy.
 _HOMES = {
     "Bundle": "kizu.bundles.manifest",
-    "Engine": "kizu.backbones.session",
     "Inspection": "kizu.inspection.inspector",
     "Inspector": "kizu.inspection.inspector",
     "KizuError": "kizu.core.errors",
@@ -33,6 +32,7 @@ _HOMES = {
     "PolicyConfig": "kizu.decision.policy",
     "Region": "kizu.decision.regions",
     "Threshold": "kizu.decision.thresholds",
+    "Work": "kizu.core.work",
     "decode": "kizu.imaging.codec",
     "fit": "kizu.api",
     "load": "kizu.bundles.store",
@@ -41,7 +41,6 @@ _HOMES = {
 
 __all__ = [
     "Bundle",
-    "Engine",
     "Inspection",
     "Inspector",
     "KizuError",
@@ -51,6 +50,7 @@ __all__ = [
     "PolicyConfig",
     "Region",
     "Threshold",
+    "Work",
     "decode",
     "fit",
     "load",

@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.backbones.session import Engine
 from kizu.core.errors import DataError
 from kizu.core.hashing import hash_bytes, hash_file, hash_value
 from kizu.core.randomness import rng_for
-from kizu.core.types import StageProgress
+from kizu.core.work import Work
 from kizu.data.batches import stream
-from kizu.pipeline.config import PipelineConfig
 from kizu.inspection.inspector import Inspector
-from kizu.lab.fit import Identity, PlacedImages, Sides, fit_bundle
-
-BATCH_SIZE = 8
+from kizu.lab.fit import Identity, Sides, fit_bundle
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import PlacedImages
 
 Picture = Path | str | NDArray[Any]
 
@@ -32,8 +30,7 @@ def fit(
     config: PipelineConfig = PipelineConfig(),
     *,
     name: str = "part",
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Inspector:
     """Learn from good images and return what inspects new ones.
 
@@ -59,13 +56,8 @@ def fit(
         [s for s, h in zip(sources, hashes, strict=True) if (h in held) is side] for side in (False, True)
     ]
     fit_side, calibration_side = (
-        PlacedImages(len(side), (b.images for b in stream(side, config.placement, batch_size=BATCH_SIZE)))
-        for side in sides
+        PlacedImages(len(side), (b.images for b in stream(side, config.placement))) for side in sides
     )
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
-    return Inspector(
-        fit_bundle(
-            config, Sides(fit_side, calibration_side), identity, engine=engine, on_progress=on_progress
-        ).bundle,
-        engine=engine,
-    )
+    fitted = fit_bundle(config, Sides(fit_side, calibration_side), identity, work=work)
+    return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)

@@ -7,10 +7,11 @@ import pytest
 
 from kizu.backbones import BACKBONES
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import MissingExtraError
 from kizu.core.hashing import hash_bytes
+from kizu.core.work import Work
 
 SIZES = [(64, 64), (65, 97), (33, 128)]
 
@@ -31,7 +32,7 @@ def model_bytes(backbone):
 
 @pytest.fixture(scope="module")
 def embedder(model_bytes):
-    return Embedder(model_bytes, Engine(threads=2))
+    return Embedder(model_bytes, Work(cores=2))
 
 
 def images(hw, count=3):
@@ -40,7 +41,7 @@ def images(hw, count=3):
 
 @pytest.mark.parametrize("hw", SIZES)
 def test_layers_have_the_strides_and_dims_of_the_spec(backbone, hw):
-    found = GraphSession(backbone.model, Engine(threads=2)).run({"pixels": np.zeros((2, 3, *hw), np.float32)})
+    found = GraphSession(backbone.model, Work(cores=2)).run({"pixels": np.zeros((2, 3, *hw), np.float32)})
     for layer in backbone.spec.layers:
         grid = tuple(math.ceil(side / layer.stride) for side in hw)
         assert found[layer.name].shape == (2, layer.dim, *grid)
@@ -80,12 +81,12 @@ def test_the_same_image_gives_the_same_embedding_in_a_new_session(embedder, mode
     batch = images((65, 97))
     first = embedder.embed(batch)
     np.testing.assert_array_equal(embedder.embed(batch), first)
-    np.testing.assert_array_equal(Embedder(model_bytes, Engine(threads=2)).embed(batch), first)
+    np.testing.assert_array_equal(Embedder(model_bytes, Work(cores=2)).embed(batch), first)
 
 
 def test_the_number_of_threads_does_not_matter(embedder, model_bytes):
     batch = images((64, 64))
-    one = Embedder(model_bytes, Engine(threads=1)).embed(batch)
+    one = Embedder(model_bytes, Work(cores=1)).embed(batch)
     np.testing.assert_allclose(one, embedder.embed(batch), rtol=1e-4, atol=1e-4)
 
 
@@ -117,7 +118,7 @@ def test_different_images_give_different_embeddings(embedder):
 def test_openvino_agrees(embedder, model_bytes, hw):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     ours = embedder.embed(images(hw))
-    theirs = Embedder(model_bytes, Engine(runtime="openvino", threads=2)).embed(images(hw))
+    theirs = Embedder(model_bytes, Work(runtime="openvino", cores=2)).embed(images(hw))
     assert np.abs(ours - theirs).max() < 1e-3 * np.abs(ours).max()
 
 

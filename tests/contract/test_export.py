@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from tests.support import ALL, part_picture, with_flaw
 
-from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.types import U8
+from kizu.core.work import Work
+from kizu.lab.fit import Identity, Sides, fit_bundle
+from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.export import build_model
-from kizu.pipeline.config import PipelineConfig, open_bundle
-from kizu.lab.fit import Identity, PlacedImages, Sides, fit_bundle
+from kizu.pipeline.opened import PlacedImages, open_pipeline
 from kizu.runtimes.model import GraphScorer, read_model
 
 RUNTIMES = ("onnxruntime", "openvino")
@@ -59,8 +60,8 @@ def seen() -> U8:
 def test_the_graph_scores_as_python_does(exported: tuple[Bundle, Path], runtime: str) -> None:
     bundle, path = exported
     images = seen()
-    expected = open_bundle(bundle).score(images)
-    found = read_model(path).scorer(Engine(runtime)).score(images)
+    expected = open_pipeline(bundle).score(images)
+    found = read_model(path).scorer(Work(runtime)).score(images)
     scale = np.abs(expected.image).max()
     np.testing.assert_allclose(found.image, expected.image, rtol=1e-4, atol=2e-4 * scale)
     np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-3, atol=5e-4 * expected.maps.max())
@@ -71,7 +72,7 @@ def test_a_batch_is_each_image_by_itself(exported: tuple[Bundle, Path], runtime:
     _, path = exported
     images = seen()[:3]
     model = read_model(path)
-    scorer = GraphScorer(model, Engine(runtime))
+    scorer = GraphScorer(model, Work(runtime))
     together = scorer._session.run({"image": images})  # in one call, as another program may
     alone = scorer.score(images)
     np.testing.assert_allclose(together["pred_score"], alone.image, rtol=1e-4, atol=1e-5)

@@ -8,14 +8,14 @@ import pytest
 from tests.support import BASE, category, part_picture, with_flaw
 
 from kizu.bundles.store import load
-from kizu.runs.versions import bundle_in_force
 from kizu.data.manifest import read_manifest
 from kizu.imaging.codec import encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.update import update_run
+from kizu.runs.folder import RunFolder
+from kizu.runs.versions import bundle_in_force
 
 
 def config(**data: object) -> RunConfig:

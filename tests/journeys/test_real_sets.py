@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from kizu.backbones.session import Engine
+from kizu.core.work import Work
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.listing import list_images
-from kizu.pipeline.config import PipelineConfig
 from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
+from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.freeze import Origin, freeze
 from kizu.protocol.frozen import evaluate_frozen
-from kizu.lab.train import DataConfig, RunConfig, train_run
 
 # What the same features reach in anomalib 2.7 (image AUROC, AU-PRO@0.30), less what one seed moves.
 FLOORS = {
@@ -57,7 +57,7 @@ def test_both_runtimes_measure_the_same(shared_data: Path, tmp_path: Path) -> No
     }
     frozen = freeze(pipelines, Origin(how="defaults", dev=()), seeds=(0,))
     found = [
-        [r.metrics for r in evaluate_frozen(frozen, [manifest], tmp_path / runtime, engine=Engine(runtime))]
+        [r.metrics for r in evaluate_frozen(frozen, [manifest], tmp_path / runtime, work=Work(runtime))]
         for runtime in ("onnxruntime", "openvino")
     ]
     for one, other in zip(*found, strict=True):

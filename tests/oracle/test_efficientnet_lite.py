@@ -6,9 +6,10 @@ import pytest
 from kizu.backbones.base import PIXELS
 from kizu.backbones.checkpoint import read_checkpoint
 from kizu.backbones.efficientnet_lite import VARIANTS, weights_path
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import MissingExtraError
+from kizu.core.work import Work
 
 ESPRESSO = 967
 CATS = range(281, 286)
@@ -37,7 +38,7 @@ def pixels(picture, side):
 
 
 def probabilities(name, picture):
-    session = GraphSession(load_backbone(name).model, Engine(threads=2))
+    session = GraphSession(load_backbone(name).model, Work(cores=2))
     logits = session.run({PIXELS: pixels(picture, VARIANTS[name].input_side_px)})["logits"][0]
     odds = np.exp(logits - logits.max())
     return odds / odds.sum()
@@ -101,7 +102,7 @@ def timm_model(name):
 def test_features_and_logits_are_those_of_timm(name, timm_model, hw):
     torch = pytest.importorskip("torch")
     x = np.random.default_rng(0).uniform(-1, 1, (2, 3, *hw)).astype(np.float32)
-    found = GraphSession(load_backbone(name).model, Engine(threads=2)).run({PIXELS: x})
+    found = GraphSession(load_backbone(name).model, Work(cores=2)).run({PIXELS: x})
     with torch.inference_mode():
         y = timm_model.bn1(timm_model.conv_stem(torch.from_numpy(x)))
         for index, stage in enumerate(timm_model.blocks):

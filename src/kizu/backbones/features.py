@@ -1,6 +1,7 @@
 """Embeddings kept on disk, so that studies that look at the same images again do not compute them again.
 
-Off unless KIZU_FEATURES_MB says how much may be kept; they lie beside the drawn graphs. An entry's name is
+Off unless somebody says how much may be kept (`Work.features_bytes`, KIZU_FEATURES_MB); they lie beside the drawn
+graphs. An entry's name is
 a hash of all that it depends on: the embedder's graph, the runtime, and the pixels as the network takes them. `kizu
 cache` tells how much there is, and removes it.
 """
@@ -16,12 +17,11 @@ from threading import Lock
 import numpy as np
 
 from kizu.backbones.cache import cache_root
-from kizu.core.errors import ConfigError, OutputError
+from kizu.core.errors import OutputError
 from kizu.core.files import replacing
 from kizu.core.hashing import hash_bytes
 from kizu.core.types import F32, U8
 
-FEATURES_VARIABLE = "KIZU_FEATURES_MB"
 KEPT_PART = 0.9
 """When there is no more room, the entries that were used longest ago go until this part of the limit is left."""
 _log = logging.getLogger(__name__)
@@ -85,17 +85,9 @@ def features_folder() -> Path:
     return cache_root() / "features"
 
 
-def feature_cache() -> FeatureCache | None:
-    """The cache that KIZU_FEATURES_MB asks for, one per process; None where it asks for none.
-
-    Raises `ConfigError` when it is not a whole number.
-    """
-    given = os.environ.get(FEATURES_VARIABLE, "").strip() or "0"
-    if not given.isdigit():
-        raise ConfigError(
-            f"{FEATURES_VARIABLE}={given} is not a whole number of megabytes", hint="0 turns it off"
-        )
-    return _opened(features_folder(), int(given) << 20) if int(given) else None
+def feature_cache(limit_bytes: int) -> FeatureCache | None:
+    """The cache of at most so many bytes, one per process; None for 0."""
+    return _opened(features_folder(), limit_bytes) if limit_bytes else None
 
 
 @cache

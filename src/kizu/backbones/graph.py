@@ -12,12 +12,13 @@ import numpy as np
 from kizu.backbones.base import HALF, IMAGENET_MEAN, IMAGENET_STD, Backbone, Layer, Triple
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.features import FeatureCache, feature_cache
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.core.errors import BackboneError, ConfigError, ScoreError
 from kizu.core.hashing import hash_bytes
 from kizu.core.provenance import package_versions
 from kizu.core.registry import look_up
 from kizu.core.types import F32, HW, I64, U8
+from kizu.core.work import Work
 
 if TYPE_CHECKING:
     import onnx
@@ -155,22 +156,20 @@ def _side(graph: GraphBuilder, x: str, axis: int) -> str:
 class Embedder:
     """Images in, patch embeddings out: the graph of `build_embedder` in a session."""
 
-    def __init__(self, model_bytes: bytes, engine: Engine = Engine()) -> None:
+    def __init__(self, model_bytes: bytes, work: Work = Work()) -> None:
         """Raises `BackboneError` for a graph that is not an embedder, and what `GraphSession` raises."""
         self.model_bytes = model_bytes
-        self._session = GraphSession(model_bytes, engine)
+        self._session = GraphSession(model_bytes, work)
         self._grids: dict[HW, HW] = {}
         dim = self._session.outputs.get(EMBEDDING, ())[-1:]
         if list(self._session.inputs) != [IMAGE] or not dim or dim[0] is None:
             raise BackboneError("the graph is not an embedder", hint="make one with build_embedder")
         self.dim = dim[0]
         """D"""
-        self._cache = feature_cache()
+        self._cache = feature_cache(work.features_budget())
         if self._cache is not None:
-            version = package_versions()[engine.runtime]
-            self._graph_sha256 = hash_bytes(
-                f"{engine.runtime} {version} {engine.device} ".encode() + model_bytes
-            )
+            version = package_versions()[work.runtime]
+            self._graph_sha256 = hash_bytes(f"{work.runtime} {version} {work.device} ".encode() + model_bytes)
 
     def embed(self, images: U8) -> F32:
         """(N, H, W, 3) uint8 RGB -> (N, h, w, D).

@@ -9,7 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
+from kizu.core.work import Work
 
 Product = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
 """Rows (Q, K) -> (Q, M)."""
@@ -39,7 +40,7 @@ def integer_product(matrix: NDArray[np.int8]) -> Product:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
-    session = GraphSession(model, Engine(threads=1))
+    session = GraphSession(model, Work(cores=1))
     return lambda rows: session.run({"rows": rows})["products"]
 
 

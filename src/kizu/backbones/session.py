@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.core.errors import BackboneError, ConfigError, MissingExtraError
+from kizu.core.errors import BackboneError, MissingExtraError
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import cores, spread
+from kizu.core.work import Device, Work
 
 if TYPE_CHECKING:
     import onnx
 
-Runtime = Literal["onnxruntime", "openvino"]
-Device = Literal["cpu", "cuda"]
 Arrays = dict[str, NDArray[Any]]
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 """Of inputs and of outputs."""
@@ -40,32 +38,20 @@ _ONLY_ERRORS = 3
 """ONNX Runtime's log level."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What runs a graph, and where."""
-
-    runtime: Runtime = "onnxruntime"
-    device: Device = "cpu"
-    threads: int | None = None
-    """How many cores it may keep busy; None: every core this process may use."""
-
-
 class GraphSession:
     """A graph ready to run: named arrays in, named arrays out. Safe to share between threads."""
 
     def __init__(
-        self, model: bytes | onnx.ModelProto | Path, engine: Engine = Engine(), *, names: Names | None = None
+        self, model: bytes | onnx.ModelProto | Path, work: Work = Work(), *, names: Names | None = None
     ) -> None:
         """`model`: an ONNX model, or the path of an OpenVINO IR with the `names` of its inputs and outputs.
 
         Raises `BackboneError` for a graph the runtime refuses and for a device it cannot use.
 
-        `ConfigError` for fewer than one thread, `MissingExtraError` when OpenVINO is not installed.
+        `MissingExtraError` when OpenVINO is not installed. Threads are made for the cores that `work` may keep busy.
         """
-        self._threads = usable_cores() if engine.threads is None else engine.threads
-        if self._threads < 1:
-            raise ConfigError(f"threads must be at least 1, got {engine.threads}")
-        self._engine = engine
+        self._threads = work.cores or usable_cores()
+        self._runtime, self._device = work.runtime, work.device
         self._content = model if isinstance(model, (bytes, Path)) else model.SerializeToString()
         self._names = names
         self._whole = self._open(runs_at_once=1)
@@ -123,11 +109,11 @@ class GraphSession:
         return self._whole if self._threads == 1 else self._open(runs_at_once=self._threads)
 
     def _open(self, *, runs_at_once: int) -> _Opened:
-        if self._engine.runtime == "openvino":
-            return _OpenVino(self._content, self._names, self._engine.device, self._threads, runs_at_once)
+        if self._runtime == "openvino":
+            return _OpenVino(self._content, self._names, self._device, self._threads, runs_at_once)
         if isinstance(self._content, Path):
             raise BackboneError(f"ONNX Runtime cannot open {self._content}", hint="it is for OpenVINO")
-        return _OnnxRuntime(self._content, self._engine.device, self._threads // runs_at_once)
+        return _OnnxRuntime(self._content, self._device, self._threads // runs_at_once)
 
 
 class _Opened(Protocol):

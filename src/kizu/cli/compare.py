@@ -15,10 +15,9 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 
 def predict(
@@ -42,17 +41,16 @@ def predict(
     start_logging(verbose)
     from kizu.decision.policy import PolicyConfig
     from kizu.inspection.folder import FolderOptions
-    from kizu.runs.folder import open_run
     from kizu.report.predictions import predict_run
+    from kizu.runs.folder import open_run
 
     folder = open_run(run_dir)
-    with stages() as on_progress:
+    with working(runtime, device, threads) as work:
         results = predict_run(
             folder,
             FolderOptions(save_masks=save_masks, save_overlays=save_overlays, save_csv=save_csv),
             policy=PolicyConfig(min_defect_area=min_defect_area, pixel_threshold_mult=pixel_threshold_mult),
-            engine=engine_of(runtime, device, threads),
-            on_progress=on_progress,
+            work=work,
         )
     typer.echo(f"wrote {folder.predictions_dir}", err=True)
     if as_json:
@@ -76,9 +74,9 @@ def compare(
 ) -> None:
     """Two runs side by side: metrics, what differs by more than chance, and pictures where both were predicted."""
     start_logging(verbose)
-    from kizu.lab.compare import compare_runs
-    from kizu.runs.folder import open_run
+    from kizu.protocol.compare import compare_runs
     from kizu.report.comparison import write_comparison
+    from kizu.runs.folder import open_run
 
     found = compare_runs(open_run(first), open_run(second))
     output_dir = output_dir or Path("comparisons") / "-".join(found.names)

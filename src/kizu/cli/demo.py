@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kizu.cli.options import Threads, Verbose, start_logging
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 
 def demo(
@@ -21,7 +21,6 @@ def demo(
 ) -> None:
     """Fit and inspect real solar cells, and drawn parts that have masks; write a page with the worst and best cases."""
     start_logging(verbose)
-    from kizu.backbones.session import Engine
     from kizu.lab.evaluate import evaluate_run
     from kizu.lab.train import DataConfig, RunConfig, train_run
     from kizu.report.cases import run_section, write_page
@@ -29,7 +28,6 @@ def demo(
 
     runs = output_dir / "runs"
     shutil.rmtree(runs, ignore_errors=True)
-    engine = Engine(threads=threads)
     sets = [
         DataConfig(layout="elpv", category="mono"),
         DataConfig(layout="demo", root=output_dir / "drawn_parts", category="disc"),
@@ -40,9 +38,9 @@ def demo(
     for data in sets:
         for model in ("patchcore", "padim"):
             config = RunConfig(data=data, seed=seed).with_detector(model, {})
-            with stages() as on_progress:
-                run = train_run(config, runs, run_id="demo", engine=engine, on_progress=on_progress)
-                evaluation = evaluate_run(run.folder, engine=engine, on_progress=on_progress)
+            with working(threads=threads) as work:
+                run = train_run(config, runs, run_id="demo", work=work)
+                evaluation = evaluate_run(run.folder, work=work)
             times = run.fitted.seconds | evaluation.seconds
             keys = ("image_auroc", "image_auprc", "image_f1", "pixel_auroc", "aupro_030", "aupro_005")
             rows.append(
@@ -52,7 +50,7 @@ def demo(
                     *(f"{times[stage]:.1f} s" for stage in ("fit", "calibrate", "predict", "measure")),
                 ]
             )
-            sections.append(run_section(run.folder, evaluation, engine))
+            sections.append(run_section(run.folder, evaluation, work))
             for stage, value in times.items():
                 seconds[stage] = seconds.get(stage, 0.0) + value
     seconds["all"] = time.perf_counter() - start

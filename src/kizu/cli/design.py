@@ -1,7 +1,6 @@
 """`kizu design` and `kizu freeze`"""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +16,9 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 Categories = Annotated[
     str, typer.Option(help="Comma separated: names below --data-root, or folders of categories.")
@@ -53,28 +51,28 @@ def design(
 ) -> None:
     """Choose settings on development categories, by their test images. Writes a file for `kizu freeze --design`."""
     start_logging(verbose)
-    os.environ.setdefault("KIZU_FEATURES_MB", str(features_mb))
     import yaml
 
     from kizu.core.files import write_json
     from kizu.core.registry import look_up
     from kizu.pipeline.config import PipelineConfig
-    from kizu.protocol.design import CANDIDATES
     from kizu.protocol.design import design as choose
+    from kizu.protocol.design import known_candidates
     from kizu.report.tables import number, text_table
 
-    known = CANDIDATES if candidates_file is None else yaml.safe_load(candidates_file.read_text("utf-8"))
+    known = (
+        known_candidates() if candidates_file is None else yaml.safe_load(candidates_file.read_text("utf-8"))
+    )
     chosen = {name: look_up(known, name, noun="method") for name in methods.split(",")}
     base = PipelineConfig.read(config_file) if config_file else PipelineConfig()
-    with stages() as on_progress:
+    with working(runtime, device, threads, features_mb=features_mb) as work:
         found = choose(
             scan_all(categories, root, layout),
             candidates=chosen,
             seeds=parse_seeds(seeds),
             base=base,
             rate=rate,
-            engine=engine_of(runtime, device, threads),
-            on_progress=on_progress,
+            work=work,
         )
     write_json(
         output,

@@ -19,12 +19,11 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     parse_grid,
     set_values,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 
 class PixelMetricOption(StrEnum):
@@ -98,7 +97,6 @@ def evaluate(
     start_logging(verbose)
     from kizu.core.errors import ConfigError
 
-    engine = engine_of(runtime, device, threads)
     if (run_dir is None) == (frozen is None):
         raise ConfigError("give either --run-dir or --frozen", hint="see kizu evaluate --help")
     changes = set_values(
@@ -114,16 +112,18 @@ def evaluate(
             raise ConfigError("--frozen takes --categories, not --category")
         if categories is None:
             raise ConfigError("--frozen needs --categories", hint="name those to evaluate, comma separated")
-        _evaluate_frozen(
-            frozen, categories, root, layout, include_dev, output_dir or Path("runs/eval"), engine, as_json
-        )
+        with working(runtime, device, threads) as work:
+            _evaluate_frozen(
+                frozen, categories, root, layout, include_dev, output_dir or Path("runs/eval"), work, as_json
+            )
     else:
         if categories is not None or include_dev or output_dir is not None:
             raise ConfigError("--categories, --include-dev and --output-dir go with --frozen only")
         assert run_dir is not None
-        if tuning:
-            _tune(run_dir, compute_thresholds, tune_on_validation, changes, pixel_metric, engine)
-        _evaluate_run(run_dir, root, category, layout, engine, as_json)
+        with working(runtime, device, threads) as work:
+            if tuning:
+                _tune(run_dir, compute_thresholds, tune_on_validation, changes, pixel_metric, work)
+            _evaluate_run(run_dir, root, category, layout, work, as_json)
 
 
 def _tune(
@@ -132,63 +132,59 @@ def _tune(
     tune: bool,
     changes: dict[str, Any],
     pixel_metric: PixelMetricOption,
-    engine: Any,
+    work: Any,
 ) -> None:
     from kizu.core.errors import ConfigError
     from kizu.decision.calibration import CalibrationConfig
-    from kizu.runs.folder import open_run
     from kizu.lab.train import RunConfig
     from kizu.lab.tune import compute_thresholds, tune_on_validation
+    from kizu.runs.folder import open_run
 
     if compute == tune:
         raise ConfigError("give one of --compute-thresholds and --tune-on-validation")
     if tune and changes:
         raise ConfigError("--rule, --false-alarm-rate and --zones go with --compute-thresholds only")
     folder = open_run(run_dir)
-    with stages() as on_progress:
-        if tune:
-            found = tune_on_validation(
-                folder, pixel_metric=pixel_metric.value, engine=engine, on_progress=on_progress
-            )
-        else:
-            values = RunConfig.read(folder.config).calibration.model_dump(mode="json")
-            config = CalibrationConfig.parse({**values, **changes}, where="options")
-            found = compute_thresholds(folder, config, engine=engine, on_progress=on_progress)
+    if tune:
+        found = tune_on_validation(folder, pixel_metric=pixel_metric.value, work=work)
+    else:
+        values = RunConfig.read(folder.config).calibration.model_dump(mode="json")
+        config = CalibrationConfig.parse({**values, **changes}, where="options")
+        found = compute_thresholds(folder, config, work=work)
     typer.echo(f"image threshold {found.image.describe()}", err=True)
     typer.echo(f"pixel threshold {(found.zones or found.pixel).describe()}", err=True)
 
 
 def _evaluate_run(
-    run_dir: Path, root: Path | None, category: str | None, layout: str | None, engine: Any, as_json: bool
+    run_dir: Path, root: Path | None, category: str | None, layout: str | None, work: Any, as_json: bool
 ) -> None:
     from kizu.core.errors import ConfigError
     from kizu.data.manifest import read_manifest
     from kizu.inspection.inspector import Inspector
     from kizu.lab.evaluate import evaluate_run
-    from kizu.runs.folder import open_run
     from kizu.lab.train import DataConfig, scan_data
     from kizu.report.cases import write_case_page
     from kizu.report.gallery import write_figures
     from kizu.report.model_card import write_model_card
     from kizu.report.tables import metrics_table
+    from kizu.runs.folder import open_run
 
     folder = open_run(run_dir)
     if read_manifest(folder.manifest).parts:
         if root is not None or category is not None:
             raise ConfigError("a run of several categories is measured on its own test splits")
-        _evaluate_parts(folder, engine, as_json)
+        _evaluate_parts(folder, work, as_json)
         return
     elsewhere = None
     if root is not None:
         elsewhere = scan_data(DataConfig(layout=layout or "mvtec_ad", root=root, category=category))
-    with stages() as on_progress:
-        evaluation = evaluate_run(folder, elsewhere, engine=engine, on_progress=on_progress)
-    write_case_page(folder, evaluation, engine=engine)
+    evaluation = evaluate_run(folder, elsewhere, work=work)
+    write_case_page(folder, evaluation, work=work)
     write_model_card(folder)
     if find_spec("matplotlib") is None:
         typer.echo("no figures: pip install 'kizu[report]'", err=True)
     else:
-        write_figures(folder.figures, evaluation, Inspector.open(folder.path, engine=engine))
+        write_figures(folder.figures, evaluation, Inspector.open(folder.path, work=work))
     typer.echo(f"wrote {folder.metrics} and {folder.page}", err=True)
     if as_json:
         typer.echo(json.dumps(evaluation.as_json(), indent=2))
@@ -196,18 +192,17 @@ def _evaluate_run(
         typer.echo(metrics_table(evaluation.metrics, evaluation.reasons))
 
 
-def _evaluate_parts(folder: Any, engine: Any, as_json: bool) -> None:
+def _evaluate_parts(folder: Any, work: Any, as_json: bool) -> None:
     from kizu.inspection.inspector import Inspector
     from kizu.lab.evaluate import evaluate_parts, mean_metrics
     from kizu.report.gallery import write_figures
     from kizu.report.model_card import write_model_card
     from kizu.report.tables import number, text_table
 
-    with stages() as on_progress:
-        found = evaluate_parts(folder, engine=engine, on_progress=on_progress)
+    found = evaluate_parts(folder, work=work)
     if find_spec("matplotlib") is not None:
         for name, evaluation in found.items():
-            inspector = Inspector.open(folder.path, category=name, engine=engine)
+            inspector = Inspector.open(folder.path, category=name, work=work)
             write_figures(folder.part(name).figures, evaluation, inspector)
     write_model_card(folder)
     typer.echo(f"wrote {folder.metrics} and {folder.path / 'categories'}", err=True)
@@ -229,7 +224,7 @@ def _evaluate_frozen(
     layout: str | None,
     include_dev: bool,
     output_dir: Path,
-    engine: Any,
+    work: Any,
     as_json: bool,
 ) -> None:
     from kizu.cli.design import scan_all
@@ -242,8 +237,8 @@ def _evaluate_frozen(
 
     def draw(category: str, method: str, result: SeedResult, folder: Path) -> None:
         if find_spec("matplotlib") is not None:
-            inspector = Inspector(result.fitted.bundle, engine=engine)
-            pictures = write_figures(folder / "figs", result.evaluation, inspector)
+            inspector = Inspector(result.trial.fitted.bundle, work=work)
+            pictures = write_figures(folder / "figs", result.trial.evaluation, inspector)
             if result.seed == frozen.seeds[0]:
                 for picture in pictures:
                     write_bytes(figures / f"{category}-{method}" / picture.name, picture.read_bytes())
@@ -251,18 +246,16 @@ def _evaluate_frozen(
     frozen = read_frozen(path)
     figures = path.parent / "figs"
     manifests = scan_all(categories, root, layout)
-    with stages() as on_progress:
-        results = list(
-            evaluate_frozen(
-                frozen,
-                manifests,
-                output_dir,
-                include_dev=include_dev,
-                engine=engine,
-                on_seed=draw,
-                on_progress=on_progress,
-            )
+    results = list(
+        evaluate_frozen(
+            frozen,
+            manifests,
+            output_dir,
+            include_dev=include_dev,
+            work=work,
+            on_seed=draw,
         )
+    )
     write_portfolio(output_dir, frozen, results)
     scatter = output_dir / "figs" / "auroc.png"
     if scatter.exists():

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kizu.cli.options import AsJson, RunDir, Verbose, start_logging
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 EXIT_DISAGREES = 1
 
@@ -55,14 +55,14 @@ def export(
     from kizu.release.export import export_run
     from kizu.runs.folder import open_run
 
-    with stages() as on_progress:
+    with working() as work:
         done = export_run(
             open_run(run_dir),
             to=form.value,
             precision=precision.value,
             output_dir=output_dir,
             max_constants_mb=max_size_mb,
-            on_progress=on_progress,
+            work=work,
         )
     if done.agreement is not None:
         typer.echo(
@@ -93,14 +93,12 @@ def verify(
     start_logging(verbose)
     from kizu.release.export import verify_run
     from kizu.release.parity import Tolerances
-    from kizu.runs.folder import open_run
     from kizu.report.tables import text_table
+    from kizu.runs.folder import open_run
 
     folder, tolerances = open_run(run_dir), Tolerances()
-    with stages() as on_progress:
-        found = verify_run(
-            folder, models=model or (), images=images, random_images=random, on_progress=on_progress
-        )
+    with working() as work:
+        found = verify_run(folder, models=model or (), images=images, random_images=random, work=work)
     if as_json:
         typer.echo(json.dumps([agreement.as_json(tolerances) for agreement in found], indent=2))
     else:

@@ -15,10 +15,9 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 from kizu.core.errors import ConfigError
 
 EXIT_NG_FOUND = 1
@@ -127,42 +126,44 @@ def inspect(
         raise ConfigError(
             f"the results would lie in {source}, and be inspected next", hint="choose another --output-dir"
         )
-    inspector = Inspector.open(
-        opened,
-        category=category,
-        policy=PolicyConfig.parse(
-            {
-                "min_defect_area": min_defect_area,
-                "pixel_threshold_mult": pixel_threshold_mult,
-                "open_px": open_px,
-                "close_px": close_px,
-            },
-            where="options",
-        ),
-        roi=read_roi(roi, ignore),
-        engine=engine_of(runtime, device, threads),
-    )
-    runner = FolderRunner(
-        inspector,
-        output_dir,
-        FolderOptions(
-            save_masks=save_masks, save_overlays=save_overlays, save_csv=save_csv, batch_size=batch_size
-        ),
-    )
-    if watch:
-        typer.echo(f"watching {source}; Ctrl-C ends it", err=True)
-        looks = arrivals(
-            lambda: list_images(source, pattern=glob, may_be_empty=True), interval=interval, idle_seconds=idle
+    with working(runtime, device, threads) as work:
+        inspector = Inspector.open(
+            opened,
+            category=category,
+            policy=PolicyConfig.parse(
+                {
+                    "min_defect_area": min_defect_area,
+                    "pixel_threshold_mult": pixel_threshold_mult,
+                    "open_px": open_px,
+                    "close_px": close_px,
+                },
+                where="options",
+            ),
+            roi=read_roi(roi, ignore),
+            work=work,
         )
-        result = runner.watch(looks, lambda record: typer.echo(_told(record)))
-    else:
-        if is_list:
-            lines = sys.stdin if image_list is None else _lines(image_list)
-            samples = listed_images(lines)
+        runner = FolderRunner(
+            inspector,
+            output_dir,
+            FolderOptions(
+                save_masks=save_masks, save_overlays=save_overlays, save_csv=save_csv, batch_size=batch_size
+            ),
+        )
+        if watch:
+            typer.echo(f"watching {source}; Ctrl-C ends it", err=True)
+            looks = arrivals(
+                lambda: list_images(source, pattern=glob, may_be_empty=True),
+                interval=interval,
+                idle_seconds=idle,
+            )
+            result = runner.watch(looks, lambda record: typer.echo(_told(record)))
         else:
-            samples = list_images(source, pattern=glob)
-        with stages() as on_progress:
-            result = runner.run(samples, lambda done, total: on_progress("inspect", done, total))
+            if is_list:
+                lines = sys.stdin if image_list is None else _lines(image_list)
+                samples = listed_images(lines)
+            else:
+                samples = list_images(source, pattern=glob)
+            result = runner.run(samples)
     report = result.report
     if result.skipped:
         typer.echo(f"{result.skipped} images were done before", err=True)

@@ -4,14 +4,11 @@ import logging
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kizu.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kizu.backbones.session import Engine
 
 
 class Device(StrEnum):
@@ -63,13 +60,6 @@ def start_logging(verbose: bool) -> None:
 def set_values(**flags: Any) -> dict[str, Any]:
     """Those flags that were given."""
     return {name: value for name, value in flags.items() if value is not None}
-
-
-def engine_of(runtime: Runtime, device: Device, threads: int | None) -> "Engine":
-    """What the three flags ask for."""
-    from kizu.backbones.session import Engine
-
-    return Engine(runtime=runtime.value, device=device.value, threads=threads)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -1,19 +1,43 @@
-"""Progress bars, on stderr, only where somebody watches."""
+"""What a command works with, and progress bars, on stderr, only where somebody watches."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from kizu.cli.options import Device, Runtime
+
 if TYPE_CHECKING:
-    from kizu.core.types import StageProgress
+    from kizu.core.work import Progress, Work
 
 
 @contextmanager
-def stages() -> "Iterator[StageProgress]":
+def working(
+    runtime: Runtime = Runtime.ONNXRUNTIME,
+    device: Device = Device.CPU,
+    threads: int | None = None,
+    features_mb: int | None = None,
+) -> "Iterator[Work]":
+    """The one object that says what the command may use and how far it is."""
+    from kizu.core.work import Work
+
+    with _bars() as on_progress:
+        work = Work(
+            runtime=runtime.value,
+            device=device.value,
+            cores=threads,
+            features_bytes=None if features_mb is None else features_mb << 20,
+            on_progress=on_progress,
+        )
+        with work.limited():
+            yield work
+
+
+@contextmanager
+def _bars() -> "Iterator[Progress | None]":
     """A bar for each stage as it begins."""
     if not sys.stderr.isatty():
-        yield lambda _stage, _done, _total: None
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

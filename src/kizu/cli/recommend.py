@@ -18,11 +18,10 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     set_values,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 
 def recommend(
@@ -61,10 +60,8 @@ def recommend(
         where="options",
     )
     budget = Budget(latency_ms=latency_ms, memory_mb=memory_mb, fit_seconds=fit_seconds)
-    with stages() as on_progress:
-        found = recommend(
-            scan_data(data), budget, engine=engine_of(runtime, device, threads), on_progress=on_progress
-        )
+    with working(runtime, device, threads) as work:
+        found = recommend(scan_data(data), budget, work=work)
     chosen = found.chosen
     if as_json:
         rows = [

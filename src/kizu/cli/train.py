@@ -16,13 +16,13 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     parse_grid,
     parse_size,
     set_values,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
+from kizu.detectors import DETECTORS
 
 WEAK_PROMISE = 0.05
 """A false-alarm rate that deserves a hint."""
@@ -32,7 +32,7 @@ def train(
     config_file: ConfigFile = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The method: patchcore, padim, mahalanobis, patch_knn, subspace or ensemble."),
+        typer.Option(help=f"The method: {', '.join(DETECTORS)}."),
     ] = None,
     root: DataRoot = None,
     category: Category = None,
@@ -103,15 +103,14 @@ def train(
     config = config.with_detector(model, set_values(coreset=coreset)).changed(
         changes, seed=seed, where="options"
     )
-    with stages() as on_progress:
+    with working(runtime, device, threads) as work:
         run = train_run(
             config,
             output_dir,
             run_id=run_id,
             skip_broken=skip_broken,
-            engine=engine_of(runtime, device, threads),
+            work=work,
             on_estimate=lambda size: typer.echo(f"expects at most {size >> 20} MB of memory", err=True),
-            on_progress=on_progress,
         )
     manifest = run.fitted.bundle.manifest
     for name in run.skipped:

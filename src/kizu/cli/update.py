@@ -13,10 +13,9 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 
 def update(
@@ -32,18 +31,17 @@ def update(
     """Learn more good images and put the result in force as a new version; thresholds are set anew on the images that
     the run held out. `kizu rollback` goes back. Prints the new version's number as its last line."""
     start_logging(verbose)
-    from kizu.runs.folder import open_run
     from kizu.lab.update import update_run
+    from kizu.runs.folder import open_run
 
     folder = open_run(run_dir)
-    with stages() as on_progress:
+    with working(runtime, device, threads) as work:
         done = update_run(
             folder,
             images,
             reason=reason,
             skip_broken=skip_broken,
-            engine=engine_of(runtime, device, threads),
-            on_progress=on_progress,
+            work=work,
         )
     for name, why in done.skipped.items():
         typer.echo(f"skipped {name}: {why}", err=True)
@@ -68,8 +66,8 @@ def rollback(
     reason: Annotated[str | None, typer.Option(help="Why; it is kept in versions.json.")] = None,
 ) -> None:
     """Put an earlier version of a run's model in force again. Prints its number."""
-    from kizu.runs.folder import open_run
     from kizu.lab.update import roll_back
+    from kizu.runs.folder import open_run
 
     folder = open_run(run_dir)
     step = roll_back(folder, to, reason=reason)
@@ -80,8 +78,8 @@ def rollback(
 
 def versions(run_dir: RunDir) -> None:
     """The steps by which a run's model came to what it is, and the version in force."""
-    from kizu.runs.versions import read_history
     from kizu.runs.folder import open_run
+    from kizu.runs.versions import read_history
 
     history = read_history(open_run(run_dir).path)
     for step in history.steps:

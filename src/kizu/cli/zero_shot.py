@@ -12,12 +12,11 @@ from kizu.cli.options import (
     RuntimeOption,
     Threads,
     Verbose,
-    engine_of,
     parse_size,
     set_values,
     start_logging,
 )
-from kizu.cli.progress import stages
+from kizu.cli.progress import working
 
 SHOWN = 10
 
@@ -57,13 +56,12 @@ def zero_shot(
         where="options",
     )
     broken: dict[str, str] = {}
-    with stages() as on_progress:
+    with working(runtime, device, threads) as work:
         ranked = rank_images(
             list_images(folder),
             config,
-            engine=engine_of(runtime, device, threads),
             on_broken=broken,
-            on_progress=on_progress,
+            work=work,
         )
     write_ranking(output_dir, ranked, broken, config, overlays=overlays)
     for number, item in enumerate(ranked[:SHOWN], start=1):

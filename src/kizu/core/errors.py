@@ -58,5 +58,9 @@ class ScoreError(KizuError):
     """A scorer gave, or was given, something that is not a finite number."""
 
 
+class CancelledError(KizuError):
+    """The work was called off before it was done."""
+
+
 class MissingExtraError(KizuError):
     """An optional dependency is needed and not installed."""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from itertools import islice
+from threading import Lock
 from typing import Any, TypeVar
 
 from kizu.core.provenance import usable_cores
@@ -19,22 +20,29 @@ from kizu.core.provenance import usable_cores
 T = TypeVar("T")
 R = TypeVar("R")
 
-_alone: ContextVar[bool] = ContextVar("one core", default=False)
+_limit: ContextVar[int | None] = ContextVar("cores", default=None)
 
 
 def cores() -> int:
-    """How many threads the present call may keep busy: one per usable core, or one within `one_core`."""
-    return 1 if _alone.get() else usable_cores()
+    """How many threads the present call may keep busy: one per usable core, or as many as it was limited to."""
+    limit = _limit.get()
+    return usable_cores() if limit is None else min(limit, usable_cores())
 
 
 @contextmanager
-def one_core() -> Iterator[None]:
-    """What this thread calls inside keeps to this thread. For workers that already share out the cores."""
-    token = _alone.set(True)
+def limited_cores(count: int) -> Iterator[None]:
+    """What this thread calls inside keeps at most `count` threads busy, never more than it was allowed before."""
+    before = _limit.get()
+    token = _limit.set(count if before is None else min(count, before))
     try:
         yield
     finally:
-        _alone.reset(token)
+        _limit.reset(token)
+
+
+def one_core() -> AbstractContextManager[None]:
+    """What this thread calls inside keeps to this thread. For workers that already share out the cores."""
+    return limited_cores(1)
 
 
 def spread(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> list[R]:
@@ -83,18 +91,61 @@ def in_order(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+class _BlasLimits:
+    """The limits that are asked for now, all over the process; the lowest one holds until the last one ends."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._asked: list[int] = []
+        self._before: list[tuple[Any, int]] = []
+        """Each library and the number of threads that it had before the first limit."""
+
+    def enter(self, limit: int) -> None:
+        with self._lock:
+            lowest = min(self._asked, default=None)
+            if lowest is None:
+                self._before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+            self._asked.append(limit)
+            if lowest is None or limit < lowest:
+                self._apply()
+
+    def leave(self, limit: int) -> None:
+        with self._lock:
+            lowest = min(self._asked)
+            self._asked.remove(limit)
+            if min(self._asked, default=None) != lowest:
+                self._apply()
+
+    def _apply(self) -> None:
+        lowest = min(self._asked, default=None)
+        for library, before in self._before:
+            library.set_num_threads(before if lowest is None else min(lowest, before))
+
+
+_blas = _BlasLimits()
+
+
 @cache
-def _controller() -> Any:
+def _blas_libraries() -> list[Any]:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it is entered, BLAS computes in the calling thread. Holds for the whole process; costs microseconds.
+@contextmanager
+def blas_threads(limit: int) -> Iterator[None]:
+    """While it is entered, BLAS computes in at most `limit` threads. Holds for the whole process; costs microseconds.
 
-    Where blocks of several threads overlap, the first one's counts (threadpoolctl 3.8): a later one may find the limit
-    lifted before its end, which costs speed and nothing else.
+    Blocks of several threads may overlap in any order: the lowest limit of those that are open holds, and when the last
+    one ends BLAS has the threads that it had before the first.
     """
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limited
+    _blas.enter(limit)
+    try:
+        yield
+    finally:
+        _blas.leave(limit)
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
+    """While it is entered, BLAS computes in the calling thread."""
+    return blas_threads(1)

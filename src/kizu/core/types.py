@@ -4,7 +4,6 @@ One alphabet of shapes: N images, H W pixels, h w grid, P = h*w patches, D featu
 M bank, K neighbours, R regions.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,12 +18,6 @@ Bool = NDArray[np.bool_]
 
 HW = tuple[int, int]
 """(height, width)."""
-
-Progress = Callable[[int, int], None]
-"""Called as `on_progress(done, total)` by long work; the edge turns it into a progress bar."""
-
-StageProgress = Callable[[str, int, int], None]
-"""Called as `on_progress(stage, done, total)` by work that has several stages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kizu.core.errors import ImageError
-from kizu.core.provenance import usable_cores
-from kizu.core.threads import in_order
+from kizu.core.threads import cores, in_order
 from kizu.core.types import HW, U8
+from kizu.core.work import BATCH
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import Limits, decode, to_rgb
 from kizu.imaging.placement import PlacementConfig, place
@@ -39,20 +39,19 @@ def stream(
     sources: Iterable[S],
     placement: PlacementConfig,
     *,
-    batch_size: int = 32,
-    workers: int | None = None,
+    batch_size: int = BATCH,
     on_broken: Callable[[S, ImageError], None] | None = None,
     keep_originals: bool = False,
     limits: Limits = Limits(),
 ) -> Generator[PlacedBatch[S], None, None]:
     """Decode and place `sources`, in order, `batch_size` at a time; the last batch may be smaller.
 
-    While the consumer works on a batch, `workers` threads (default: one per usable core) prepare the next;
+    While the consumer works on a batch, as many threads as it may keep cores busy prepare the next;
     no more than that is held, however many sources there are. A source that cannot be decoded raises its
     `ImageError`, or, when `on_broken` is given, is handed to it (in order, in the consumer's thread) and left
     out. Closing the generator, or an error or Ctrl-C in the consumer, drops what is queued at once.
     """
-    workers = workers or usable_cores()
+    workers = cores()
 
     def prepared(source: S) -> Placed | ImageError:
         try:
@@ -73,6 +72,17 @@ def stream(
             ready = []
     if ready:
         yield _batch(ready)
+
+
+class LeftOut:
+    """Images that cannot be read, by id, with the reason: what `stream` takes as `on_broken` where they are to be left
+    out."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def __call__(self, sample: Sample, error: ImageError) -> None:
+        self.reasons[sample.id] = error.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,9 +9,10 @@ import numpy as np
 
 from kizu.core.errors import ImageError
 from kizu.core.hashing import hash_file
-from kizu.core.provenance import usable_cores
 from kizu.core.split import Split
-from kizu.core.types import HW, U8, Progress
+from kizu.core.threads import in_order
+from kizu.core.types import HW, U8
+from kizu.core.work import Work
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.imaging.codec import decode, decode_mask, image_info
 from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
@@ -125,14 +125,13 @@ _RULES: tuple[tuple[Severity, str, Callable[[_Finding], bool]], ...] = (
 )
 
 
-def check(manifest: Manifest, on_progress: Progress | None = None) -> CheckReport:
+def check(manifest: Manifest, work: Work = Work()) -> CheckReport:
     """Decode every image and mask. Raises nothing: what is wrong is reported."""
     findings = []
-    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="kizu-check") as pool:
-        for done, finding in enumerate(pool.map(_find, manifest.samples), start=1):
-            findings.append(finding)
-            if on_progress is not None:
-                on_progress(done, len(manifest))
+    workers = work.core_count
+    for _, finding in in_order(_find, manifest.samples, workers=workers, ahead=4 * workers):
+        findings.append(finding)
+        work.report("images", len(findings), len(manifest))
     sizes = Counter(f"{f.hw[0]} x {f.hw[1]}" for f in findings if f.hw is not None)
     modes = Counter(f.mode for f in findings if f.mode is not None)
     return CheckReport(

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any, Literal, TypeVar
 from kizu.core.errors import ConfigError, DataError, ImageError
 from kizu.core.files import write_text
 from kizu.core.hashing import hash_file, hash_value
-from kizu.core.provenance import usable_cores
 from kizu.core.split import Split
-from kizu.core.types import Progress
+from kizu.core.threads import in_order
+from kizu.core.work import Work
 
 T = TypeVar("T")
 
@@ -118,17 +117,16 @@ class Manifest:
             )
         return replace(self, samples=tuple(map(grouped, self.samples)))
 
-    def with_hashes(self, on_progress: Progress | None = None) -> "Manifest":
+    def with_hashes(self, work: Work = Work()) -> "Manifest":
         """The manifest with the SHA-256 of each image and mask file that has none yet.
 
         Raises `ImageError` naming the first file that cannot be read.
         """
         hashed = []
-        with ThreadPoolExecutor(usable_cores(), thread_name_prefix="kizu-hash") as pool:
-            for done, sample in enumerate(pool.map(_hashed, self.samples), start=1):
-                hashed.append(sample)
-                if on_progress is not None:
-                    on_progress(done, len(self.samples))
+        workers = work.core_count
+        for _, sample in in_order(_hashed, self.samples, workers=workers, ahead=4 * workers):
+            hashed.append(sample)
+            work.report("hashes", len(hashed), len(self.samples))
         return replace(self, samples=tuple(hashed))
 
     def content_hash(self) -> str:

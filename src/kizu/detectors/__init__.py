@@ -1,41 +1,48 @@
-"""The methods. A new one is a file here and a line in this table."""
+"""The methods: a new one is a file here and a line in this table. Nothing heavy is imported until one is looked up."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from kizu.core.errors import ConfigError
-from kizu.core.registry import look_up
-from kizu.detectors.base import Detector, DetectorConfig
-from kizu.detectors.ensemble import Ensemble, EnsembleConfig
-from kizu.detectors.mahalanobis import Mahalanobis, MahalanobisConfig
-from kizu.detectors.padim import Padim, PadimConfig
-from kizu.detectors.patch_knn import PatchKnn, PatchKnnConfig
-from kizu.detectors.patchcore import Patchcore, PatchcoreConfig
-from kizu.detectors.subspace import SubspaceConfig, SubspaceDetector
 
-DETECTORS: dict[str, tuple[type[DetectorConfig], Any]] = {
-    "patchcore": (PatchcoreConfig, Patchcore),
-    "padim": (PadimConfig, Padim),
-    "mahalanobis": (MahalanobisConfig, Mahalanobis),
-    "patch_knn": (PatchKnnConfig, PatchKnn),
-    "subspace": (SubspaceConfig, SubspaceDetector),
-    "ensemble": (EnsembleConfig, Ensemble),
+class Entry(NamedTuple):
+    """A method that has a name."""
+
+    module: str
+    """Where its `METHOD` is."""
+    wants: str
+    """The pictures it is for."""
+    costs: str
+
+
+DETECTORS: Mapping[str, Entry] = {
+    "patchcore": Entry(
+        "kizu.detectors.patchcore",
+        "anything; parts may move and turn",
+        "a bank that grows with the images; see [benchmarks](benchmarks.md)",
+    ),
+    "padim": Entry(
+        "kizu.detectors.padim",
+        "parts that lie alike in every picture",
+        "a fixed model; with `covariance: low_rank` or `diagonal`, or fewer `features`, a smaller one",
+    ),
+    "mahalanobis": Entry(
+        "kizu.detectors.mahalanobis",
+        "flaws that change the whole picture; its map is coarse",
+        "the smallest and quickest",
+    ),
+    "patch_knn": Entry(
+        "kizu.detectors.patch_knn",
+        "very few good pictures",
+        "every good patch, unless `coreset` says otherwise",
+    ),
+    "subspace": Entry(
+        "kizu.detectors.subspace",
+        "the least to ship: two small arrays",
+        "less sharp than a bank",
+    ),
+    "ensemble": Entry(
+        "kizu.detectors.ensemble",
+        "the best of several: PatchCore and PaDiM, or the `members` you name",
+        "what its members cost together",
+    ),
 }
-
-
-def detector_config(values: Any, *, where: str = "detector") -> DetectorConfig:
-    """Settings of the method that `values["kind"]` names. Raises `ConfigError` for an unknown method or key."""
-    if isinstance(values, DetectorConfig):
-        return values
-    if not isinstance(values, dict) or "kind" not in values:
-        raise ConfigError(
-            f"{where}: the key 'kind' is missing", hint=f"one of: {', '.join(sorted(DETECTORS))}"
-        )
-    config_type, _ = look_up(DETECTORS, str(values["kind"]), noun="detector")
-    return config_type.parse(values, where=where)
-
-
-def make_detector(config: DetectorConfig) -> Detector:
-    """The method these settings are for."""
-    _, detector = look_up(DETECTORS, config.kind, noun="detector")
-    made: Detector = detector(config)
-    return made

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from kizu.backbones.products import exact_integer_product
 from kizu.core.errors import ConfigError
-from kizu.core.types import F32, I64, StageProgress
+from kizu.core.types import F32, I64
+from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import Arrays, DetectorConfig
-from kizu.core.memory import BYTES_PER_FLOAT, feature_array, memory_budget
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.covering import continued, radius_of_picks
 from kizu.scoring.neighbours import Bank, build_bank, nearest
@@ -43,14 +43,14 @@ class BankConfig(DetectorConfig):
 
 
 @contextmanager
-def gathered(embeddings: Iterator[F32], count: int) -> Iterator[tuple[F32, tuple[int, int, int]]]:
+def gathered(embeddings: Iterator[F32], count: int, work: Work) -> Iterator[tuple[F32, tuple[int, int, int]]]:
     """All patches (N * P, D) of embeddings (N, h, w, D), and (N, h, w); in a file where memory would not do.
 
     `count`: how many images come, at most. The patches are gone after the block.
     """
     first = next(embeddings)
     n, h, w, dim = first.shape
-    with feature_array(max(count, n) * h * w, dim) as features:
+    with work.feature_array(max(count, n) * h * w, dim) as features:
         filled = 0
         for embedding in chain([first], embeddings):
             patches = embedding.reshape(-1, dim)  # (N * P, D)
@@ -59,28 +59,26 @@ def gathered(embeddings: Iterator[F32], count: int) -> Iterator[tuple[F32, tuple
         yield features[:filled], (filled // (h * w), h, w)
 
 
-def kept_patches(
-    features: F32, config: BankConfig, rng: np.random.Generator, on_progress: StageProgress | None
-) -> I64:
+def kept_patches(features: F32, config: BankConfig, rng: np.random.Generator, work: Work) -> I64:
     """Indices of the coreset of `features` (M, D)."""
     size = config.bank_size(len(features))
     if config.coreset_method == "random" or size == len(features):
         return random_coreset(len(features), size, rng)
     first = int(rng.integers(len(features)))
-    told = None if on_progress is None else lambda done, total: on_progress("coreset", done, total)
     if config.projection is None or config.projection >= features.shape[1]:
-        return greedy_k_centre(features, size, first=first, on_progress=told)
+        return greedy_k_centre(features, size, first=first, on_progress=work.report)
     matrix = sparse_projection(features.shape[1], config.projection, rng)
-    with feature_array(len(features), config.projection) as small:
+    with work.feature_array(len(features), config.projection) as small:
         projected(features, matrix, out=small)
-        return greedy_k_centre(small, size, first=first, on_progress=told)
+        return greedy_k_centre(small, size, first=first, on_progress=work.report)
 
 
-def bank_memory(config: BankConfig, rows: int, dim: int) -> int:
-    """Bytes at the peak: all features unless they go to disk, what the search keeps of each row, and the bank twice."""
-    features = min(rows * dim * BYTES_PER_FLOAT, memory_budget())
+def bank_memory(config: BankConfig, rows: int, dim: int, budget: int) -> int:
+    """Bytes at the peak: all features unless they are more than `budget` and go to disk, what the search keeps of each
+    row, and the bank twice."""
+    features = min(rows * dim * BYTES_PER_FLOAT, budget)
     if config.projection is not None and config.projection < dim:
-        features += min(rows * config.projection * BYTES_PER_FLOAT, memory_budget())
+        features += min(rows * config.projection * BYTES_PER_FLOAT, budget)
     return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
 
 

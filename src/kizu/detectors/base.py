@@ -1,22 +1,22 @@
-"""What a detector is: settings, a fit that returns a fitted scorer, and the way back from stored arrays."""
+"""What a detector is: settings, a fit that returns a fitted scorer, and the way back from stored arrays.
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+Detectors see embeddings, never images or a network: what is embedded how is the pipeline's.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kizu.backbones.base import Backbone
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Embedder, Normalisation, build_embedder
-from kizu.backbones.session import Engine
+from kizu.backbones.graph import Normalisation
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, ScoreError
-from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.core.memory import MEMORY_VARIABLE, memory_budget
+from kizu.core.types import F32, HW, I64, Scores
+from kizu.core.work import Work, free_memory
 from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -33,6 +33,10 @@ class DetectorConfig(Config):
     top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.03
     """Part of the patches that the image score `top_patches` averages."""
 
+    def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
+        """In which positions `count` good images (H, W) are learned, in turns of 90 degrees; (0,): as they are."""
+        return (0,)
+
 
 class EmbeddingConfig(Config):
     """Which features are looked at."""
@@ -40,9 +44,21 @@ class EmbeddingConfig(Config):
     backbone: str = "efficientnet_lite0"
     """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
     layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Finest first. None: the ones that the backbone itself proposes."""
+    """Finest first. None: the backbone's own choice (`BackboneSpec.default_layers`)."""
     normalisation: Normalisation = "native"
     """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What good images have become, read once."""
+
+    batches: Iterable[F32]
+    """(N, h, w, D) each, all of one grid"""
+    count: int
+    """How many images come, at most."""
+    input_hw: HW
+    """(H, W) of the images."""
 
 
 class Drawn(NamedTuple):
@@ -57,15 +73,11 @@ class Drawn(NamedTuple):
 class Fitted(Protocol):
     """A scorer that can be stored."""
 
-    @property
-    def embedder(self) -> Embedder: ...
+    def score(self, embedding: F32, input_hw: HW) -> Scores:
+        """What is said of images (N, H, W, 3) whose embedding is (N, h, w, D); of each the same whatever else is there.
 
-    def score(self, images: U8) -> Scores:
-        """Score images (N, H, W, 3); the same image gets the same score whatever else is in the batch."""
-        ...
-
-    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
-        """What `score` says of images (N, H, W, 3) whose embedding (N, h, w, D) is there already."""
+        Raises `ScoreError` where a distance is not finite, `DataError` for a grid that it was not fitted on.
+        """
         ...
 
     def state(self) -> Arrays:
@@ -73,7 +85,7 @@ class Fitted(Protocol):
         ...
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
-        """Draw `score_embedding` into `graph`: from `embedding` (N, h, w, D) to the score (N,) and the map (N, H, W).
+        """Draw `score` into `graph`: from `embedding` (N, h, w, D) to the score (N,) and the map (N, H, W).
 
         Raises `ConfigError` where the settings cannot be drawn.
         """
@@ -84,9 +96,9 @@ class Fitted(Protocol):
 class Updatable(Protocol):
     """A fitted scorer that takes more good images without those that it was fitted on."""
 
-    def update(self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None) -> Fitted:
-        """What it is after batches of more good images (N, H, W, 3); itself it stays as it was. `count`: how many come,
-        at most. The same images give the same state: there is no chance in it.
+    def update(self, embeddings: Embeddings, *, work: Work = Work()) -> Fitted:
+        """What it is after more good images; itself it stays as it was. The same images give the same state: there is
+        no chance in it.
 
         Raises `ConfigError` where its settings, or the state it was restored from, do not allow it; `DataError` when no
         image comes.
@@ -104,74 +116,70 @@ class Detector(Protocol):
         """Which of the `dim` features to keep, or None for all."""
         ...
 
-    def fit(
-        self,
-        embedder: Embedder,
-        images: Iterable[U8],
-        *,
-        count: int,
-        rng: np.random.Generator,
-        on_progress: StageProgress | None = None,
-    ) -> Fitted:
-        """Learn from batches of good images (N, H, W, 3), all of one size. `count`: how many come, at most.
-
-        Raises `DataError` when none comes.
-        """
+    def fit(self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()) -> Fitted:
+        """Learn from good images. Raises `DataError` when none comes, `ConfigError` where memory would not do."""
         ...
 
-    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
-        """What a fit on `count` images of `patches` x `dim` features will hold at its peak, beside the network."""
+    def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
+        """What a fit on `count` images of `patches` x `dim` features will hold at its peak, beside the network, when
+        features beyond `budget` bytes go to disk."""
         ...
 
-    def restore(self, embedder: Embedder, arrays: Arrays) -> Fitted:
+    def restore(self, arrays: Arrays) -> Fitted:
         """The fitted scorer whose `state` was `arrays`."""
         ...
 
 
-def embedder_for(
-    detector: Detector,
-    backbone: Backbone,
-    config: EmbeddingConfig,
-    rng: np.random.Generator,
-    engine: Engine = Engine(),
-) -> Embedder:
-    """The graph from image to embedding that this detector wants."""
-    layers = config.layers or backbone.spec.default_layers
-    dims = {layer.name: layer.dim for layer in backbone.spec.layers}
-    model = build_embedder(
-        backbone,
-        layers=layers,
-        normalisation=config.normalisation,
-        patch_size=detector.config.patch_size,
-        channels=detector.channels(sum(dims.get(name, 0) for name in layers), rng),
-    )
-    return Embedder(model.SerializeToString(), engine)
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Settings of one method that `kizu recommend` tries."""
+
+    name: str
+    preference: int
+    """Among candidates that see alike the lowest is taken (docs/choices.md has the evidence from real flaws)."""
+    detector: Mapping[str, Any] = field(default_factory=dict)
+    embedding: Mapping[str, Any] = field(default_factory=dict)
+    placement: Mapping[str, Any] = field(default_factory=dict)
 
 
-def embeddings(
-    embedder: Embedder, images: Iterable[U8], count: int, on_progress: StageProgress | None
-) -> Iterator[F32]:
-    """Batches (N, H, W, 3) -> embeddings (N, h, w, D), reported as they pass.
+def _no_limits(_settings: Mapping[str, Any]) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """All that the rest of the house knows of one method."""
+
+    config: type[DetectorConfig]
+    detector: Callable[[Any], Detector]
+    designs: tuple[Mapping[str, Any], ...] = ({},)
+    """What `kizu design` tries, as changes of {"detector": ..., "embedding": ..., "placement": ...}; the first is the
+    default and wins a tie."""
+    candidates: tuple[Candidate, ...] = ()
+    limits: Callable[[Mapping[str, Any]], list[str]] = _no_limits
+    """What it cannot do with these settings, in words for its model card."""
+
+
+def checked(embeddings: Embeddings, work: Work) -> Iterator[F32]:
+    """The batches (N, h, w, D), reported as they pass.
 
     Raises `DataError` when none comes, `ScoreError` for one that is not finite: a method may look at some patches only.
     """
     seen = 0
-    for batch in images:
-        embedding = embedder.embed(batch)
+    for embedding in embeddings.batches:
         if not np.isfinite(embedding).all():
             raise ScoreError("the features of a good image are not finite numbers")
         yield embedding
-        seen += len(batch)
-        if on_progress is not None:
-            on_progress("features", seen, count)
+        seen += len(embedding)
+        work.report("features", seen, embeddings.count)
     if seen == 0:
         raise DataError("there is no good image to fit on")
 
 
-def ensure_room(needed: int, *, hint: str) -> None:
-    """Raises `ConfigError` when `needed` bytes are more than the machine has free (or KIZU_MEMORY_MB allows)."""
-    limited = os.environ.get(MEMORY_VARIABLE)
-    room = memory_budget() if limited else int(psutil.virtual_memory().available)
+def ensure_room(needed: int, work: Work, *, hint: str) -> None:
+    """Raises `ConfigError` when `needed` bytes are more than the budget that was set, or without one than are free."""
+    limit = work.memory_limit()
+    room = free_memory() if limit is None else limit
     if needed > room:
         raise ConfigError(
             f"the fit would hold about {needed >> 20} MB, and {room >> 20} MB are to be had", hint=hint

@@ -5,7 +5,7 @@ measured in that member's own steps: from the median of good scores to their 90 
 keep their order; a map in parts of the median peak of good maps, so that it stays a distance above 0.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,24 +13,21 @@ import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Embedder
-from kizu.core.types import F32, F64, HW, I64, U8, Scores, StageProgress
+from kizu.core.types import F32, F64, HW, I64, Scores
+from kizu.core.work import BATCH, BYTES_PER_FLOAT, Work
 from kizu.detectors.bank import gathered
-from kizu.detectors.base import Arrays, Detector, DetectorConfig, Drawn, Fitted, embeddings
+from kizu.detectors.base import Arrays, Detector, DetectorConfig, Drawn, Embeddings, Fitted, Method, checked
 from kizu.detectors.drawing import numbers
-from kizu.core.memory import BYTES_PER_FLOAT, memory_budget
 from kizu.detectors.padim import PadimConfig
 from kizu.detectors.patch_knn import PatchKnnConfig
 from kizu.detectors.patchcore import PatchcoreConfig
+from kizu.detectors.registry import detector_config, make_detector
 
-BATCH = 8
 FEWEST_TO_HOLD_OUT = 4
 """With fewer good images than this the scale is told by the fitted ones: too low, but the same for all members."""
 
 
 def _member(values: Any) -> Any:
-    from kizu.detectors import detector_config  # the table of all methods, this one among them
-
     return detector_config(values, where="a member of the ensemble")
 
 
@@ -76,17 +73,13 @@ class FittedEnsemble:
     """The members and their scales."""
 
     config: EnsembleConfig
-    embedder: Embedder
     members: tuple[Fitted, ...]
     scale: Scale
 
-    def score(self, images: U8) -> Scores:
-        """(N, H, W, 3) -> scores, in steps above the good median, and maps (N, H, W), in parts of the good peak."""
-        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
-
-    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
-        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
-        found = [member.score_embedding(embedding, input_hw) for member in self.members]
+    def score(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> scores, in steps above the good median, and maps (N, H, W), in parts
+        of the good peak."""
+        found = [member.score(embedding, input_hw) for member in self.members]
         image = sum(
             (scores.image - centre) / step
             for scores, centre, step in zip(found, self.scale.centre, self.scale.step, strict=True)
@@ -98,7 +91,7 @@ class FittedEnsemble:
         return Scores(np.asarray(image / count, np.float32), np.asarray(maps / count, np.float32))
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
-        """As `score_embedding`."""
+        """As `score`."""
         scores, maps = [], []
         for index, member in enumerate(self.members):
             drawn = member.draw(graph, embedding, grid_hw, input_hw)
@@ -131,80 +124,48 @@ class Ensemble:
         """All of them, for all members."""
         return None
 
-    def fit(
-        self,
-        embedder: Embedder,
-        images: Iterable[U8],
-        *,
-        count: int,
-        rng: np.random.Generator,
-        on_progress: StageProgress | None = None,
-    ) -> FittedEnsemble:
-        """Embed all images once (kept in a file where memory would not do), fit every member, then tell the scales."""
-        sizes: set[HW] = set()
-        stream = embeddings(embedder, _noting_sizes(images, sizes), count, on_progress)
-        with gathered(stream, count) as (features, (n, h, w)):
+    def fit(self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()) -> FittedEnsemble:
+        """Keep all embeddings (in a file where memory would not do), fit every member, then tell the scales."""
+        with gathered(checked(embeddings, work), embeddings.count, work) as (features, (n, h, w)):
             x = features.reshape(n, h, w, -1)
             order = rng.permutation(n)
             held = self.config.held_out(n)
             good, fitted = np.sort(order[:held] if held else order), np.sort(order[held:])
+            input_hw = embeddings.input_hw
             members = tuple(
-                member.fit(_Replayed(embedder), _batches(x, fitted), count=len(fitted), rng=rng)
+                member.fit(Embeddings(_batches(x, fitted), len(fitted), input_hw), rng=rng, work=work.quiet())
                 for member in self._members()
             )
-            input_hw = sizes.pop()
-            found = [
-                [member.score_embedding(batch, input_hw) for batch in _batches(x, good)] for member in members
-            ]
-        return FittedEnsemble(self.config, embedder, members, _scale(found))
+            found = [[member.score(batch, input_hw) for batch in _batches(x, good)] for member in members]
+        return FittedEnsemble(self.config, members, _scale(found))
 
     def _members(self) -> list[Detector]:
-        from kizu.detectors import make_detector
-
         return [make_detector(member) for member in self.config.members]
 
-    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+    def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """The features of all images unless they go to disk, and what the members need, who stay."""
-        features = min(count * patches * dim * BYTES_PER_FLOAT, memory_budget())
-        return features + sum(member.memory_bytes(count, patches, dim) for member in self._members())
+        features = min(count * patches * dim * BYTES_PER_FLOAT, budget)
+        return features + sum(member.memory_bytes(count, patches, dim, budget) for member in self._members())
 
-    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedEnsemble:
+    def restore(self, arrays: Arrays) -> FittedEnsemble:
         """From `state()`."""
         members = tuple(
             member.restore(
-                embedder,
                 {
                     name.removeprefix(f"{index}_"): array
                     for name, array in arrays.items()
                     if name.startswith(f"{index}_")
-                },
+                }
             )
             for index, member in enumerate(self._members())
         )
         scale = Scale(*(arrays[name] for name in ("centre", "step", "peak")))
-        return FittedEnsemble(self.config, embedder, members, scale)
-
-
-class _Replayed(Embedder):
-    """Stands where members expect the network, and is given embeddings in place of images."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self.model_bytes, self.dim = embedder.model_bytes, embedder.dim
-
-    def embed(self, images: Any) -> F32:
-        """The same."""
-        return np.ascontiguousarray(images, np.float32)
+        return FittedEnsemble(self.config, members, scale)
 
 
 def _batches(x: F32, indices: I64) -> Iterator[Any]:
     """Of `x` (N, h, w, D), those at `indices`, a few at a time."""
     return (x[indices[start : start + BATCH]] for start in range(0, len(indices), BATCH))
-
-
-def _noting_sizes(images: Iterable[U8], sizes: set[HW]) -> Iterator[U8]:
-    for batch in images:
-        sizes.add((batch.shape[1], batch.shape[2]))
-        yield batch
 
 
 def _scale(found: list[list[Scores]]) -> Scale:
@@ -216,3 +177,6 @@ def _scale(found: list[list[Scores]]) -> Scale:
     step = np.where(step > 0, step, np.where(centre > 0, centre, 1.0))
     peak = np.array([float(np.median(values)) for values in peaks])
     return Scale(centre, step, np.where(peak > 0, peak, 1.0))
+
+
+METHOD = Method(EnsembleConfig, Ensemble)

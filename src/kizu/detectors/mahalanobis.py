@@ -7,7 +7,7 @@ to one distribution of all good patches, wherever they lie. It learns in one pas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -16,12 +16,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Embedder
 from kizu.core.errors import ConfigError
-from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, patch_scores
+from kizu.core.types import F32, HW, I64, Scores
+from kizu.core.work import BYTES_PER_FLOAT, Work
+from kizu.detectors.base import (
+    Arrays,
+    Candidate,
+    DetectorConfig,
+    Drawn,
+    Embeddings,
+    Method,
+    checked,
+    patch_scores,
+)
 from kizu.detectors.drawing import constant_of, scored, shaped, smoothed_map, summed_squares
-from kizu.core.memory import BYTES_PER_FLOAT
 from kizu.scoring.gaussian import Gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
@@ -51,18 +59,13 @@ class FittedMahalanobis:
     """Two Gaussians of one position each."""
 
     config: MahalanobisConfig
-    embedder: Embedder
     pooled: Gaussian
     patches: Gaussian
     moments: tuple[Moments, Moments] | None = None
     """Of pooled images and of patches; None: from a bundle that keeps none, which cannot be updated."""
 
-    def score(self, images: U8) -> Scores:
-        """(N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root)."""
-        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
-
-    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
-        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
+    def score(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root)."""
         n, h, w, dim = embedding.shape
         patches = mahalanobis(self.patches, embedding.reshape(n * h * w, 1, dim)).reshape(n, h, w)
         rule = self.config.image_score
@@ -74,7 +77,7 @@ class FittedMahalanobis:
         )
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
-        """As `score_embedding`."""
+        """As `score`."""
         dim = self.patches.mean.shape[1]
         distances = _drawn_distances(graph, shaped(graph, embedding, -1, dim), self.patches)
         patches = shaped(graph, distances, -1, *grid_hw)
@@ -105,18 +108,14 @@ class FittedMahalanobis:
             arrays |= {f"{name}_moments_{key}": np.asarray(getattr(moments, key)) for key in _MOMENTS}
         return arrays
 
-    def update(
-        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
-    ) -> FittedMahalanobis:
+    def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedMahalanobis:
         """The same as a fit on all images, old and new: to float64 rounding, by their moments."""
         if self.moments is None:
             raise ConfigError(
                 "this bundle keeps no moments",
                 hint="it is from before they were kept: train anew on all images",
             )
-        return _fitted(
-            self.config, self.embedder, embeddings(self.embedder, images, count, on_progress), self.moments
-        )
+        return _fit(self.config, checked(embeddings, work), self.moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,23 +129,17 @@ class Mahalanobis:
         return None
 
     def fit(
-        self,
-        embedder: Embedder,
-        images: Iterable[U8],
-        *,
-        count: int,
-        rng: np.random.Generator,
-        on_progress: StageProgress | None = None,
+        self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()
     ) -> FittedMahalanobis:
         """One pass; memory does not grow with the number of images."""
-        return _fitted(self.config, embedder, embeddings(embedder, images, count, on_progress), (None, None))
+        return _fit(self.config, checked(embeddings, work), (None, None))
 
-    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+    def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """A few matrices and one block of patches in float64. The number of images does not matter."""
         pooled_dim = dim * (2 if self.config.pooling == "mean_std" else 1)
         return 2 * BYTES_PER_FLOAT * (6 * (dim**2 + pooled_dim**2) + 2 * min(ROWS, count * patches) * dim)
 
-    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedMahalanobis:
+    def restore(self, arrays: Arrays) -> FittedMahalanobis:
         """From `state()`."""
         pooled_images, patches = (
             Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_whitener"]) for name in ("image", "patch")
@@ -154,7 +147,7 @@ class Mahalanobis:
         moments = None
         if f"image_moments_{_MOMENTS[0]}" in arrays:
             moments = (_stored(arrays, "image"), _stored(arrays, "patch"))
-        return FittedMahalanobis(self.config, embedder, pooled_images, patches, moments)
+        return FittedMahalanobis(self.config, pooled_images, patches, moments)
 
 
 _MOMENTS = ("count", "mean", "scatter", "cubic", "quartic")
@@ -165,11 +158,8 @@ def _stored(arrays: Arrays, name: str) -> Moments:
     return Moments(int(count), mean, scatter, cubic, float(quartic))
 
 
-def _fitted(
-    config: MahalanobisConfig,
-    embedder: Embedder,
-    stream: Iterable[F32],
-    before: tuple[Moments | None, Moments | None],
+def _fit(
+    config: MahalanobisConfig, stream: Iterable[F32], before: tuple[Moments | None, Moments | None]
 ) -> FittedMahalanobis:
     """On the embeddings of a stream and what came `before`."""
     of_images, of_patches = before
@@ -181,7 +171,7 @@ def _fitted(
     pooled_images, patches = (
         fit_shrunk_gaussian(moments, config.shrinkage, config.epsilon) for moments in (of_images, of_patches)
     )
-    return FittedMahalanobis(config, embedder, pooled_images, patches, (of_images, of_patches))
+    return FittedMahalanobis(config, pooled_images, patches, (of_images, of_patches))
 
 
 def pooled(embedding: F32, pooling: Pooling) -> F32:
@@ -196,3 +186,18 @@ def _drawn_distances(graph: GraphBuilder, x: str, gaussian: Gaussian) -> str:
     deviations = graph.node("Sub", x, constant_of(graph, gaussian.mean[0]))
     white = graph.node("MatMul", deviations, constant_of(graph, gaussian.whitener[0].T))
     return graph.node("Sqrt", summed_squares(graph, white, 1))
+
+
+def _limits(settings: Mapping[str, Any]) -> list[str]:
+    if settings.get("image_score") != "pooled":
+        return []
+    return ["The score looks at the whole image: a flaw of a few patches may not move it."]
+
+
+METHOD = Method(
+    MahalanobisConfig,
+    Mahalanobis,
+    designs=({}, {"detector": {"shrinkage": "oas"}}),
+    candidates=(Candidate("mahalanobis", 5),),
+    limits=_limits,
+)

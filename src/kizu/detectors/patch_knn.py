@@ -8,19 +8,19 @@ which may be learned in four positions; all their patches are kept unless `cores
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import FLOAT, Embedder
+from kizu.backbones.graph import FLOAT
 from kizu.backbones.products import exact_integer_product
 from kizu.core.errors import ConfigError
-from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.core.types import F32, HW, I64, Scores
+from kizu.core.work import Work
 from kizu.detectors.bank import (
     BankConfig,
     Coverage,
@@ -31,7 +31,16 @@ from kizu.detectors.bank import (
     kept_patches,
     stored_coverage,
 )
-from kizu.detectors.base import Arrays, Drawn, embeddings, ensure_room, patch_scores
+from kizu.detectors.base import (
+    Arrays,
+    Candidate,
+    Drawn,
+    Embeddings,
+    Method,
+    checked,
+    ensure_room,
+    patch_scores,
+)
 from kizu.detectors.drawing import constant_of, numbers, scored, shaped, summed_squares
 from kizu.detectors.drawing import nearest as draw_nearest
 from kizu.scoring.cosine import cosine_distance, directions
@@ -64,24 +73,25 @@ class PatchKnnConfig(BankConfig):
     not learned, and have distance 0. For parts in the middle of an even ground."""
     image_score: ImageScoreRule = "top_patches"
 
+    def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
+        """All positions that their shape allows, for `turn_up_to` images or fewer."""
+        if count > self.turn_up_to:
+            return (0,)
+        return (0, 1, 2, 3) if input_hw[0] == input_hw[1] else (0, 2)
+
 
 @dataclass(frozen=True, slots=True)
 class FittedPatchKnn:
     """The good patches, as `points` has them."""
 
     config: PatchKnnConfig
-    embedder: Embedder
     bank: Bank
     foreground: Foreground | None
     coverage: Coverage | None = None
     """None: it is not known, and the bank cannot be extended."""
 
-    def score(self, images: U8) -> Scores:
-        """(N, H, W, 3) -> scores and maps (N, H, W), in 1 - cos or in L2 distance."""
-        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
-
-    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
-        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
+    def score(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in 1 - cos or in L2 distance."""
         queries = points(embedding, self.config.metric)  # (N, h, w, D')
         k = min(self.config.neighbours, len(self.bank.vectors))
         distances, _ = nearest(queries.reshape(-1, queries.shape[-1]), self.bank, k)  # (N * P, K)
@@ -93,7 +103,7 @@ class FittedPatchKnn:
         return patch_scores(patches, input_hw, self.config, self.config.image_score)
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
-        """As `score_embedding`."""
+        """As `score`."""
         h, w = grid_hw
         dim = self.bank.vectors.shape[1]
         cosine = self.config.metric == "cosine"
@@ -120,9 +130,7 @@ class FittedPatchKnn:
             arrays["foreground_threshold"] = np.array(self.foreground.threshold)
         return arrays
 
-    def update(
-        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
-    ) -> FittedPatchKnn:
+    def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchKnn:
         """With what more good images add to the bank; `extended` (detectors/bank.py) says what is promised.
 
         The foreground stays as it was found. Raises `ConfigError` where images may have been learned turned.
@@ -132,15 +140,12 @@ class FittedPatchKnn:
                 "images that were learned turned cannot be joined by more",
                 hint="train anew on all images, or fit with turn_up_to 0",
             )
-        stream = (
-            points(embedding, self.config.metric)
-            for embedding in embeddings(self.embedder, images, count, on_progress)
-        )
-        with gathered(stream, count) as (features, grid):
+        stream = (points(embedding, self.config.metric) for embedding in checked(embeddings, work))
+        with gathered(stream, embeddings.count, work) as (features, grid):
             if self.foreground is not None:
                 features = keep_foreground(self.foreground, features, grid)
             bank, coverage = extended(self.bank, self.coverage, self.config, features)
-        return FittedPatchKnn(self.config, self.embedder, bank, self.foreground, coverage)
+        return FittedPatchKnn(self.config, bank, self.foreground, coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,59 +158,47 @@ class PatchKnn:
         """All of them."""
         return None
 
-    def fit(
-        self,
-        embedder: Embedder,
-        images: Iterable[U8],
-        *,
-        count: int,
-        rng: np.random.Generator,
-        on_progress: StageProgress | None = None,
-    ) -> FittedPatchKnn:
+    def fit(self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()) -> FittedPatchKnn:
         """Gather all good patches (in a file where memory would not do), keep them or a coreset of them.
 
         Raises `ConfigError` before it begins when the bank would not fit in memory.
         """
-        if count <= self.config.turn_up_to:
-            images, turns = _turned(images)
-            count *= turns
-        stream = (
-            points(embedding, self.config.metric)
-            for embedding in embeddings(embedder, images, count, on_progress)
-        )
-        with gathered(self._while_there_is_room(stream, count), count) as (features, grid):
+        count = embeddings.count
+        stream = (points(embedding, self.config.metric) for embedding in checked(embeddings, work))
+        with gathered(self._while_there_is_room(stream, count, work), count, work) as (features, grid):
             foreground = None
             if self.config.foreground:
                 foreground = fit_foreground(features, grid, moments_of(features))
                 features = keep_foreground(foreground, features, grid)
-            kept = features[kept_patches(features, self.config, rng, on_progress)]
+            kept = features[kept_patches(features, self.config, rng, work)]
             coverage = coverage_of(features, kept, self.config)
         bank = build_bank(kept, exact_integer_product())
-        return FittedPatchKnn(self.config, embedder, bank, foreground, coverage)
+        return FittedPatchKnn(self.config, bank, foreground, coverage)
 
-    def _while_there_is_room(self, stream: Iterable[F32], count: int) -> Iterator[F32]:
+    def _while_there_is_room(self, stream: Iterator[F32], count: int, work: Work) -> Iterator[F32]:
         for index, embedding in enumerate(stream):
             if index == 0:
                 _, h, w, dim = embedding.shape
                 ensure_room(
-                    bank_memory(self.config, count * h * w, dim),
+                    bank_memory(self.config, count * h * w, dim, work.memory_budget()),
+                    work,
                     hint="lower `coreset`, set `coreset_size`, or fit on fewer images or at a smaller size",
                 )
             yield embedding
 
-    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+    def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what a coreset search keeps of each row, and the bank twice."""
         turns = 4 if count <= self.config.turn_up_to else 1
         added = 1 if self.config.metric == "cosine" else 0
-        return bank_memory(self.config, turns * count * patches, dim + added)
+        return bank_memory(self.config, turns * count * patches, dim + added, budget)
 
-    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchKnn:
+    def restore(self, arrays: Arrays) -> FittedPatchKnn:
         """From `state()`."""
         foreground = None
         if self.config.foreground:
             foreground = Foreground(arrays["foreground_axis"], float(arrays["foreground_threshold"]))
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchKnn(self.config, embedder, bank, foreground, stored_coverage(arrays))
+        return FittedPatchKnn(self.config, bank, foreground, stored_coverage(arrays))
 
 
 def points(embedding: F32, metric: Metric) -> F32:
@@ -213,21 +206,6 @@ def points(embedding: F32, metric: Metric) -> F32:
     if metric == "l2":
         return embedding
     return directions(embedding.reshape(-1, embedding.shape[-1])).reshape(*embedding.shape[:3], -1)
-
-
-def _turned(images: Iterable[U8]) -> tuple[Iterator[U8], int]:
-    """The images in all positions their shape allows, and in how many."""
-    batches = iter(images)
-    first = next(batches, None)
-    if first is None:
-        return iter(()), 1
-    quarters = (0, 1, 2, 3) if first.shape[1] == first.shape[2] else (0, 2)
-    turned = (
-        np.ascontiguousarray(np.rot90(batch, quarter, axes=(1, 2)))
-        for batch in chain([first], batches)
-        for quarter in quarters
-    )
-    return turned, len(quarters)
 
 
 def _drawn_directions(graph: GraphBuilder, x: str) -> str:
@@ -248,3 +226,6 @@ def _drawn_part(graph: GraphBuilder, seen: str, threshold: float, h: int, w: int
 
 def _one(graph: GraphBuilder) -> str:
     return graph.constant(np.array([1]))
+
+
+METHOD = Method(PatchKnnConfig, PatchKnn, candidates=(Candidate("patch k-NN", 6),))

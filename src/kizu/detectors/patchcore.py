@@ -5,7 +5,6 @@ A memory bank of good patches, thinned by greedy k-centre; a patch's score is it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,9 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Embedder
 from kizu.backbones.products import exact_integer_product
-from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
+from kizu.core.types import F32, HW, I64, Scores
+from kizu.core.work import Work
 from kizu.detectors.bank import (
     BankConfig,
     Coverage,
@@ -26,7 +25,16 @@ from kizu.detectors.bank import (
     kept_patches,
     stored_coverage,
 )
-from kizu.detectors.base import Arrays, Drawn, embeddings, patch_scores, smoothed_maps
+from kizu.detectors.base import (
+    Arrays,
+    Candidate,
+    Drawn,
+    Embeddings,
+    Method,
+    checked,
+    patch_scores,
+    smoothed_maps,
+)
 from kizu.detectors.drawing import (
     Nearest,
     constant_of,
@@ -59,20 +67,15 @@ class PatchcoreConfig(BankConfig):
 
 @dataclass(frozen=True, slots=True)
 class FittedPatchcore:
-    """The thinned memory bank and the graph that feeds it."""
+    """The thinned memory bank."""
 
     config: PatchcoreConfig
-    embedder: Embedder
     bank: Bank
     coverage: Coverage | None = None
     """None: it is not known, and the bank cannot be extended."""
 
-    def score(self, images: U8) -> Scores:
-        """(N, H, W, 3) -> scores and maps (N, H, W), in L2 distance."""
-        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
-
-    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
-        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
+    def score(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance."""
         n, h, w, dim = embedding.shape
         queries = embedding.reshape(n * h * w, dim)
         distances, indices = nearest(queries, self.bank, 1)
@@ -102,7 +105,7 @@ class FittedPatchcore:
         return weighted
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
-        """As `score_embedding`."""
+        """As `score`."""
         h, w = grid_hw
         vectors = self.bank.vectors
         queries = shaped(graph, embedding, -1, vectors.shape[1])  # (N * P, D)
@@ -143,13 +146,11 @@ class FittedPatchcore:
         """The bank, (M, D), and how closely it covers how many patches, where that is known."""
         return {"bank": self.bank.vectors, **({} if self.coverage is None else self.coverage.arrays())}
 
-    def update(
-        self, images: Iterable[U8], *, count: int, on_progress: StageProgress | None = None
-    ) -> FittedPatchcore:
+    def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchcore:
         """With what more good images add to the bank; `extended` (detectors/bank.py) says what is promised."""
-        with gathered(embeddings(self.embedder, images, count, on_progress), count) as (features, _):
+        with gathered(checked(embeddings, work), embeddings.count, work) as (features, _):
             bank, coverage = extended(self.bank, self.coverage, self.config, features)
-        return FittedPatchcore(self.config, self.embedder, bank, coverage)
+        return FittedPatchcore(self.config, bank, coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,25 +164,38 @@ class Patchcore:
         return None
 
     def fit(
-        self,
-        embedder: Embedder,
-        images: Iterable[U8],
-        *,
-        count: int,
-        rng: np.random.Generator,
-        on_progress: StageProgress | None = None,
+        self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()
     ) -> FittedPatchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
-        with gathered(embeddings(embedder, images, count, on_progress), count) as (features, _):
-            kept = features[kept_patches(features, self.config, rng, on_progress)]
+        with gathered(checked(embeddings, work), embeddings.count, work) as (features, _):
+            kept = features[kept_patches(features, self.config, rng, work)]
             coverage = coverage_of(features, kept, self.config)
-        return FittedPatchcore(self.config, embedder, build_bank(kept, exact_integer_product()), coverage)
+        return FittedPatchcore(self.config, build_bank(kept, exact_integer_product()), coverage)
 
-    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+    def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
-        return bank_memory(self.config, count * patches, dim)
+        return bank_memory(self.config, count * patches, dim, budget)
 
-    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedPatchcore:
+    def restore(self, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchcore(self.config, embedder, bank, stored_coverage(arrays))
+        return FittedPatchcore(self.config, bank, stored_coverage(arrays))
+
+
+METHOD = Method(
+    PatchcoreConfig,
+    Patchcore,
+    designs=({}, {"detector": {"image_score": "max_patch"}}, {"detector": {"top_fraction": 0.03}}),
+    candidates=(
+        Candidate("patchcore 1 %", 1),
+        Candidate("patchcore 10 %", 3, {"coreset": 0.1}),
+        Candidate("patchcore 1 %, 192 px", 7, placement={"image_size": 192}),
+        Candidate("patchcore 1 %, 384 px", 9, placement={"image_size": 384}),
+        Candidate(
+            "patchcore 1 %, three layers",
+            10,
+            embedding={"backbone": "efficientnet_lite0", "layers": ("blocks.1", "blocks.2", "blocks.4")},
+        ),
+        Candidate("patchcore 1 %, Lite2", 11, embedding={"backbone": "efficientnet_lite2"}),
+    ),
+)

@@ -4,7 +4,6 @@ A patch's score is its L2 distance from the subspace (Jackson & Mudholkar, Techn
 networks: Rippel, Mertens & Merhof, ICPR 2020, who find that the components of least variance tell good from bad).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,11 +11,19 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Embedder
-from kizu.core.types import F32, HW, I64, U8, Scores, StageProgress
-from kizu.detectors.base import Arrays, DetectorConfig, Drawn, embeddings, patch_scores
+from kizu.core.types import F32, HW, I64, Scores
+from kizu.core.work import BYTES_PER_FLOAT, Work
+from kizu.detectors.base import (
+    Arrays,
+    Candidate,
+    DetectorConfig,
+    Drawn,
+    Embeddings,
+    Method,
+    checked,
+    patch_scores,
+)
 from kizu.detectors.drawing import constant_of, scored, shaped, summed_squares
-from kizu.core.memory import BYTES_PER_FLOAT
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
 from kizu.scoring.subspace import Subspace, fit_subspace, residuals
@@ -39,21 +46,16 @@ class FittedSubspace:
     """The directions that good patches do not take."""
 
     config: SubspaceConfig
-    embedder: Embedder
     subspace: Subspace
 
-    def score(self, images: U8) -> Scores:
-        """(N, H, W, 3) -> scores and maps (N, H, W), in L2 distance from the subspace."""
-        return self.score_embedding(self.embedder.embed(images), (images.shape[1], images.shape[2]))
-
-    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
-        """(N, h, w, D) of images (N, H, W, 3) -> the same."""
+    def score(self, embedding: F32, input_hw: HW) -> Scores:
+        """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance from the subspace."""
         n, h, w, dim = embedding.shape
         patches = residuals(self.subspace, embedding.reshape(n * h * w, dim)).reshape(n, h, w)
         return patch_scores(patches, input_hw, self.config, self.config.image_score)
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
-        """As `score_embedding`."""
+        """As `score`."""
         outside = self.subspace.outside
         x = shaped(graph, embedding, -1, outside.shape[0])
         deviations = graph.node("Sub", x, constant_of(graph, self.subspace.mean))
@@ -76,30 +78,25 @@ class SubspaceDetector:
         """All of them."""
         return None
 
-    def fit(
-        self,
-        embedder: Embedder,
-        images: Iterable[U8],
-        *,
-        count: int,
-        rng: np.random.Generator,
-        on_progress: StageProgress | None = None,
-    ) -> FittedSubspace:
+    def fit(self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()) -> FittedSubspace:
         """One pass; memory does not grow with the number of images.
 
         Raises `ConfigError` when `components` leaves nothing of the embedder's features.
         """
         moments: Moments | None = None
-        for embedding in embeddings(embedder, images, count, on_progress):
+        for embedding in checked(embeddings, work):
             moments = moments_of(embedding.reshape(-1, embedding.shape[-1]), moments)
         assert moments is not None
         subspace = fit_subspace(moments, variance=self.config.variance, components=self.config.components)
-        return FittedSubspace(self.config, embedder, subspace)
+        return FittedSubspace(self.config, subspace)
 
-    def memory_bytes(self, count: int, patches: int, dim: int) -> int:
+    def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """A few matrices and one block of patches in float64. The number of images does not matter."""
         return 2 * BYTES_PER_FLOAT * (6 * dim**2 + 2 * min(ROWS, count * patches) * dim)
 
-    def restore(self, embedder: Embedder, arrays: Arrays) -> FittedSubspace:
+    def restore(self, arrays: Arrays) -> FittedSubspace:
         """From `state()`."""
-        return FittedSubspace(self.config, embedder, Subspace(arrays["mean"], arrays["outside"]))
+        return FittedSubspace(self.config, Subspace(arrays["mean"], arrays["outside"]))
+
+
+METHOD = Method(SubspaceConfig, SubspaceDetector, candidates=(Candidate("subspace", 4),))

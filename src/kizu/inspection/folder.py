@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -17,15 +16,24 @@ from kizu.core.config import Config
 from kizu.core.errors import ImageError
 from kizu.core.files import replacing, write_json
 from kizu.core.hashing import hash_value
-from kizu.core.provenance import usable_cores
-from kizu.core.threads import in_order, one_blas_thread
-from kizu.core.types import HW, U8, Bool, Progress
+from kizu.core.types import HW, U8, Bool
+from kizu.core.work import BATCH, Work
 from kizu.data.batches import Placed, place_source
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_jpeg, encode_png
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.journal import Journal, lines_of
 from kizu.inspection.records import Record, Tally, csv_lines, error_record, prediction_record
+
+TrueMask = Callable[[Sample, HW], Bool | None]
+"""Where a sample of this size (H, W) is really flawed, (H, W); None: nobody knows."""
+
+
+class Named(NamedTuple):
+    """A sample, and what its pictures are called: decided before the work is shared out."""
+
+    sample: Sample
+    name: str
 
 
 class FolderOptions(Config):
@@ -34,7 +42,7 @@ class FolderOptions(Config):
     save_masks: bool = True
     save_overlays: bool = True
     save_csv: bool = False
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Annotated[int, Field(ge=1)] = BATCH
     """1: each image by itself, for the shortest way from file to verdict."""
     workers: int | None = None
     """Threads, each of which takes some images all the way; None: as many as cores."""
@@ -58,18 +66,19 @@ class FolderRunner:
         output_dir: Path,
         options: FolderOptions | None = None,
         *,
-        true_mask: Callable[[Sample, HW], Bool | None] | None = None,
+        true_mask: TrueMask | None = None,
+        work: Work | None = None,
     ) -> None:
-        """`true_mask`: where a sample of this size is really flawed (H, W); its outline is drawn on the overlay."""
+        """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's."""
         self._true_mask = true_mask
+        self._work = work or inspector.work
         self._inspector = inspector
         self._bundle_sha256 = inspector.bundle_sha256
         self._output_dir = output_dir
         self._options = options or FolderOptions()
         self._names: dict[str, str] = {}
-        self._naming = Lock()
 
-    def run(self, samples: Sequence[Sample], on_progress: Progress | None = None) -> FolderResult:
+    def run(self, samples: Sequence[Sample]) -> FolderResult:
         """Inspect `samples` that have no line yet, then write `report.json` over all lines.
 
         Raises `OutputError` when the folder cannot be written or holds the results of another bundle.
@@ -77,7 +86,7 @@ class FolderRunner:
         with Journal(self._output_dir, self._settings()) as journal:
             totals, done = self._what_is_done(journal)
             waiting = [sample for sample in samples if str(sample.path) not in done]
-            self._inspect(waiting, journal, totals, on_progress)
+            self._inspect(waiting, journal, totals)
         return FolderResult(report=self._finish(totals), skipped=len(samples) - len(waiting))
 
     def watch(
@@ -89,6 +98,7 @@ class FolderRunner:
 
         `report.json` is written after each piece too, and when the arrivals stop with an error or Ctrl-C.
         """
+        self._work = self._work.quiet()  # nobody knows how many will come
         with Journal(self._output_dir, self._settings()) as journal:
             totals, done = self._what_is_done(journal)
             before = len(done)
@@ -97,7 +107,7 @@ class FolderRunner:
                     new = [sample for sample in samples if str(sample.path) not in done]
                     done.update(str(sample.path) for sample in new)
                     if new:
-                        self._inspect(new, journal, totals, None, on_record)
+                        self._inspect(new, journal, totals, on_record)
                         self._finish(totals)
             finally:
                 report = self._finish(totals)
@@ -130,15 +140,14 @@ class FolderRunner:
 
     def _name(self, sample: Sample) -> str:
         """What the pictures of `sample` are called: its id, with a mark where another file has taken that."""
-        with self._naming:
-            taken_by = self._names.setdefault(sample.id, str(sample.path))
-            if taken_by == str(sample.path):
-                return sample.id
-            path = PurePosixPath(sample.id)
-            mark = hash_value(str(sample.path))[:8]
-            name = path.with_name(f"{path.stem}-{mark}{path.suffix}").as_posix()
-            self._names[name] = str(sample.path)
-            return name
+        taken_by = self._names.setdefault(sample.id, str(sample.path))
+        if taken_by == str(sample.path):
+            return sample.id
+        path = PurePosixPath(sample.id)
+        mark = hash_value(str(sample.path))[:8]
+        name = path.with_name(f"{path.stem}-{mark}{path.suffix}").as_posix()
+        self._names[name] = str(sample.path)
+        return name
 
     def _settings(self) -> Record:
         roi = self._inspector.roi
@@ -156,86 +165,97 @@ class FolderRunner:
         waiting: Sequence[Sample],
         journal: Journal,
         totals: Tally,
-        on_progress: Progress | None,
         on_record: Callable[[Record], None] | None = None,
     ) -> None:
         """Each worker takes a few images all the way, from file to pictures: nobody waits for anybody in between."""
-        workers = self._options.workers or usable_cores()
+        workers = self._options.workers or self._work.core_count
         size = max(1, min(self._options.batch_size, len(waiting) // workers))
-        pieces = (waiting[start : start + size] for start in range(0, len(waiting), size))
+        pieces = (
+            [Named(sample, self._name(sample)) for sample in waiting[start : start + size]]
+            for start in range(0, len(waiting), size)
+        )
+        make = InspectPieces(self._inspector, self._output_dir, self._options, self._true_mask)
         finished = 0
-        with one_blas_thread():
-            for _, records in in_order(self._records, pieces, workers=workers, ahead=2 * workers):
-                for record in records:
-                    journal.append(record)
-                    totals.add(record)
-                    finished += 1
-                    if on_record is not None:
-                        on_record(record)
-                    if on_progress is not None:
-                        on_progress(finished, len(waiting))
+        for _, records in self._work.shared(make, pieces, workers=workers):
+            for record in records:
+                journal.append(record)
+                totals.add(record)
+                finished += 1
+                if on_record is not None:
+                    on_record(record)
+            self._work.report("inspect", finished, len(waiting))
 
-    def _records(self, samples: Sequence[Sample]) -> list[Record]:
+
+@dataclass(frozen=True, slots=True)
+class InspectPieces:
+    """Makes what a worker does with a few images; it can be pickled, and opens its inspector where it arrives."""
+
+    inspector: Inspector
+    output_dir: Path
+    options: FolderOptions
+    true_mask: TrueMask | None = None
+
+    def __call__(self) -> Callable[[Sequence[Named]], list[Record]]:
+        """The worker's function: from samples to the lines they get, their pictures written."""
+        return self._records
+
+    def _records(self, named: Sequence[Named]) -> list[Record]:
         start = time.perf_counter()
-        placed = [self._placed(sample) for sample in samples]
+        placed = [self._place(sample) for sample, _ in named]
         whole = [item for item in placed if not isinstance(item, ImageError)]
         decoded = time.perf_counter()
         inspections = iter(
-            self._inspector.inspect_placed(np.stack([p.image for p in whole]), [p.size for p in whole])
+            self.inspector.inspect_placed(np.stack([p.image for p in whole]), [p.size for p in whole])
             if whole
             else []
         )
-        share = 1000 / len(samples)
+        share = 1000 / len(named)
         timings = {
             "decode_ms": (decoded - start) * share,
             "inspect_ms": (time.perf_counter() - decoded) * share,
         }
         return [
-            error_record(str(sample.path), item.message, self._bundle_sha256)
+            error_record(str(piece.sample.path), item.message, self.inspector.bundle_sha256)
             if isinstance(item, ImageError)
-            else self._record(sample, next(inspections), item.original, timings)
-            for sample, item in zip(samples, placed, strict=True)
+            else self._record(piece, next(inspections), item.original, timings)
+            for piece, item in zip(named, placed, strict=True)
         ]
 
-    def _placed(self, sample: Sample) -> Placed | ImageError:
+    def _place(self, sample: Sample) -> Placed | ImageError:
         try:
             return place_source(
-                sample, self._inspector.manifest.placement, keep_original=self._options.save_overlays
+                sample, self.inspector.manifest.placement, keep_original=self.options.save_overlays
             )
         except ImageError as error:
             return error
 
     def _record(
-        self, sample: Sample, inspection: Inspection, original: U8 | None, timings: dict[str, float]
+        self, named: Named, inspection: Inspection, original: U8 | None, timings: dict[str, float]
     ) -> Record:
-        manifest = self._inspector.manifest
         return {
             **prediction_record(
-                str(sample.path),
+                str(named.sample.path),
                 inspection,
-                manifest,
-                self._bundle_sha256,
-                gt_label=sample.label,
+                self.inspector.manifest,
+                self.inspector.bundle_sha256,
+                gt_label=named.sample.label,
                 timings=timings,
             ),
-            **self._save_pictures(sample, inspection, original),
+            **self._save_pictures(named, inspection, original),
         }
 
-    def _save_pictures(self, sample: Sample, inspection: Inspection, original: U8 | None) -> dict[str, Any]:
+    def _save_pictures(self, named: Named, inspection: Inspection, original: U8 | None) -> dict[str, Any]:
         """The whole of the name is kept, suffix too, so that a.jpg and a.png do not meet."""
         saved: dict[str, Any] = {}
-        if not self._options.save_masks and original is None:
-            return saved
-        name = self._name(sample)
-        if self._options.save_masks:
-            path = self._output_dir / "masks" / f"{name}.png"
+        if self.options.save_masks:
+            path = self.output_dir / "masks" / f"{named.name}.png"
             encode_png(path, inspection.mask)
             saved["mask_path"] = str(path)
         if original is not None:
-            path = self._output_dir / "overlays" / f"{name}.jpg"
+            path = self.output_dir / "overlays" / f"{named.name}.jpg"
             mask = None
-            if self._true_mask is not None:
-                mask = self._true_mask(sample, (original.shape[0], original.shape[1]))
+            if self.true_mask is not None:
+                mask = self.true_mask(named.sample, (original.shape[0], original.shape[1]))
             encode_jpeg(path, inspection.overlay(original, true_mask=mask))
             saved["overlay_path"] = str(path)
         return saved

@@ -8,20 +8,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
-from kizu.runs.versions import bundle_in_force
 from kizu.core.errors import BundleError
 from kizu.core.types import F32, HW, U8, Scorer
+from kizu.core.work import Work
 from kizu.decision.policy import Label, Policy, PolicyConfig
 from kizu.decision.regions import Region
-from kizu.pipeline.config import open_bundle
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
 from kizu.imaging.placement import map_back, place
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
+from kizu.pipeline.opened import Pipeline, open_pipeline
+from kizu.runs.versions import bundle_in_force
 from kizu.runtimes.model import ModelFile, is_model_file, read_model
 
 HEAT_RANGE = (0.7, 1.7)
@@ -72,20 +72,20 @@ class Inspector:
         category: str | None = None,
         policy: PolicyConfig = PolicyConfig(),
         roi: Roi | None = None,
-        engine: Engine = Engine(),
+        work: Work = Work(),
+        pipeline: Pipeline | None = None,
     ) -> None:
         """`category`: which one's thresholds hold, for a model of several. Raises `BundleError` for no such one.
 
         `roi`: flaws count only there, and the map decides in place of the image score, which is of the whole picture.
+        `pipeline`: the bundle's, where it is open already.
         """
         self._source = source
+        self._category, self._work = category, work
         self.manifest = source.manifest.for_category(category)
         self.policy = Policy(self.manifest.thresholds, policy)
         self.roi = roi
-        scorer: Scorer = (
-            source.scorer(engine) if isinstance(source, ModelFile) else open_bundle(source, engine)
-        )
-        self._scorer = as_seen(scorer, self.manifest.placement)
+        self._scorer: Scorer = pipeline or _open(source, work)
         self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.seen_hw)
 
     @classmethod
@@ -97,9 +97,19 @@ class Inspector:
         path = Path(folder)
         return cls(read_model(path) if is_model_file(path) else load(bundle_folder(path)), **options)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It is opened anew where it arrives."""
+        options = (self._category, self.policy.config, self.roi, self._work.portable())
+        return _reopen, (type(self), self._source, *options)
+
+    @property
+    def work(self) -> Work:
+        """What it may use."""
+        return self._work
+
     @property
     def bundle_sha256(self) -> str:
-        """Of the bundle on disk; of one in memory, of what it says of itself and what it learned."""
+        """Hash of the stored bundle; before it is stored, of its manifest and arrays."""
         return self._source.bundle_sha256
 
     @property
@@ -142,3 +152,20 @@ class Inspector:
             mask=verdict.regions.mask,
             regions=verdict.regions.found,
         )
+
+
+def _open(source: Bundle | ModelFile, work: Work) -> Scorer:
+    if isinstance(source, ModelFile):
+        return as_seen(source.scorer(work), source.manifest.placement)
+    return open_pipeline(source, work)
+
+
+def _reopen(
+    kind: type[Inspector],
+    source: Bundle | ModelFile,
+    category: str | None,
+    policy: PolicyConfig,
+    roi: Roi | None,
+    work: Work,
+) -> Inspector:
+    return kind(source, category=category, policy=policy, roi=roi, work=work)

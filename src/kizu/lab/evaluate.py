@@ -9,20 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.randomness import rng_for
 from kizu.core.threads import spread
-from kizu.core.types import F32, F64, Bool, StageProgress
+from kizu.core.types import F32, F64, Bool
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.study import read_study
 from kizu.decision.calibration import Thresholds
-from kizu.pipeline.config import open_scorer
 from kizu.lab.predictions import Predictions, predicted
-from kizu.runs.folder import RunFolder
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
@@ -36,6 +34,8 @@ from kizu.metrics.probability import (
 from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
 from kizu.metrics.undefined import Undefined
+from kizu.pipeline.opened import open_pipeline
+from kizu.runs.folder import RunFolder
 
 RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
 """Metrics that get a bootstrap interval over images."""
@@ -112,8 +112,7 @@ def evaluate(
     bundle: Bundle,
     samples: Sequence[Sample],
     *,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Evaluation:
     """Score labelled test images and measure, with the thresholds that the bundle carries.
 
@@ -125,8 +124,8 @@ def evaluate(
             "there is no test image to evaluate", hint="the test split is <category>/test/<kind>/"
         )
     start = time.perf_counter()
-    scorer = open_scorer(bundle, engine)
-    with predicted(scorer, samples, bundle.manifest.placement, on_progress=on_progress) as found:
+    pipeline = open_pipeline(bundle, work)
+    with predicted(pipeline, samples, bundle.manifest.placement, work=work) as found, work.limited():
         seconds = time.perf_counter() - start
         evaluation = measured(found, bundle.manifest.thresholds)
     return replace(evaluation, seconds={"predict": seconds, **evaluation.seconds})
@@ -198,8 +197,7 @@ def evaluate_run(
     folder: RunFolder,
     manifest: Manifest | None = None,
     *,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Evaluation:
     """Evaluate a run on its data set's test split, and write `metrics.json` and `preds_test.jsonl` there.
 
@@ -209,7 +207,7 @@ def evaluate_run(
     samples = (manifest or own_manifest(folder)).test()
     bundle = load(folder.bundle).for_category(None)
     evaluation = replace(
-        evaluate(bundle, samples, engine=engine, on_progress=on_progress),
+        evaluate(bundle, samples, work=work),
         bundle_sha256=bundle_hash(folder.bundle),
     )
     if folder.probability.exists():
@@ -219,9 +217,7 @@ def evaluate_run(
     return evaluation
 
 
-def evaluate_parts(
-    folder: RunFolder, *, engine: Engine = Engine(), on_progress: StageProgress | None = None
-) -> dict[str, Evaluation]:
+def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> dict[str, Evaluation]:
     """A run of several categories: each on its own test split with its own thresholds, {category: evaluation}.
 
     Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
@@ -229,9 +225,7 @@ def evaluate_parts(
     """
     bundle, manifest = load(folder.bundle), own_manifest(folder)
     found = {
-        name: evaluate(
-            bundle.for_category(name), manifest.part(name).test(), engine=engine, on_progress=on_progress
-        )
+        name: evaluate(bundle.for_category(name), manifest.part(name).test(), work=work)
         for name in manifest.parts
     }
     for name, evaluation in found.items():

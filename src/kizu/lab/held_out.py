@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from kizu.bundles.manifest import BundleManifest
-from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
-from kizu.core.types import Scorer, StageProgress
+from kizu.core.types import Scorer
+from kizu.core.work import Work
 from kizu.data.manifest import Sample, read_manifest
 from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, held_out
 from kizu.lab.predictions import predicted
 from kizu.runs.folder import RunFolder
+from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
 
 
 def sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
@@ -43,7 +44,7 @@ def held_out_thresholds(
     config: CalibrationConfig,
     *,
     validation: Sequence[Sample] = (),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Thresholds:
     """By the rules of `config`, on good images that `scorer` was not fitted on; labelled `validation` images serve the
     rules that want them. Raises `CalibrationError` where these cannot support a rule.
@@ -51,10 +52,10 @@ def held_out_thresholds(
     placement = bundle.placement
     labelled = None
     if validation:
-        with predicted(scorer, validation, placement, with_masks=False, stage="validation") as found:
+        with predicted(
+            scorer, validation, placement, with_masks=False, stage="validation", work=work
+        ) as found:
             labelled = found.scores, np.array([sample.label == "defect" for sample in validation])
-    with predicted(
-        scorer, held, placement, with_masks=False, stage="calibration", on_progress=on_progress
-    ) as found:
+    with predicted(scorer, held, placement, with_masks=False, stage="calibration", work=work) as found:
         seen = held_out(config, found.scores, found.net_maps, rng_for(bundle.seed, "pixels"))
         return good_thresholds(config, seen, validation=labelled)

@@ -4,7 +4,7 @@ A map is kept at the network's size, in memory or on disk (KIZU_MEMORY_MB), and 
 images of 1024 x 1024 pixels take 0.4 GB, not 4.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,16 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from kizu.core.errors import DataError, ScoreError
-from kizu.core.provenance import usable_cores
-from kizu.core.threads import in_order, one_blas_thread
-from kizu.core.types import F32, HW, I64, U8, Bool, Scorer, StageProgress
+from kizu.core.types import F32, HW, I64, U8, Bool, Scorer
+from kizu.core.work import BATCH, Work
 from kizu.data.batches import place_source
 from kizu.data.manifest import Sample
-from kizu.core.memory import feature_array
 from kizu.imaging.codec import decode_mask
 from kizu.imaging.placement import PlacementConfig, map_back
-
-IMAGES_AT_A_TIME = 8
 
 
 class PackedMask(NamedTuple):
@@ -131,7 +127,7 @@ def predicted(
     *,
     with_masks: bool = True,
     stage: str = "test",
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Iterator[Predictions]:
     """Score `samples`, in order; the maps are there until the block ends.
 
@@ -142,21 +138,15 @@ def predicted(
     scores = np.empty(len(samples), np.float32)
     sizes: list[HW] = []
     masks: list[PackedMask | None] = []
-    pieces = (samples[start : start + IMAGES_AT_A_TIME] for start in range(0, len(samples), IMAGES_AT_A_TIME))
-    workers = usable_cores()
-
-    def score(piece: Sequence[Sample]) -> _Piece:
-        return _scored(scorer, piece, placement, with_masks=with_masks)
-
-    with feature_array(len(samples), h * w) as flat, one_blas_thread():
-        for piece, part in in_order(score, pieces, workers=workers, ahead=2 * workers):
+    pieces = (samples[start : start + BATCH] for start in range(0, len(samples), BATCH))
+    with work.feature_array(len(samples), h * w) as flat:
+        for piece, part in work.shared(_ScorePieces(scorer, placement, with_masks), pieces):
             rows = slice(len(sizes), len(sizes) + len(piece))
             scores[rows] = part.scores
             flat[rows] = part.maps.reshape(len(piece), -1)
             sizes += part.sizes
             masks += part.masks
-            if on_progress is not None:
-                on_progress(stage, len(sizes), len(samples))
+            work.report(stage, len(sizes), len(samples))
         yield Predictions(
             tuple(samples), scores, flat.reshape(-1, h, w), tuple(sizes), tuple(masks), placement
         )
@@ -170,7 +160,22 @@ class _Piece:
     masks: list[PackedMask | None]
 
 
-def _scored(
+@dataclass(frozen=True, slots=True)
+class _ScorePieces:
+    """Makes what a worker does with a few samples."""
+
+    scorer: Scorer
+    placement: PlacementConfig
+    with_masks: bool
+
+    def __call__(self) -> Callable[[Sequence[Sample]], _Piece]:
+        return self.score
+
+    def score(self, piece: Sequence[Sample]) -> _Piece:
+        return _score(self.scorer, piece, self.placement, with_masks=self.with_masks)
+
+
+def _score(
     scorer: Scorer, samples: Sequence[Sample], placement: PlacementConfig, *, with_masks: bool
 ) -> _Piece:
     placed = [place_source(sample, placement) for sample in samples]

@@ -7,58 +7,36 @@ cannot see, and do not order those that see nearly alike.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import psutil
 
-from kizu.backbones.base import ensure_covered
-from kizu.backbones.graph import Embedder
-from kizu.backbones.session import Engine
-from kizu.backbones.store import load_backbone
 from kizu.core.errors import DataError, MissingExtraError
-from kizu.core.provenance import peak_memory
 from kizu.core.randomness import rng_for
-from kizu.core.types import F32, U8, Bool, StageProgress
+from kizu.core.types import F32, U8, Bool
+from kizu.core.work import BATCH, Work, free_memory, used_memory
 from kizu.data.batches import stream
 from kizu.data.defects import PAINTERS
 from kizu.data.manifest import Manifest, Sample
-from kizu.detectors import make_detector
+from kizu.detectors import DETECTORS
 from kizu.detectors.bank import BankConfig
-from kizu.detectors.base import Detector, Fitted, embedder_for
-from kizu.pipeline.config import PipelineConfig
-from kizu.lab.fit import expected_peak
+from kizu.detectors.registry import make_detector, method
 from kizu.metrics.overlap import aupro
 from kizu.metrics.ranking import auroc
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.fitting import UnfittedPipeline
+from kizu.pipeline.opened import Pipeline, PlacedImages
 
 FIT_SAMPLE, HELD_SAMPLE = 48, 16
 """Good images that candidates are fitted on, and others that flaws are painted into."""
 LATENCY_RUNS = 15
 ALIKE = 0.01
-"""Candidates whose worth differs by less are taken for equals; then the order of `CANDIDATES` decides."""
+"""Candidates whose worth differs by less are taken for equals; then `Candidate.preference` decides."""
 
-CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "patchcore 1 %": {"detector": {"kind": "patchcore"}},
-    "padim": {"detector": {"kind": "padim"}},
-    "patchcore 10 %": {"detector": {"kind": "patchcore", "coreset": 0.1}},
-    "subspace": {"detector": {"kind": "subspace"}},
-    "mahalanobis": {"detector": {"kind": "mahalanobis"}},
-    "patch k-NN": {"detector": {"kind": "patch_knn"}},
-    "patchcore 1 %, 192 px": {"detector": {"kind": "patchcore"}, "placement": {"image_size": 192}},
-    "padim, 192 px": {"detector": {"kind": "padim"}, "placement": {"image_size": 192}},
-    "patchcore 1 %, 384 px": {"detector": {"kind": "patchcore"}, "placement": {"image_size": 384}},
-    "patchcore 1 %, three layers": {
-        "detector": {"kind": "patchcore"},
-        "embedding": {"backbone": "efficientnet_lite0", "layers": ("blocks.1", "blocks.2", "blocks.4")},
-    },
-    "patchcore 1 %, Lite2": {
-        "detector": {"kind": "patchcore"},
-        "embedding": {"backbone": "efficientnet_lite2"},
-    },
-}
-"""In the order of preference among equals (docs/choices.md has the evidence from real flaws)."""
+Change = Mapping[str, Mapping[str, Any]]
+"""{"detector": {"kind": ..., ...}, "embedding": {...}, "placement": {...}}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +110,31 @@ class Recommendation:
         )
 
 
+def known_candidates() -> dict[str, Change]:
+    """What the methods offer to try, by name, in the order of preference among equals."""
+    offered = sorted(
+        ((kind, candidate) for kind in DETECTORS for candidate in method(kind).candidates),
+        key=lambda item: item[1].preference,
+    )
+    return {
+        candidate.name: {
+            "detector": {"kind": kind, **candidate.detector},
+            "embedding": candidate.embedding,
+            "placement": candidate.placement,
+        }
+        for kind, candidate in offered
+    }
+
+
 def recommend(
     manifest: Manifest,
     budget: Budget = Budget(),
     *,
     base: PipelineConfig = PipelineConfig(),
-    candidates: Mapping[str, Mapping[str, Mapping[str, Any]]] = CANDIDATES,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    candidates: Mapping[str, Change] | None = None,
+    work: Work = Work(),
 ) -> Recommendation:
-    """Try `candidates`, each a change of `base`, on the good training images of `manifest`.
+    """Try `candidates` (None: `known_candidates`), each a change of `base`, on the good training images of `manifest`.
 
     Raises `DataError` for fewer than four of them.
     """
@@ -155,19 +148,19 @@ def recommend(
     held_count = min(HELD_SAMPLE, max(1, len(good) // 4))
     held = [good[i] for i in order[:held_count]]
     fit = [good[i] for i in order[held_count : held_count + FIT_SAMPLE]]
-    before = peak_memory()
+    before = used_memory()
     estimates: list[Estimate] = []
     left_out: dict[str, str] = {}
+    candidates = known_candidates() if candidates is None else candidates
     for number, (name, change) in enumerate(candidates.items()):
-        config = _changed(base, change, name)
         try:
-            trial = _Trial(config, fit, held, len(good), engine)
+            trial = _Trial(_apply(base, change, name), fit, held, len(good), work)
         except MissingExtraError as error:
             left_out[name] = error.hint or error.message
             continue
-        estimates.append(trial.estimate(name, before, budget))
-        if on_progress is not None:
-            on_progress("candidates", number + 1, len(candidates))
+        with work.limited():
+            estimates.append(trial.estimate(name, before, budget))
+        work.report("candidates", number + 1, len(candidates))
     return Recommendation(len(good), tuple(estimates), left_out)
 
 
@@ -175,34 +168,24 @@ class _Trial:
     """One candidate on the sample."""
 
     def __init__(
-        self,
-        config: PipelineConfig,
-        fit: Sequence[Sample],
-        held: Sequence[Sample],
-        count: int,
-        engine: Engine,
+        self, config: PipelineConfig, fit: Sequence[Sample], held: Sequence[Sample], count: int, work: Work
     ) -> None:
         self.config, self.count, self.scale = config, count, count / len(fit)
-        self.detector = make_detector(config.detector)
-        backbone = load_backbone(config.embedding.backbone)
-        layers = config.embedding.layers or backbone.spec.default_layers
-        ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
-        self.embedder = embedder_for(
-            self.detector, backbone, config.embedding, rng_for(config.seed, "channels"), engine
-        )
-        self.images = _placed(fit, config)
-        self.held = _placed(held, config)
+        self.work = work.quiet()
+        self.unfitted = UnfittedPipeline.prepare(config, self.work)
+        self.images = _place(fit, config)
+        self.held = _place(held, config)
 
     def estimate(self, name: str, base_bytes: int, budget: Budget) -> Estimate:
         """Fit, time, score."""
-        fitted, fit_seconds = self._fit_seconds()
-        memory = expected_peak(base_bytes, self.detector, self.count, self.embedder, self.config.placement)
-        latency = self._latency_ms(fitted)
+        pipeline, fit_seconds = self._fit_seconds()
+        memory = base_bytes + self.unfitted.expected_bytes(self.count)
+        latency = self._latency_ms(pipeline)
         fit_seconds += (
             self.count * self.config.calibration.fraction * latency / 1000
         )  # what is held out is scored
-        image_auroc, region_overlap = self._painted(fitted)
-        free_mb = psutil.virtual_memory().available / 2**20 if budget.memory_mb is None else budget.memory_mb
+        image_auroc, region_overlap = self._painted(pipeline)
+        free_mb = free_memory() / 2**20 if budget.memory_mb is None else budget.memory_mb
         limits = {
             "memory": (memory / 2**20, free_mb, "MB"),
             "fit": (fit_seconds, budget.fit_seconds, "s"),
@@ -215,47 +198,46 @@ class _Trial:
         )
         return Estimate(name, self.config, fit_seconds, memory, latency, image_auroc, region_overlap, exceeds)
 
-    def _fit_seconds(self) -> tuple[Fitted, float]:
+    def _fit_seconds(self) -> tuple[Pipeline, float]:
         """A fit on the sample, and what one on all images would take: fits on half of the sample and on all of it tell
         what grows from what does not. Growth is linear; the lazy coreset search was found so from 24 to 320 images."""
-        _fitted(
-            self.detector, self.embedder, self.images[:8], self.config.seed
-        )  # prepares what is prepared once
+        _fit(self.unfitted, self.images[:BATCH])  # prepares what is prepared once
         seconds = []
         for part in (0.5, 1.0):
             images = self.images[: max(1, round(part * len(self.images)))]
             start = time.perf_counter()
-            fitted = _fitted(self.detector, self.embedder, images, self.config.seed)
+            pipeline = _fit(self.unfitted, images)
             seconds.append(time.perf_counter() - start)
         growing = max(0.0, 2 * (seconds[1] - seconds[0]))
-        return fitted, max(0.0, seconds[1] - growing) + growing * self.scale
+        return pipeline, max(0.0, seconds[1] - growing) + growing * self.scale
 
-    def _latency_ms(self, fitted: Fitted) -> float:
+    def _latency_ms(self, pipeline: Pipeline) -> float:
         """Of one image, with a bank of the size that all images would give."""
         bank = self.config.detector
         larger = 1.0
         if isinstance(bank, BankConfig):
-            h, w = self.embedder.grid_hw(self.config.placement.image_size)
+            h, w = pipeline.embedder.grid_hw(self.config.placement.image_size)
             wanted, there = bank.bank_size(self.count * h * w), len(self.images) * h * w
             size = min(wanted, there)
             larger = wanted / size
             sized = bank.model_copy(update={"coreset_size": size, "coreset_method": "random"})
-            fitted = _fitted(make_detector(sized), self.embedder, self.images, self.config.seed)
-        whole = _milliseconds(lambda: fitted.score(self.held[:1]))
+            config = self.config.model_copy(update={"detector": sized})
+            pipeline = _fit(replace(self.unfitted, config=config, detector=make_detector(sized)), self.images)
+        whole = _milliseconds(lambda: pipeline.score(self.held[:1]))
         if larger == 1:
             return whole
-        features = _milliseconds(lambda: self.embedder.embed(self.held[:1]))
+        features = _milliseconds(lambda: pipeline.embedder.embed(self.held[:1]))
         return features + max(0.0, whole - features) * larger
 
-    def _painted(self, fitted: Fitted) -> tuple[float, float]:
+    def _painted(self, pipeline: Pipeline) -> tuple[float, float]:
         """Image AUROC and AU-PRO@0.30 of held-out good images and the same with painted flaws."""
         rng = rng_for(self.config.seed, "painted")
         flawed = [paint(image, rng, None) for image in self.held for paint in PAINTERS.values()]
         images = np.concatenate([self.held, np.stack([item.image for item in flawed])])
         scores: list[F32] = []
         maps: list[F32] = []
-        for batch in _batches(images):
-            found = fitted.score(batch)
+        for batch in _cut(images):
+            found = pipeline.score(batch)
             scores.append(found.image)
             maps += list(found.maps)
         labels = np.arange(len(images)) >= len(self.held)
@@ -265,22 +247,22 @@ class _Trial:
         )
 
 
-def _changed(base: PipelineConfig, change: Mapping[str, Mapping[str, Any]], name: str) -> PipelineConfig:
+def _apply(base: PipelineConfig, change: Change, name: str) -> PipelineConfig:
     detector = dict(change["detector"])
     config = base.with_detector(detector.pop("kind"), detector)
     return config.changed({k: v for k, v in change.items() if k != "detector"}, where=f"candidate {name}")
 
 
-def _placed(samples: Sequence[Sample], config: PipelineConfig) -> U8:
+def _place(samples: Sequence[Sample], config: PipelineConfig) -> U8:
     return np.concatenate([b.images for b in stream(samples, config.placement, batch_size=len(samples))])
 
 
-def _batches(images: U8) -> Iterator[U8]:
-    return (images[start : start + 8] for start in range(0, len(images), 8))
+def _cut(images: U8) -> list[U8]:
+    return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
 
 
-def _fitted(detector: Detector, embedder: Embedder, images: U8, seed: int) -> Fitted:
-    return detector.fit(embedder, _batches(images), count=len(images), rng=rng_for(seed, "fit"))
+def _fit(unfitted: UnfittedPipeline, images: U8) -> Pipeline:
+    return unfitted.fit(PlacedImages(len(images), _cut(images)), "fit", unfitted.work)
 
 
 def _milliseconds(call: Any) -> float:

@@ -9,28 +9,25 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from kizu.backbones.session import Engine
 from kizu.bundles.store import save
 from kizu.core.config import Config
-from kizu.core.errors import ConfigError, DataError, ImageError
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.registry import look_up
-from kizu.core.types import U8, StageProgress
-from kizu.data.batches import stream
+from kizu.core.types import U8, Bool
+from kizu.core.work import Work
+from kizu.data.batches import LeftOut, stream
 from kizu.data.layouts import LAYOUTS
 from kizu.data.manifest import Manifest, Sample, merged
 from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
-from kizu.pipeline.config import PipelineConfig
 from kizu.imaging.placement import PlacementConfig
-from kizu.lab.fit import FittedBundle, Identity, LabelledImages, PlacedImages, Sides, fit_bundle
+from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import PlacedImages
 from kizu.runs.folder import RunFolder, new_run
-
-BATCH_SIZE = 8
-
-OnBroken = Callable[[Sample, ImageError], None]
 
 
 class DataConfig(Config):
@@ -80,30 +77,28 @@ def train_run(
     *,
     run_id: str | None = None,
     skip_broken: bool = False,
-    engine: Engine = Engine(),
+    work: Work = Work(),
     on_estimate: Callable[[int], None] | None = None,
-    on_progress: StageProgress | None = None,
 ) -> TrainedRun:
     """Fit on a seeded part of train/good, calibrate on the rest, and write the run folder.
 
     Raises `ImageError` for a broken image unless `skip_broken`.
     """
     start = time.perf_counter()
-    manifest = scan_data(config.data).with_hashes()
+    manifest = scan_data(config.data).with_hashes(work)
     cut = cut_good(manifest, config)
     folder = new_run(output_dir, config.detector.kind, manifest.category, run_id)
     write_text(folder.config, config.to_yaml())
     manifest.write(folder.manifest)
-    skipped: list[str] = []
-    on_broken: OnBroken | None = (lambda sample, _error: skipped.append(sample.id)) if skip_broken else None
+    left_out = LeftOut()
     fitted = fit_bundle(
         config,
-        cut.sides(config, on_broken),
+        cut.sides(config, left_out if skip_broken else None),
         Identity(manifest.category, folder.path.name, manifest.dataset, manifest.content_hash()),
-        engine=engine,
+        work=work,
         on_estimate=on_estimate,
-        on_progress=on_progress,
     )
+    skipped = list(left_out.reasons)
     bundle_sha256 = save(fitted.bundle, folder.bundle)
     meta = {
         "created_at": utc_now(),
@@ -136,17 +131,17 @@ class Cut:
     parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     """`calibration` by category, for a model of several."""
 
-    def sides(self, config: PipelineConfig, on_broken: OnBroken | None = None) -> Sides:
+    def sides(self, config: PipelineConfig, on_broken: LeftOut | None = None) -> Sides:
         """The same as images, read when the fit comes to them."""
         return Sides(
-            fit=_placed(self.fit, config.placement, on_broken),
-            calibration=_placed(self.calibration, config.placement, on_broken),
-            validation=_validation(self.validation, config.placement),
+            fit=_place(self.fit, config.placement, on_broken),
+            calibration=_place(self.calibration, config.placement, on_broken),
+            validation=_label(self.validation, config.placement, on_broken),
             folds=tuple(
-                (_placed(fit, config.placement, on_broken), _placed(held, config.placement, on_broken))
+                (_place(fit, config.placement, on_broken), _place(held, config.placement, on_broken))
                 for fit, held in self.folds
             ),
-            parts={name: _placed(held, config.placement, on_broken) for name, held in self.parts.items()},
+            parts={name: _place(held, config.placement, on_broken) for name, held in self.parts.items()},
         )
 
 
@@ -187,18 +182,20 @@ def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
     )
 
 
-def _placed(
-    samples: Sequence[Sample], placement: PlacementConfig, on_broken: OnBroken | None
-) -> PlacedImages:
-    def batches() -> Iterator[U8]:
-        for batch in stream(samples, placement, batch_size=BATCH_SIZE, on_broken=on_broken):
-            yield batch.images
-
-    return PlacedImages(len(samples), batches())
+def _place(samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None) -> PlacedImages:
+    return PlacedImages(
+        len(samples), (batch.images for batch in stream(samples, placement, on_broken=on_broken))
+    )
 
 
-def _validation(samples: Sequence[Sample], placement: PlacementConfig) -> LabelledImages | None:
+def _label(
+    samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None
+) -> LabelledImages | None:
     if not samples:
         return None
-    defective = np.array([sample.label == "defect" for sample in samples])
-    return LabelledImages(_placed(samples, placement, None), defective)
+
+    def batches() -> Iterator[tuple[U8, Bool]]:
+        for batch in stream(samples, placement, on_broken=on_broken):
+            yield batch.images, np.array([sample.label == "defect" for sample in batch.samples])
+
+    return LabelledImages(len(samples), batches())

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load, set_thresholds
 from kizu.core.errors import CalibrationError
@@ -16,19 +15,19 @@ from kizu.core.files import write_json
 from kizu.core.provenance import utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
-from kizu.core.types import StageProgress
+from kizu.core.work import Work
 from kizu.data.manifest import Sample, read_manifest
 from kizu.data.study import load_or_draw
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.thresholds import Threshold, f1_max
-from kizu.pipeline.config import open_scorer
 from kizu.lab.evaluate import Prediction, write_predictions
 from kizu.lab.held_out import held_out_thresholds, sides
 from kizu.lab.predictions import Predictions, predicted
-from kizu.runs.folder import RunFolder
 from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.probability import fit_probability
 from kizu.metrics.ranking import oracle_f1_of
+from kizu.pipeline.opened import open_pipeline
+from kizu.runs.folder import RunFolder
 
 PixelMetric = Literal["f1", "iou"]
 """Which one the pixel threshold makes highest. IoU = F1 / (2 - F1) rises with F1, so both have the same threshold."""
@@ -38,8 +37,7 @@ def compute_thresholds(
     folder: RunFolder,
     config: CalibrationConfig,
     *,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Thresholds:
     """By the rules of `config` on the good images that the run held out.
 
@@ -52,11 +50,9 @@ def compute_thresholds(
             "every good image was fitted on, so none can set a threshold now",
             hint="train anew with this rule",
         )
-    thresholds = held_out_thresholds(
-        open_scorer(bundle, engine), held, bundle.manifest, config, on_progress=on_progress
-    )
+    thresholds = held_out_thresholds(open_pipeline(bundle, work), held, bundle.manifest, config, work=work)
     put_in_force(folder, bundle, thresholds)
-    write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
+    write_train_predictions(folder, thresholds, work=work)
     return thresholds
 
 
@@ -64,8 +60,7 @@ def tune_on_validation(
     folder: RunFolder,
     *,
     pixel_metric: PixelMetric = "f1",
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Thresholds:
     """The thresholds with the highest F1 of images, and F1 or IoU of pixels, on labelled validation images.
 
@@ -86,11 +81,11 @@ def tune_on_validation(
             raise CalibrationError("every good image was fitted on", hint="train anew without folds")
         samples = [*held, *(s for s in cut.validation() if s.label == "defect")]
     with predicted(
-        open_scorer(bundle, engine),
+        open_pipeline(bundle, work),
         samples,
         bundle.manifest.placement,
         stage="validation",
-        on_progress=on_progress,
+        work=work,
     ) as found:
         old = bundle.manifest.thresholds
         pixel = _best_pixel_threshold(found, pixel_metric)
@@ -105,7 +100,7 @@ def tune_on_validation(
         folder.probability,
         {**asdict(shown), "rule": "Platt", "split": Split.VALIDATION, "count": len(samples)},
     )
-    write_train_predictions(folder, thresholds, engine=engine, on_progress=on_progress)
+    write_train_predictions(folder, thresholds, work=work)
     return thresholds
 
 
@@ -129,19 +124,18 @@ def write_train_predictions(
     folder: RunFolder,
     thresholds: Thresholds,
     *,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> None:
     """`preds_train.jsonl`: the good images that the run was fitted on, then those it held out."""
     bundle = load(folder.bundle)
     fit, held = sides(folder)
     with predicted(
-        open_scorer(bundle, engine),
+        open_pipeline(bundle, work),
         [*fit, *held],
         bundle.manifest.placement,
         with_masks=False,
         stage="train",
-        on_progress=on_progress,
+        work=work,
     ) as found:
         write_predictions(
             folder.train_predictions,

@@ -6,13 +6,25 @@ has learned; they promise what they did, for parts like those.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import bundle_hash, load, save
+from kizu.core.errors import CalibrationError, ConfigError, DataError, OutputError
+from kizu.core.hashing import hash_file
+from kizu.core.provenance import package_versions, utc_now
+from kizu.core.split import Split
+from kizu.core.work import Work
+from kizu.data.batches import LeftOut, stream
+from kizu.data.listing import list_images
+from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
+from kizu.decision.calibration import Thresholds
+from kizu.lab.held_out import added_later, held_out_thresholds, sides
+from kizu.lab.train import RunConfig
+from kizu.pipeline.opened import PlacedImages, open_pipeline
+from kizu.runs.folder import RunFolder
 from kizu.runs.versions import (
     ADDED,
     Step,
@@ -21,21 +33,6 @@ from kizu.runs.versions import (
     read_history,
     version_folder,
 )
-from kizu.core.errors import CalibrationError, ConfigError, DataError, ImageError, OutputError
-from kizu.core.hashing import hash_file
-from kizu.core.provenance import package_versions, utc_now
-from kizu.core.split import Split
-from kizu.core.types import U8, StageProgress
-from kizu.data.batches import stream
-from kizu.data.listing import list_images
-from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
-from kizu.decision.calibration import Thresholds
-from kizu.detectors.base import Updatable
-from kizu.pipeline.config import open_bundle
-from kizu.imaging.tiling import as_seen, cut, tiles_per_image
-from kizu.lab.held_out import added_later, held_out_thresholds, sides
-from kizu.runs.folder import RunFolder
-from kizu.lab.train import BATCH_SIZE, RunConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,7 @@ def update_run(
     *,
     reason: str,
     skip_broken: bool = False,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Updated:
     """Learn the good images in `images` beside what the version in force knows, and put the result in force.
 
@@ -71,39 +67,22 @@ def update_run(
         raise ConfigError("an update needs a reason", hint="say in a few words why these images are good")
     images = images.resolve()
     bundle, parent = load(folder.bundle).for_category(None), read_history(folder.path).in_force
-    fitted = open_bundle(bundle, engine)
-    if not isinstance(fitted, Updatable):
-        raise ConfigError(
-            f"{bundle.manifest.model} cannot learn more images later", hint="train anew on all images"
-        )
+    pipeline = open_pipeline(bundle, work)
+    _ = pipeline.updatable  # refused before anything is read
     held = _held_out(folder)
     new, skipped = _new_images(folder, images)
-    broken: dict[str, str] = {}
-
-    def on_broken(sample: Sample, error: ImageError) -> None:
-        broken[sample.id] = f"cannot be read ({error.message})"
-
-    def batches() -> Iterator[U8]:
-        given = stream(
-            new,
-            bundle.manifest.placement,
-            batch_size=BATCH_SIZE,
-            on_broken=on_broken if skip_broken else None,
-        )
-        for batch in given:
-            yield cut(batch.images, bundle.manifest.placement)
-
-    updated = fitted.update(
-        batches(), count=len(new) * tiles_per_image(bundle.manifest.placement), on_progress=on_progress
-    )
+    left_out = LeftOut()
+    batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
+    updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
+    broken = {name: f"cannot be read ({reason})" for name, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
     thresholds = held_out_thresholds(
-        as_seen(updated, bundle.manifest.placement),
+        updated,
         held,
         bundle.manifest,
         RunConfig.read(folder.config).calibration,
         validation=read_manifest(folder.manifest).validation(),
-        on_progress=on_progress,
+        work=work,
     )
     version = next_version(folder.path)
     fitted_on = bundle.manifest.fitted_on
@@ -121,7 +100,7 @@ def update_run(
         }
     )
     added = Manifest("added", manifest.category, images, learned)
-    digest = _write(folder, Bundle(manifest, bundle.graph, updated.state()), added)
+    digest = _write(folder, Bundle(manifest, bundle.graph, updated.fitted.state()), added)
     put_in_force(
         folder.path,
         Step(

@@ -15,13 +15,13 @@ from pydantic import Field
 
 from kizu.backbones.base import ensure_covered
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
 from kizu.core.config import Config
 from kizu.core.errors import DataError, ImageError
 from kizu.core.files import write_text
 from kizu.core.randomness import rng_for
-from kizu.core.types import F32, HW, StageProgress
+from kizu.core.types import F32, HW
+from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.detectors.base import EmbeddingConfig
@@ -63,9 +63,8 @@ def rank_images(
     samples: Sequence[Sample],
     config: ZeroShotConfig = ZeroShotConfig(),
     *,
-    engine: Engine = Engine(),
     on_broken: dict[str, str] | None = None,
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> list[Ranked]:
     """The images, least usual first. Broken ones are left out and named in `on_broken`, else raised.
 
@@ -77,14 +76,13 @@ def rank_images(
     model = build_embedder(
         backbone, layers=layers, normalisation=config.embedding.normalisation, patch_size=config.patch_size
     )
-    embedder = Embedder(model.SerializeToString(), engine)
+    embedder = Embedder(model.SerializeToString(), work)
     order = rng_for(config.seed, "zero shot").permutation(len(samples))
     groups = np.array_split(order, max(1, -(-len(samples) // BATCH)))
     found: list[Ranked] = []
     for number, group in enumerate(groups):
         found += _judged([samples[index] for index in group], embedder, config, on_broken)
-        if on_progress is not None:
-            on_progress("batches", number + 1, len(groups))
+        work.report("batches", number + 1, len(groups))
     if len(found) < 3:
         raise DataError(
             f"{len(found)} image(s) could be read",
@@ -104,7 +102,7 @@ def _judged(
     kept: list[Sample] = []
     sizes: list[HW] = []
     parts: list[F32] = []
-    for batch in stream(samples, config.placement, batch_size=8, on_broken=note):
+    for batch in stream(samples, config.placement, on_broken=note):
         parts.append(embedder.embed(batch.images))
         kept += batch.samples
         sizes += batch.sizes

@@ -1,4 +1,4 @@
-"""The whole of what an engineer chooses, and the way from a bundle back to a scorer."""
+"""The whole of what an engineer chooses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,18 +7,13 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from kizu.backbones.graph import Embedder
-from kizu.backbones.session import Engine
-from kizu.bundles.manifest import Bundle
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError
-from kizu.core.types import Scorer
 from kizu.decision.calibration import CalibrationConfig
-from kizu.detectors import detector_config, make_detector
-from kizu.detectors.base import DetectorConfig, EmbeddingConfig, Fitted
+from kizu.detectors.base import DetectorConfig, EmbeddingConfig
 from kizu.detectors.patchcore import PatchcoreConfig
+from kizu.detectors.registry import detector_config
 from kizu.imaging.placement import PlacementConfig
-from kizu.imaging.tiling import as_seen
 
 
 class PipelineConfig(Config):
@@ -62,14 +57,3 @@ class PipelineConfig(Config):
         kept = self.detector.model_dump(mode="json") if kind == self.detector.kind else {}
         detector = detector_config({**kept, "kind": kind, **settings}, where=f"detector {kind}")
         return self.model_copy(update={"detector": detector})
-
-
-def open_bundle(bundle: Bundle, engine: Engine = Engine()) -> Fitted:
-    """The fitted scorer that `bundle` holds."""
-    detector = make_detector(detector_config(bundle.manifest.detector, where="bundle"))
-    return detector.restore(Embedder(bundle.graph, engine), bundle.arrays)
-
-
-def open_scorer(bundle: Bundle, engine: Engine = Engine()) -> Scorer:
-    """The same for images as the bundle's placement gives them, tiled where it says so."""
-    return as_seen(open_bundle(bundle, engine), bundle.manifest.placement)

@@ -16,7 +16,7 @@ from kizu.backbones.graph import EMBEDDING, IMAGE
 from kizu.bundles.exported import MANIFEST, MAP, SCORE, SHA256
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError
-from kizu.pipeline.config import open_bundle
+from kizu.pipeline.opened import open_pipeline
 
 if TYPE_CHECKING:
     import onnx
@@ -42,13 +42,14 @@ def build_model(
             hint="keep a smaller coreset, fewer features or a low-rank covariance; or run the bundle itself, which has"
             " no such limit; or raise the limit",
         )
-    fitted = open_bundle(bundle)
+    pipeline = open_pipeline(bundle)
     input_hw = bundle.manifest.placement.image_size
     embedder = onnx.load_model_from_string(bundle.graph)
     graph = GraphBuilder("kizu")
     graph.node("Identity", IMAGE, name=_EMBEDDER + IMAGE)
     graph.splice(embedder, [EMBEDDING], prefix=_EMBEDDER)
-    drawn = fitted.draw(graph, _EMBEDDER + EMBEDDING, fitted.embedder.grid_hw(input_hw), input_hw)
+    grid_hw = pipeline.embedder.grid_hw(input_hw)
+    drawn = pipeline.fitted.draw(graph, _EMBEDDER + EMBEDDING, grid_hw, input_hw)
     graph.node("Identity", drawn.score, name=SCORE)
     graph.node("Identity", drawn.map, name=MAP)
     known = {prop.key: prop.value for prop in embedder.metadata_props}

@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from kizu.backbones.session import Engine
 from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
-from kizu.core.types import F32, F64, StageProgress
+from kizu.core.types import F32, F64
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.decision.thresholds import fpr_target
-from kizu.pipeline.config import PipelineConfig, open_scorer
-from kizu.lab.evaluate import measured
-from kizu.lab.fit import Identity, fit_bundle
+from kizu.detectors import DETECTORS
+from kizu.detectors.registry import method as look_up_method
+from kizu.lab.trial import run_trial
+from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.freeze import DevSet, Origin, StandardThreshold
-from kizu.lab.predictions import predicted
-from kizu.lab.train import cut_good
 
 OBJECTIVE = ("image_auroc", "aupro_030")
 """A candidate's worth is the mean of these, over categories and seeds; one that cannot be measured is left out."""
@@ -26,12 +25,13 @@ DEV_RATE = 0.01
 Changes = Mapping[str, Any]
 """What a candidate changes: {"detector": {...}, "embedding": {...}, "placement": {...}}."""
 
-CANDIDATES: Mapping[str, Sequence[Changes]] = {
-    "patchcore": ({}, {"detector": {"image_score": "max_patch"}}, {"detector": {"top_fraction": 0.03}}),
-    "padim": ({}, {"detector": {"epsilon": 0.01}}, {"detector": {"image_score": "max_map"}}),
-    "mahalanobis": ({}, {"detector": {"shrinkage": "oas"}}),
-}
-"""Tried where nothing else is given; the first is the method's default and wins a tie."""
+METHODS = ("patchcore", "padim", "mahalanobis")
+"""Designed where nobody names others."""
+
+
+def known_candidates() -> dict[str, Sequence[Changes]]:
+    """What each method offers to try; the first is its default and wins a tie."""
+    return {kind: look_up_method(kind).designs for kind in DETECTORS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _Outcome:
     """One candidate on one category with one seed."""
 
     metrics: dict[str, float | None]
@@ -55,19 +55,21 @@ class _Trial:
 def design(
     manifests: Sequence[Manifest],
     *,
-    candidates: Mapping[str, Sequence[Changes]] = CANDIDATES,
+    candidates: Mapping[str, Sequence[Changes]] | None = None,
     seeds: Sequence[int] = (0,),
     base: PipelineConfig = PipelineConfig(),
     rate: float = DEV_RATE,
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Design:
     """Try every candidate of every method on all `manifests` with all `seeds`, and keep the best of each method.
 
+    `candidates`: by method; None: what those in `METHODS` offer.
     `rate`: of the good test images that the carried threshold may reject. Raises `DataError` without a category.
     """
     if not manifests:
         raise DataError("no development category was given", hint="name at least one")
+    if candidates is None:
+        candidates = {kind: designs for kind, designs in known_candidates().items() if kind in METHODS}
     hashed = [manifest.with_hashes() for manifest in manifests]
     total = sum(map(len, candidates.values())) * len(hashed) * len(seeds)
     done = 0
@@ -79,10 +81,9 @@ def design(
             trials = []
             for manifest in hashed:
                 for seed in seeds:
-                    trials.append(_try(config.model_copy(update={"seed": seed}), manifest, engine))
+                    trials.append(_try(config.model_copy(update={"seed": seed}), manifest, work))
                     done += 1
-                    if on_progress is not None:
-                        on_progress("candidates", done, total)
+                    work.report("candidates", done, total)
             tried.append((_worth(trials), config, trials, change))
         _, best, trials, _ = max(tried, key=lambda item: item[0])
         pipelines[method] = best
@@ -125,14 +126,10 @@ def centre_and_spread(held_out: F32 | F64) -> tuple[float, float]:
     return centre, spread
 
 
-def _try(config: PipelineConfig, manifest: Manifest, engine: Engine) -> _Trial:
-    cut = cut_good(manifest, config)
-    identity = Identity(manifest.category, "", manifest.dataset, manifest.content_hash())
-    fitted = fit_bundle(config, cut.sides(config), identity, engine=engine)
-    with predicted(open_scorer(fitted.bundle, engine), manifest.test(), config.placement) as found:
-        metrics = measured(found, fitted.bundle.manifest.thresholds).metrics
-        good = found.scores[~found.defective]
-    return _Trial(metrics, standardised(good, fitted.calibration.scores))
+def _try(config: PipelineConfig, manifest: Manifest, work: Work) -> _Outcome:
+    with run_trial(config, manifest, work=work.quiet()) as trial:
+        good = trial.found.scores[~trial.found.defective]
+        return _Outcome(trial.evaluation.metrics, standardised(good, trial.fitted.calibration.scores))
 
 
 def _changed(base: PipelineConfig, method: str, change: Changes) -> PipelineConfig:
@@ -141,7 +138,7 @@ def _changed(base: PipelineConfig, method: str, change: Changes) -> PipelineConf
     return config.changed(others, where=f"candidate {method}")
 
 
-def _worth(trials: Sequence[_Trial]) -> float:
+def _worth(trials: Sequence[_Outcome]) -> float:
     values = [trial.metrics[key] for trial in trials for key in OBJECTIVE]
     known = [value for value in values if value is not None]
     if not known:
@@ -151,7 +148,7 @@ def _worth(trials: Sequence[_Trial]) -> float:
     return float(np.mean(known))
 
 
-def _means(trials: Sequence[_Trial]) -> dict[str, float | None]:
+def _means(trials: Sequence[_Outcome]) -> dict[str, float | None]:
     means: dict[str, float | None] = {}
     for key in OBJECTIVE:
         known = [value for trial in trials if (value := trial.metrics[key]) is not None]

@@ -15,23 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from kizu.backbones.session import Engine
 from kizu.core.errors import DataError
 from kizu.core.files import write_json, write_text
 from kizu.core.hashing import hash_value
 from kizu.core.provenance import machine, package_versions, utc_now
-from kizu.core.types import StageProgress
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest
-from kizu.pipeline.config import open_scorer
-from kizu.protocol.design import centre_and_spread
-from kizu.lab.evaluate import Evaluation, measured, write_predictions
-from kizu.lab.fit import FittedBundle, Identity, fit_bundle
-from kizu.protocol.freeze import FrozenPipeline, StandardThreshold
-from kizu.lab.predictions import Predictions, predicted
-from kizu.lab.train import cut_good
+from kizu.lab.evaluate import write_predictions
+from kizu.lab.predictions import Predictions
+from kizu.lab.trial import Trial, run_trial
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import mean_interval
 from kizu.metrics.undefined import Undefined
+from kizu.protocol.design import centre_and_spread
+from kizu.protocol.freeze import FrozenPipeline, StandardThreshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +36,8 @@ class SeedResult:
     """One fit and what it reached."""
 
     seed: int
-    fitted: FittedBundle
-    found: Predictions
+    trial: Trial
     """Its maps are there only while `on_seed` runs."""
-    evaluation: Evaluation
     metrics: dict[str, Any]
     """What `seed-<n>/metrics.json` holds."""
 
@@ -71,16 +66,15 @@ def evaluate_frozen(
     output_dir: Path,
     *,
     include_dev: bool = False,
-    engine: Engine = Engine(),
+    work: Work = Work(),
     on_seed: OnSeed | None = None,
-    on_progress: StageProgress | None = None,
 ) -> Iterator[MethodResult]:
     """Every method of `frozen` on every category, seed by seed; what an earlier, stopped call has finished is read.
 
     Raises `LeakageError` for a category that the pipeline was designed on, unless `include_dev`, before anything is
     fitted; `DataError` for one without test images.
     """
-    hashed = [manifest.with_hashes() for manifest in manifests]
+    hashed = [manifest.with_hashes(work) for manifest in manifests]
     dev = [_is_dev(frozen, manifest, include_dev) for manifest in hashed]
     for manifest, is_dev in zip(hashed, dev, strict=True):
         if not manifest.test():
@@ -89,7 +83,7 @@ def evaluate_frozen(
         for name in frozen.methods:
             folder = output_dir / manifest.category / name
             seeds = {
-                seed: _seed_metrics(frozen, name, seed, manifest, folder, engine, on_seed, on_progress)
+                seed: _seed_metrics(frozen, name, seed, manifest, folder, work, on_seed)
                 for seed in frozen.seeds
             }
             metrics = {
@@ -133,9 +127,8 @@ def _seed_metrics(
     seed: int,
     manifest: Manifest,
     folder: Path,
-    engine: Engine,
+    work: Work,
     on_seed: OnSeed | None,
-    on_progress: StageProgress | None,
 ) -> dict[str, Any]:
     """Read when it was finished for this pipeline and this data, else computed and written."""
     here = folder / f"seed-{seed}"
@@ -145,21 +138,15 @@ def _seed_metrics(
         return dict(json.loads((here / "metrics.json").read_text(encoding="utf-8")))
     start = time.perf_counter()
     method = frozen.methods[name]
-    config = method.config(seed)
-    cut = cut_good(manifest, config)
-    identity = Identity(manifest.category, f"seed-{seed}", manifest.dataset, manifest.content_hash())
-    fitted = fit_bundle(config, cut.sides(config), identity, engine=engine, on_progress=on_progress)
-    thresholds = fitted.bundle.manifest.thresholds
-    scorer = open_scorer(fitted.bundle, engine)
-    with predicted(scorer, manifest.test(), config.placement, on_progress=on_progress) as found:
-        evaluation = measured(found, thresholds, seed=seed)
+    with run_trial(method.config(seed), manifest, run_id=f"seed-{seed}", work=work) as trial:
+        fitted, evaluation = trial.fitted, trial.evaluation
         values = {key: value for key, value in evaluation.as_json().items() if key != "seconds"}
-        metrics = values | {"at_fpr": _at_carried(method.threshold, fitted.calibration.scores, found)}
+        metrics = values | {"at_fpr": _at_carried(method.threshold, fitted.calibration.scores, trial.found)}
         write_json(here / "metrics.json", metrics)
-        write_json(here / "thresholds.json", thresholds.model_dump(mode="json"))
+        write_json(here / "thresholds.json", fitted.bundle.manifest.thresholds.model_dump(mode="json"))
         write_predictions(here / "preds_test.jsonl", evaluation.predictions)
         if on_seed is not None:
-            on_seed(manifest.category, name, SeedResult(seed, fitted, found, evaluation, metrics), here)
+            on_seed(manifest.category, name, SeedResult(seed, trial, metrics), here)
     write_json(done, {"stamp": stamp, "seconds": round(time.perf_counter() - start, 3)})
     return metrics
 

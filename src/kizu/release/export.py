@@ -16,21 +16,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kizu.backbones.session import Engine
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.core.files import write_bytes, write_json
 from kizu.core.hashing import hash_file
 from kizu.core.provenance import package_versions, utc_now
-from kizu.core.types import U8, Scorer, StageProgress
+from kizu.core.types import U8, Scorer
+from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
-from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
-from kizu.pipeline.config import open_scorer
 from kizu.imaging.tiling import as_seen, cut
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.held_out import sides
+from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
+from kizu.pipeline.opened import open_pipeline
 from kizu.release.parity import Agreement, Tolerances, compare_scorers
 from kizu.runs.folder import RunFolder
 from kizu.runtimes.convert import save_ir, to_half, to_int8
@@ -61,7 +61,7 @@ def export_run(
     precision: Precision = "f32",
     output_dir: Path | None = None,
     max_constants_mb: float = MAX_CONSTANTS_MB,
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> Exported:
     """Write the run's detector as one graph. Less than f32 is kept only where decisions and masks hold.
 
@@ -86,7 +86,7 @@ def export_run(
         meta = _meta(made, model, bundle, precision)
         write_json(Path(scratch, IR_META), {**meta, "models": {name: meta["model"]}})
         if precision != "f32":
-            agreement = _same_decisions(folder, bundle, made, name, on_progress)
+            agreement = _same_decisions(folder, bundle, made, name, work)
         _keep(made, place)
     _write_meta(place, name, meta, digest)
     return Exported(place / name, agreement)
@@ -99,7 +99,7 @@ def verify_run(
     images: int | None = None,
     random_images: int = 0,
     tolerances: Tolerances = Tolerances(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> list[Agreement]:
     """The run in Python beside its exported graph in every runtime that is installed, and `models` likewise.
 
@@ -109,7 +109,7 @@ def verify_run(
     """
     bundle, digest = load(folder.bundle), bundle_hash(folder.bundle)
     samples = _real_images(folder, images)
-    runtimes = [Engine("onnxruntime")] + ([Engine("openvino")] if find_spec("openvino") else [])
+    runtimes = [work.using("onnxruntime")] + ([work.using("openvino")] if find_spec("openvino") else [])
     with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
         paths = list(models) or _exported(folder, digest)
         if not paths:
@@ -124,21 +124,21 @@ def verify_run(
                     f"{path} was made from another bundle than {folder.path} has now",
                     hint="run kizu export again",
                 )
-            for engine in runtimes:
-                if path.suffix == ".onnx" or engine.runtime == "openvino":
-                    scorer = as_seen(model.scorer(engine), bundle.manifest.placement)
-                    others[name := f"{path.name}, {engine.runtime}"] = scorer
+            for here in runtimes:
+                if path.suffix == ".onnx" or here.runtime == "openvino":
+                    scorer = as_seen(model.scorer(here), bundle.manifest.placement)
+                    others[name := f"{path.name}, {here.runtime}"] = scorer
                     if model.precision != "f32":
                         by_decisions.add(name)
         found = compare_scorers(
-            open_scorer(bundle),
+            open_pipeline(bundle, work.using("onnxruntime")),
             others,
             samples,
             bundle.manifest.placement,
             bundle.manifest.thresholds,
             by_decisions=by_decisions,
             random_images=random_images,
-            on_progress=on_progress,
+            work=work,
         )
     write_json(
         folder.path / "consistency.json",
@@ -173,20 +173,18 @@ def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
         yield from (tile[None] for tile in cut(batch.images, manifest.placement))
 
 
-def _same_decisions(
-    folder: RunFolder, bundle: Bundle, path: Path, name: str, on_progress: StageProgress | None
-) -> Agreement:
+def _same_decisions(folder: RunFolder, bundle: Bundle, path: Path, name: str, work: Work) -> Agreement:
     """Raises `ConfigError` where decisions flip away from the threshold, masks differ or a score is lost."""
-    engine = Engine("openvino" if path.suffix == ".xml" else "onnxruntime")
+    here = work.using("openvino" if path.suffix == ".xml" else "onnxruntime")
     samples = [*sides(folder)[1], *own_manifest(folder).test()]
     (agreement,) = compare_scorers(
-        open_scorer(bundle),
-        {name: as_seen(read_model(path).scorer(engine), bundle.manifest.placement)},
+        open_pipeline(bundle, work.using("onnxruntime")),
+        {name: as_seen(read_model(path).scorer(here), bundle.manifest.placement)},
         samples,
         bundle.manifest.placement,
         bundle.manifest.thresholds,
         by_decisions={name},
-        on_progress=on_progress,
+        work=work,
     )
     failures = agreement.failures()
     if failures:

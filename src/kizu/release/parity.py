@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from kizu.core.errors import DataError, ScoreError
-from kizu.core.types import F32, U8, Scorer, StageProgress
+from kizu.core.types import F32, U8, Scorer
+from kizu.core.work import BATCH, Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.decision.calibration import Thresholds
 from kizu.imaging.placement import PlacementConfig
-
-BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def compare_scorers(
     *,
     by_decisions: Collection[str] = (),
     random_images: int = 0,
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> list[Agreement]:
     """Each of `others` beside `true`, on the same images, a few at a time.
 
@@ -115,15 +114,14 @@ def compare_scorers(
                 tally.refused(len(images))
                 continue
             tally.add(names, (expected.image, expected.maps), (found.image, found.maps))
-        if on_progress is not None:
-            on_progress("compared", tallies[0].seen if tallies else total, total)
+        work.report("compared", tallies[0].seen if tallies else total, total)
     return [tally.agreement() for tally in tallies]
 
 
 def _batches(
     samples: Sequence[Sample], placement: PlacementConfig, random_images: int
 ) -> Iterator[tuple[list[str], U8]]:
-    for batch in stream(samples, placement, batch_size=BATCH):
+    for batch in stream(samples, placement):
         yield [str(sample.path) for sample in batch.samples], batch.images
     rng = np.random.default_rng(0)
     for start in range(0, random_images, BATCH):

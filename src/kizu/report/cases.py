@@ -7,16 +7,16 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kizu.backbones.session import Engine
 from kizu.core.files import write_text
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.imaging.codec import decode, jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction, ranked
-from kizu.runs.folder import RunFolder
 from kizu.report.tables import number
+from kizu.runs.folder import RunFolder
 
 CASES_PER_GROUP = 6
 LONGEST_SIDE_PX = 480
@@ -75,9 +75,9 @@ SORTS = (
 )
 
 
-def run_section(folder: RunFolder, evaluation: Evaluation, engine: Engine = Engine()) -> Section:
+def run_section(folder: RunFolder, evaluation: Evaluation, work: Work = Work()) -> Section:
     """What the page says of one run; its shown cases are inspected again to draw them."""
-    inspector = Inspector.open(folder.bundle, engine=engine)
+    inspector = Inspector.open(folder.bundle, work=work)
     manifest = inspector.manifest
     fitted_on = manifest.fitted_on
     counts = evaluation.as_json()["counts"]
@@ -112,9 +112,9 @@ def write_page(path: Path, title: str, sections: Iterable[Section], seconds: Map
     write_text(path, page)
 
 
-def write_case_page(folder: RunFolder, evaluation: Evaluation, engine: Engine = Engine()) -> None:
+def write_case_page(folder: RunFolder, evaluation: Evaluation, work: Work = Work()) -> None:
     """`report.html` of one run."""
-    section = run_section(folder, evaluation, engine)
+    section = run_section(folder, evaluation, work)
     write_page(folder.page, section.title, [section], evaluation.seconds)
 
 

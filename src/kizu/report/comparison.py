@@ -16,9 +16,9 @@ from kizu.core.types import U8
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
-from kizu.lab.compare import Chosen, RunComparison, choose_samples
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.predictions import true_mask
+from kizu.protocol.compare import Chosen, RunComparison, choose_samples
 from kizu.report.tables import number
 
 TILE_PX = 320

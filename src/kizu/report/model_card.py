@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kizu.bundles.manifest import BundleManifest
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.files import write_text
-from kizu.runs.folder import RunFolder
+from kizu.detectors.registry import method
 from kizu.report.tables import number
+from kizu.runs.folder import RunFolder
 
 MEASURED = {
     "image_auroc": "image AUROC",
@@ -114,8 +115,4 @@ def _limits(manifest: BundleManifest) -> list[str]:
         limits.append(
             f"{manifest.thresholds.image.count} images set the image threshold: another draw would move it visibly."
         )
-    if manifest.model == "padim":
-        limits.append("Every position has its own model: parts must lie alike in every image.")
-    if manifest.model == "mahalanobis" and manifest.detector.get("image_score") == "pooled":
-        limits.append("The score looks at the whole image: a flaw of a few patches may not move it.")
-    return limits
+    return limits + method(manifest.model).limits(manifest.detector)

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kizu.core.files import write_bytes, write_text
 from kizu.core.provenance import package_versions
-from kizu.lab.compare import between_methods
+from kizu.protocol.compare import between_methods
 from kizu.protocol.freeze import FrozenPipeline
 from kizu.protocol.frozen import MethodResult
 from kizu.report.figures import auroc_scatter

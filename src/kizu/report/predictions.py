@@ -4,10 +4,9 @@
 <run_dir>/predictions/<category>/...                                    of a run of several
 """
 
-from kizu.backbones.session import Engine
 from kizu.bundles.store import load
 from kizu.core.errors import DataError
-from kizu.core.types import StageProgress
+from kizu.core.work import Work
 from kizu.decision.policy import PolicyConfig
 from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
@@ -21,8 +20,7 @@ def predict_run(
     options: FolderOptions = FolderOptions(),
     *,
     policy: PolicyConfig = PolicyConfig(),
-    engine: Engine = Engine(),
-    on_progress: StageProgress | None = None,
+    work: Work = Work(),
 ) -> dict[str, FolderResult]:
     """Inspect the test images of each category of the run, {category: result}; overlays show the true flaws in green.
 
@@ -35,10 +33,8 @@ def predict_run(
         samples = part.test()
         if not samples:
             raise DataError(f"{name} has no test image", hint="kizu inspect takes any folder")
-        inspector = Inspector(bundle, category=name if manifest.parts else None, policy=policy, engine=engine)
+        inspector = Inspector(bundle, category=name if manifest.parts else None, policy=policy, work=work)
         place = folder.predictions_dir / name if manifest.parts else folder.predictions_dir
         runner = FolderRunner(inspector, place, options, true_mask=true_mask)
-        results[name] = runner.run(
-            samples, None if on_progress is None else lambda done, total: on_progress("predict", done, total)
-        )
+        results[name] = runner.run(samples)
     return results

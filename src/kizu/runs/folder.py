@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kizu.runs.versions import bundle_in_force
 from kizu.core.errors import DataError, OutputError
+from kizu.runs.versions import bundle_in_force
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from kizu.backbones.graph import IMAGE
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.bundles.exported import MAP, PRECISION, SCORE, manifest_in
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import BundleError, ConfigError, ScoreError
 from kizu.core.types import U8, Scores
+from kizu.core.work import Work
 
 SUFFIXES = (".onnx", ".xml")
 """Files that `read_model` takes."""
@@ -34,24 +35,24 @@ class ModelFile:
     precision: str = "f32"
     """"f16" and "int8" are other models than the bundle: near it, not the same."""
 
-    def scorer(self, engine: Engine = Engine()) -> GraphScorer:
+    def scorer(self, work: Work = Work()) -> GraphScorer:
         """Ready to run. Raises `BackboneError` where the runtime refuses it, `ConfigError` for an IR elsewhere."""
-        return GraphScorer(self, engine)
+        return GraphScorer(self, work)
 
 
 class GraphScorer:
     """Images in, scores and maps out, all of it in one graph. Safe to share between threads."""
 
-    def __init__(self, model: ModelFile, engine: Engine = Engine()) -> None:
-        self.engine = engine
+    def __init__(self, model: ModelFile, work: Work = Work()) -> None:
+        self.work = work
         self._input_hw = model.manifest.placement.image_size
         names = ((IMAGE,), (SCORE, MAP))
         if model.path.suffix == ".xml":
-            if engine.runtime != "openvino":
+            if work.runtime != "openvino":
                 raise ConfigError(f"{model.path} is for OpenVINO", hint="add --runtime openvino")
-            self._session = GraphSession(model.path, engine, names=names)
+            self._session = GraphSession(model.path, work, names=names)
         else:
-            self._session = GraphSession(_content(model.path), engine)
+            self._session = GraphSession(_content(model.path), work)
         if set(self._session.outputs) != {SCORE, MAP}:
             raise BundleError(f"{model.path} gives {sorted(self._session.outputs)}", hint="export it again")
 
@@ -67,7 +68,8 @@ class GraphScorer:
             )
         if len(images) == 0:
             raise ScoreError("there is no image")
-        found = self._session.run_each({IMAGE: images})
+        with self.work.limited():
+            found = self._session.run_each({IMAGE: images})
         score, anomaly_map = found[SCORE], found[MAP]
         if not (np.isfinite(score).all() and np.isfinite(anomaly_map).all()):
             raise ScoreError("the graph gave scores that are not finite numbers")

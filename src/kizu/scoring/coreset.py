@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kizu.core.errors import ConfigError, ScoreError
-from kizu.core.provenance import usable_cores
-from kizu.core.threads import one_blas_thread
-from kizu.core.types import F32, I64, Bool, Progress
+from kizu.core.threads import cores, one_blas_thread
+from kizu.core.types import F32, I64, Bool
+from kizu.core.work import Progress
 from kizu.scoring.products import central_vector, sample_of, squared_norms
 
 CELLS = 48
@@ -50,14 +50,14 @@ def greedy_k_centre(features: F32, count: int, *, first: int, on_progress: Progr
     Raises `ConfigError` unless 1 <= count <= M and 0 <= first < M, `ScoreError` when a feature is not finite.
     """
     _check(features, count, first)
-    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
         search = _Search(features, count, first, pool)
         while search.done < count:
             if on_progress is not None:
-                on_progress(search.done, count)
+                on_progress("coreset", search.done, count)
             search.advance()
     if on_progress is not None:
-        on_progress(count, count)
+        on_progress("coreset", count, count)
     return search.picks
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.threads import spread
-from kizu.core.types import F32, Progress
+from kizu.core.types import F32
+from kizu.core.work import Progress
 from kizu.scoring.products import squared_norms
 
 NEAREST_PART = 0.3
@@ -49,7 +50,7 @@ def mutual_scores(features: F32, *, part: float = NEAREST_PART, on_progress: Pro
         scores[index] = np.sqrt(np.maximum(squared, 0)).mean(axis=0)
         done += 1
         if on_progress is not None:
-            on_progress(done, count)
+            on_progress("images", done, count)
 
     spread(judge, range(count))
     return scores

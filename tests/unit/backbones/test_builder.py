@@ -6,9 +6,10 @@ import pytest
 from onnx import helper
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
+from kizu.core.work import Work
 
-ONE = Engine(threads=1)
+ONE = Work(cores=1)
 FREE = (np.float32, ("N", 3, "H", "W"))
 
 

@@ -8,11 +8,12 @@ from onnx import TensorProto, helper
 
 from kizu.backbones.base import Backbone, BackboneSpec, Layer
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import BackboneError, ConfigError, ScoreError
+from kizu.core.work import Work
 
-ONE = Engine(threads=1)
+ONE = Work(cores=1)
 LAYERS = ("blocks.0", "blocks.1", "blocks.2")
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.session import Engine, GraphSession
+from kizu.backbones.session import GraphSession
 from kizu.core.errors import BackboneError, ConfigError
+from kizu.core.work import Work
 
 FREE = (np.float32, ("N", 3))
 
@@ -19,7 +20,7 @@ def model():
 
 
 def test_outputs_come_by_name(model):
-    session = GraphSession(model.SerializeToString(), Engine(threads=1))
+    session = GraphSession(model.SerializeToString(), Work(cores=1))
     assert session.inputs == {"x": (None, 3)}
     assert session.outputs == {"minus": (None, 3), "soft": (None, 3)}
     x = np.float32([[1, 2, 3]])
@@ -32,13 +33,13 @@ def test_outputs_come_by_name(model):
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_run_each_keeps_the_order(model, threads, count):
     x = np.arange(3 * count, dtype=np.float32).reshape(count, 3)
-    found = GraphSession(model, Engine(threads=threads)).run_each({"x": x})
+    found = GraphSession(model, Work(cores=threads)).run_each({"x": x})
     np.testing.assert_array_equal(found["minus"], -x)
 
 
 def test_an_array_that_is_not_contiguous_is_taken(model):
     x = np.arange(12, dtype=np.float32).reshape(3, 4).T[:, ::-1]
-    session = GraphSession(model, Engine(threads=2))
+    session = GraphSession(model, Work(cores=2))
     np.testing.assert_array_equal(session.run({"x": x})["minus"], -x)
     np.testing.assert_array_equal(session.run_each({"x": x})["minus"], -x)
 
@@ -56,7 +57,7 @@ def test_an_array_that_is_not_contiguous_is_taken(model):
 )
 def test_wrong_feeds_are_refused(model, feeds):
     with pytest.raises(BackboneError):
-        GraphSession(model, Engine(threads=1)).run(feeds)
+        GraphSession(model, Work(cores=1)).run(feeds)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x08"])
@@ -65,12 +66,12 @@ def test_a_damaged_graph_is_refused(content, runtime):
     if runtime == "openvino":
         pytest.importorskip("openvino")
     with pytest.raises(BackboneError):
-        GraphSession(content, Engine(runtime=runtime))
+        GraphSession(content, Work(runtime=runtime))
 
 
 def test_zero_threads_are_refused(model):
     with pytest.raises(ConfigError, match="threads"):
-        GraphSession(model, Engine(threads=0))
+        GraphSession(model, Work(cores=0))
 
 
 def test_a_device_that_is_not_there_is_refused(model):
@@ -78,13 +79,13 @@ def test_a_device_that_is_not_there_is_refused(model):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine has CUDA")
     with pytest.raises(BackboneError, match="cuda"):
-        GraphSession(model, Engine(device="cuda"))
+        GraphSession(model, Work(device="cuda"))
 
 
 def test_openvino_agrees(model):
     pytest.importorskip("openvino")
     x = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
-    sessions = [GraphSession(model, Engine(runtime=r, threads=2)) for r in ("onnxruntime", "openvino")]
+    sessions = [GraphSession(model, Work(runtime=r, cores=2)) for r in ("onnxruntime", "openvino")]
     for name in ("minus", "soft"):
         ours, theirs = (session.run_each({"x": x})[name] for session in sessions)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
@@ -101,7 +102,7 @@ def test_ports_keep_their_names_when_the_runtime_removes_what_is_behind_them(run
     graph.node("Identity", "c", name="d")
     graph.node("Abs", "z", name="e")
     model = graph.model({"z": FREE, "a": FREE}, {"d": FREE, "e": FREE})
-    session = GraphSession(model, Engine(runtime=runtime, threads=1))
+    session = GraphSession(model, Work(runtime=runtime, cores=1))
     assert list(session.inputs) == ["z", "a"]
     assert list(session.outputs) == ["d", "e"]
     x = np.float32([[1, 2, 3]])
@@ -113,7 +114,7 @@ def test_ports_keep_their_names_when_the_runtime_removes_what_is_behind_them(run
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_later_call_leaves_earlier_results_alone(model, runtime):
     pytest.importorskip(runtime)
-    session = GraphSession(model, Engine(runtime=runtime, threads=1))
+    session = GraphSession(model, Work(runtime=runtime, cores=1))
     x = np.float32([[1, 2, 3]])
     first = session.run({"x": x})["minus"]
     session.run({"x": 5 * x})
@@ -123,4 +124,4 @@ def test_a_later_call_leaves_earlier_results_alone(model, runtime):
 def test_openvino_is_refused_off_the_cpu(model):
     pytest.importorskip("openvino")
     with pytest.raises(BackboneError, match="cpu only"):
-        GraphSession(model, Engine(runtime="openvino", device="cuda"))
+        GraphSession(model, Work(runtime="openvino", device="cuda"))

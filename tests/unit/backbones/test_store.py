@@ -8,9 +8,9 @@ import pytest
 
 from kizu.backbones.base import IMAGENET_MEAN, Layer
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.session import Engine
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import BackboneError, ConfigError
+from kizu.core.work import Work
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_file_is_the_backbone_it_was_saved_from(model, path):
     first, second = (
         Embedder(
             build_embedder(b, layers=["blocks.0", "blocks.2"], normalisation="native").SerializeToString(),
-            Engine(threads=1),
+            Work(cores=1),
         ).embed(images)
         for b in (loaded, original)
     )

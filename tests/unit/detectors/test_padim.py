@@ -2,27 +2,31 @@
 
 import numpy as np
 import pytest
-from tests.support import fit
+from tests.support import embed, fit
 
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import U8
-from kizu.detectors import detector_config, make_detector
 from kizu.detectors.padim import FittedPadim
+from kizu.detectors.registry import detector_config, make_detector
+from kizu.pipeline.opened import Pipeline
 
 
-def fitted(images: U8, **settings: object) -> FittedPadim:
-    made = fit(make_detector(detector_config({"kind": "padim", **settings})), images)
-    assert isinstance(made, FittedPadim)
-    return made
+def fitted(images: U8, **settings: object) -> Pipeline:
+    return fit(make_detector(detector_config({"kind": "padim", **settings})), images)
+
+
+def inside(pipeline: Pipeline) -> FittedPadim:
+    assert isinstance(pipeline.fitted, FittedPadim)
+    return pipeline.fitted
 
 
 def test_the_features_of_highest_variance_are_found_and_looked_at(good_pictures: U8) -> None:
     made = fitted(good_pictures, feature_choice="variance", features=10)
-    patches = made.embedder.embed(good_pictures).reshape(-1, made.embedder.dim).astype(np.float64)
+    patches = made.embed(good_pictures).reshape(-1, made.embedder.dim).astype(np.float64)
     expected = np.sort(np.argsort(-patches.var(axis=0))[:10])
-    assert made.channels is not None
-    assert (made.channels == expected).all()
-    assert made.gaussian.mean == pytest.approx(
+    assert inside(made).channels is not None
+    assert (inside(made).channels == expected).all()
+    assert inside(made).gaussian.mean == pytest.approx(
         patches.reshape(len(good_pictures), -1, made.embedder.dim).mean(axis=0)[:, expected],
         rel=1e-5,
         abs=1e-6,
@@ -35,7 +39,7 @@ def test_the_variance_is_no_matter_of_chance_and_the_draw_is(good_pictures: U8) 
             make_detector(detector_config({"kind": "padim", "features": 10, "feature_choice": "variance"})),
             good_pictures,
             seed=seed,
-        ).state()
+        ).fitted.state()
         for seed in (1, 2)
     )
     assert (one["channels"] == two["channels"]).all()
@@ -48,7 +52,7 @@ def test_the_variance_is_no_matter_of_chance_and_the_draw_is(good_pictures: U8) 
 
 
 def test_as_many_features_as_there_are_need_no_choice(good_pictures: U8) -> None:
-    assert fitted(good_pictures[:4], feature_choice="variance").channels is None
+    assert inside(fitted(good_pictures[:4], feature_choice="variance")).channels is None
 
 
 def test_a_low_rank_that_holds_all_that_varies_scores_as_the_full_covariance(good_pictures: U8) -> None:
@@ -94,7 +98,9 @@ def test_more_than_the_machine_has_is_refused_with_advice(
 
 def test_the_estimate_falls_with_the_covariance() -> None:
     full, low, diagonal = (
-        make_detector(detector_config({"kind": "padim", "covariance": covariance})).memory_bytes(1, 1024, 152)
+        make_detector(detector_config({"kind": "padim", "covariance": covariance})).memory_bytes(
+            1, 1024, 152, 1 << 40
+        )
         for covariance in ("full", "low_rank", "diagonal")
     )
     assert diagonal < low < full
@@ -108,12 +114,12 @@ def test_moments_of_a_low_rank_fit_cannot_be_kept() -> None:
 def test_an_update_of_another_size_is_refused(good_pictures: U8) -> None:
     made = fitted(good_pictures[:4], keep_moments=True)
     with pytest.raises(DataError, match="grid"):
-        made.update(iter([good_pictures[4:6, :32]]), count=2)
+        inside(made).update(embed(made, good_pictures[4:6, :32]))
 
 
 def test_features_chosen_by_variance_stay_when_more_images_come(good_pictures: U8) -> None:
     made = fitted(good_pictures[:8], feature_choice="variance", features=9, keep_moments=True)
-    updated = made.update(iter([good_pictures[8:16]]), count=8)
-    assert (updated.channels == made.channels).all()
-    patches = made.embedder.embed(good_pictures[:16]).reshape(16, -1, made.embedder.dim)[..., made.channels]
+    updated = inside(made).update(embed(made, good_pictures[8:16]))
+    assert (updated.channels == inside(made).channels).all()
+    patches = made.embed(good_pictures[:16]).reshape(16, -1, made.embedder.dim)[..., inside(made).channels]
     assert updated.gaussian.mean == pytest.approx(patches.mean(axis=0, dtype=np.float64), rel=1e-5, abs=1e-6)

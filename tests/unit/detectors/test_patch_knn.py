@@ -1,12 +1,14 @@
 """What patch k-NN keeps, and how its aids change it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.support import fit, part_picture, with_flaw
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import U8
-from kizu.detectors import detector_config, make_detector
+from kizu.detectors.registry import detector_config, make_detector
 
 
 def detector(**settings: object):
@@ -15,18 +17,20 @@ def detector(**settings: object):
 
 def test_all_patches_are_kept_unless_a_coreset_is_asked_for(good_pictures: U8) -> None:
     images = good_pictures[:3]
-    whole = fit(detector(), images).state()["bank"]
+    whole = fit(detector(), images).fitted.state()["bank"]
     assert len(whole) == 3 * 8 * 8
-    assert len(fit(detector(coreset=0.25), images).state()["bank"]) == 48
-    assert len(fit(detector(coreset_size=10), images).state()["bank"]) == 10
-    assert len(fit(detector(coreset_size=10, projection=4), images).state()["bank"]) == 10
-    assert len(fit(detector(coreset_size=9999, coreset_method="random"), images).state()["bank"]) == 192
+    assert len(fit(detector(coreset=0.25), images).fitted.state()["bank"]) == 48
+    assert len(fit(detector(coreset_size=10), images).fitted.state()["bank"]) == 10
+    assert len(fit(detector(coreset_size=10, projection=4), images).fitted.state()["bank"]) == 10
+    assert (
+        len(fit(detector(coreset_size=9999, coreset_method="random"), images).fitted.state()["bank"]) == 192
+    )
 
 
 @pytest.mark.parametrize(("count", "times"), [(2, 4), (3, 1)])
 def test_few_images_are_learned_turned(good_pictures: U8, count: int, times: int) -> None:
     fitted = fit(detector(turn_up_to=2), good_pictures[:count])
-    assert len(fitted.state()["bank"]) == times * count * 64
+    assert len(fitted.fitted.state()["bank"]) == times * count * 64
     turned = np.rot90(good_pictures[:1], axes=(1, 2)).copy()
     plain = fit(detector(), good_pictures[:count])
     if times == 4:
@@ -45,8 +49,8 @@ def test_a_learned_image_has_distance_zero_and_a_flaw_has_not(good_pictures: U8,
 def test_the_foreground_travels_with_the_state(good_pictures: U8) -> None:
     chosen = detector(foreground=True)
     fitted = fit(chosen, good_pictures[:6])
-    assert {"foreground_axis", "foreground_threshold"} <= fitted.state().keys()
-    restored = chosen.restore(fitted.embedder, fitted.state())
+    assert {"foreground_axis", "foreground_threshold"} <= fitted.fitted.state().keys()
+    restored = replace(fitted, fitted=chosen.restore(fitted.fitted.state()))
     expected = fitted.score(good_pictures[6:8])
     assert restored.score(good_pictures[6:8]).maps == pytest.approx(expected.maps, rel=1e-5, abs=1e-7)
 

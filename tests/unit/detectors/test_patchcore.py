@@ -3,14 +3,18 @@ import pytest
 from tests.support import fit
 
 from kizu.core.types import U8
-from kizu.detectors import detector_config, make_detector
 from kizu.detectors.patchcore import FittedPatchcore
+from kizu.detectors.registry import detector_config, make_detector
+from kizu.pipeline.opened import Pipeline
 
 
-def fitted(images: U8, **settings: object) -> FittedPatchcore:
-    made = fit(make_detector(detector_config({"kind": "patchcore", "coreset": 0.1, **settings})), images)
-    assert isinstance(made, FittedPatchcore)
-    return made
+def fitted(images: U8, **settings: object) -> Pipeline:
+    return fit(make_detector(detector_config({"kind": "patchcore", "coreset": 0.1, **settings})), images)
+
+
+def inside(pipeline: Pipeline) -> FittedPatchcore:
+    assert isinstance(pipeline.fitted, FittedPatchcore)
+    return pipeline.fitted
 
 
 def equation_7(patches: np.ndarray, bank: np.ndarray, b: int) -> float:
@@ -28,17 +32,17 @@ def test_the_reweighted_score_is_equation_7(good_pictures: U8, b: int) -> None:
     detector = fitted(good_pictures[:12], image_score="reweighted_max", neighbours=b)
     images = good_pictures[12:17]
     scores = detector.score(images).image
-    embedding = detector.embedder.embed(images)
+    embedding = detector.embed(images)
     for index in range(len(images)):
         patches = embedding[index].reshape(-1, embedding.shape[-1])
-        assert scores[index] == pytest.approx(equation_7(patches, detector.bank.vectors, b), rel=1e-3)
+        assert scores[index] == pytest.approx(equation_7(patches, inside(detector).bank.vectors, b), rel=1e-3)
 
 
 def test_distances_far_beyond_exp_do_not_overflow(good_pictures: U8) -> None:
     detector = fitted(good_pictures[:4], image_score="reweighted_max")
-    queries = detector.bank.vectors[:2] + np.float32(1e4)
-    distance = np.linalg.norm(queries - detector.bank.vectors[:2], axis=1)
-    weighted = detector._reweighted(queries, np.array([0, 1]), distance)
+    queries = inside(detector).bank.vectors[:2] + np.float32(1e4)
+    distance = np.linalg.norm(queries - inside(detector).bank.vectors[:2], axis=1)
+    weighted = inside(detector)._reweighted(queries, np.array([0, 1]), distance)
     assert np.isfinite(weighted).all()
 
 
@@ -50,10 +54,10 @@ def test_one_neighbour_leaves_the_score_as_it_is(good_pictures: U8) -> None:
 
 def test_the_bank_is_made_of_good_patches_and_has_the_size_that_was_asked(good_pictures: U8) -> None:
     detector = fitted(good_pictures[:6])
-    embedding = detector.embedder.embed(good_pictures[:6])
+    embedding = detector.embed(good_pictures[:6])
     patches = embedding.reshape(-1, embedding.shape[-1])
-    assert len(detector.bank.vectors) == round(len(patches) * 0.1)
-    assert all((patches == vector).all(axis=1).any() for vector in detector.bank.vectors)
+    assert len(inside(detector).bank.vectors) == round(len(patches) * 0.1)
+    assert all((patches == vector).all(axis=1).any() for vector in inside(detector).bank.vectors)
 
 
 def test_a_training_patch_in_the_bank_has_distance_zero(good_pictures: U8) -> None:

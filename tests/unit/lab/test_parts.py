@@ -12,10 +12,10 @@ from kizu.core.errors import BundleError, ConfigError, DataError
 from kizu.data.manifest import merged, read_manifest
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_parts, evaluate_run
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import tune_on_validation
 from kizu.report.model_card import write_model_card
+from kizu.runs.folder import RunFolder
 
 
 def config(root: Path, names: str, **calibration: object) -> RunConfig:

@@ -9,10 +9,10 @@ from tests.support import part_picture, with_flaw
 from kizu.imaging.codec import encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.release.export import export_run, verify_run
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.update import update_run
+from kizu.release.export import export_run, verify_run
+from kizu.runs.folder import RunFolder
 
 SIDE = 256
 

@@ -15,9 +15,9 @@ from kizu.decision.calibration import CalibrationConfig
 from kizu.imaging.placement import map_back
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
+from kizu.runs.folder import RunFolder
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ import pytest
 from tests.support import BASE, category, part_picture, with_flaw
 
 from kizu.bundles.store import bundle_hash, load
-from kizu.runs.versions import HISTORY, bundle_in_force, read_history
 from kizu.core.errors import BundleError, CalibrationError, ConfigError, DataError, ImageError
 from kizu.imaging.codec import decode, encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.held_out import sides
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.lab.update import roll_back, update_run
+from kizu.runs.folder import RunFolder
+from kizu.runs.versions import HISTORY, bundle_in_force, read_history
 
 
 def trained(tmp_path: Path, **sections: dict[str, object]) -> RunFolder:

@@ -11,15 +11,15 @@ from PIL import Image
 from tests.support import BASE, category, part_picture
 
 import kizu.release.export as module
-from kizu.backbones.session import Engine
 from kizu.bundles.store import bundle_hash
 from kizu.core.errors import BundleError, ConfigError, DataError
+from kizu.core.work import Work
 from kizu.decision.calibration import CalibrationConfig
 from kizu.inspection.inspector import Inspector
-from kizu.release.export import export_run, verify_run
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
+from kizu.release.export import export_run, verify_run
+from kizu.runs.folder import RunFolder
 from kizu.runtimes.model import read_model
 
 
@@ -56,7 +56,7 @@ def test_training_and_serving_see_the_same_picture(
     path = tmp_path / "picture.png"
     Image.fromarray(part_picture(77, 600)[: hw[0], : hw[1]]).save(path)
     expected = Inspector.open(run.path).inspect(path)
-    found = Inspector.open(tmp_path / "alone.onnx", engine=Engine(runtime)).inspect(path)
+    found = Inspector.open(tmp_path / "alone.onnx", work=Work(runtime)).inspect(path)
     assert found.score == pytest.approx(expected.score, rel=1e-4)
     assert (found.label, found.threshold) == (expected.label, expected.threshold)
     assert found.map.shape == hw

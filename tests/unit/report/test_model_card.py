@@ -8,10 +8,10 @@ from tests.support import BASE, category
 from kizu.bundles.store import bundle_hash
 from kizu.decision.calibration import CalibrationConfig
 from kizu.lab.evaluate import evaluate_run
-from kizu.runs.folder import RunFolder
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.report.model_card import write_model_card
+from kizu.runs.folder import RunFolder
 
 
 @pytest.fixture

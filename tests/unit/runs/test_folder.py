@@ -5,8 +5,8 @@ from tests.support import BASE, part_picture
 
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.imaging.codec import encode_png
-from kizu.runs.folder import new_run, open_run
 from kizu.lab.train import RunConfig, train_run
+from kizu.runs.folder import new_run, open_run
 
 
 def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:

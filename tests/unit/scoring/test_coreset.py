@@ -18,7 +18,7 @@ def test_the_first_pick_belongs_to_the_coreset() -> None:
 def test_the_number_of_cores_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = greedy_k_centre(FEATURES, 500, first=0)
     for cores in (1, 3):
-        monkeypatch.setattr(coreset, "usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(coreset, "cores", lambda cores=cores: cores)
         assert greedy_k_centre(FEATURES, 500, first=0).tolist() == expected.tolist()
 
 
@@ -36,7 +36,9 @@ def test_features_may_lie_in_a_file(tmp_path: Path) -> None:
 
 def test_progress_only_rises_and_ends_at_the_count() -> None:
     calls: list[tuple[int, int]] = []
-    greedy_k_centre(FEATURES, 700, first=0, on_progress=lambda done, total: calls.append((done, total)))
+    greedy_k_centre(
+        FEATURES, 700, first=0, on_progress=lambda _stage, done, total: calls.append((done, total))
+    )
     done = [call[0] for call in calls]
     assert done == sorted(done)
     assert calls[-1] == (700, 700)

@@ -5,7 +5,6 @@ They are written once into `<root>/<category>`, laid out like MVTec AD, and list
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +15,8 @@ from pydantic import Field
 from kizu.core.config import Config
 from kizu.core.errors import DataError
 from kizu.core.files import write_json
-from kizu.core.provenance import usable_cores
 from kizu.core.randomness import rng_for
+from kizu.core.threads import spread
 from kizu.data.defects import PAINTERS
 from kizu.data.discs import draw_disc
 from kizu.data.layouts import mvtec_ad
@@ -75,8 +74,7 @@ def _is_drawn(folder: Path, options: DemoOptions) -> bool:
 
 
 def _draw(folder: Path, options: DemoOptions) -> None:
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(lambda job: _draw_one(folder, job[0], job[1], options), _jobs(options)))
+    spread(lambda job: _draw_one(folder, job[0], job[1], options), _jobs(options))
 
 
 def _jobs(options: DemoOptions) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,11 @@ from tests.support import BASE, category
 
 from kizu.core.errors import DataError
 from kizu.data.manifest import Sample
-from kizu.lab.compare import (
+from kizu.lab.evaluate import evaluate_run
+from kizu.lab.train import RunConfig, train_run
+from kizu.metrics.compare import delong
+from kizu.metrics.ranking import auroc
+from kizu.protocol.compare import (
     MetricRow,
     between_methods,
     choose_samples,
@@ -17,14 +21,10 @@ from kizu.lab.compare import (
     differences,
     paired_scores,
 )
-from kizu.lab.evaluate import evaluate_run
 from kizu.protocol.frozen import MethodResult
-from kizu.runs.folder import RunFolder
-from kizu.lab.train import RunConfig, train_run
-from kizu.metrics.compare import delong
-from kizu.metrics.ranking import auroc
 from kizu.report.comparison import write_comparison
 from kizu.report.predictions import predict_run
+from kizu.runs.folder import RunFolder
 
 
 def predictions(path: Path, labels: np.ndarray, scores: np.ndarray, *, first: int = 0) -> Path:

@@ -16,8 +16,6 @@ from kizu.core.types import F64, Bool
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode_mask
 from kizu.lab.evaluate import RANKED
-from kizu.protocol.frozen import MethodResult
-from kizu.runs.folder import RunFolder
 from kizu.metrics.compare import (
     LEAST_CATEGORIES,
     Difference,
@@ -28,6 +26,8 @@ from kizu.metrics.compare import (
 )
 from kizu.metrics.suite import METRICS
 from kizu.metrics.undefined import Undefined
+from kizu.protocol.frozen import MethodResult
+from kizu.runs.folder import RunFolder
 
 METRIC_KEYS = tuple(row.key for row in METRICS)
 

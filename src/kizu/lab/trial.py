@@ -1,0 +1,42 @@
+"""One cell of any study: fit a pipeline on a data set, score its test split, measure it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from kizu.core.work import Work
+from kizu.data.manifest import Manifest
+from kizu.lab.evaluate import Evaluation, measured
+from kizu.lab.fit import FittedBundle, Identity, fit_bundle
+from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.train import cut_good
+from kizu.pipeline.config import PipelineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one pipeline reached on one data set."""
+
+    fitted: FittedBundle
+    found: Predictions
+    """Its maps are there only until the block ends."""
+    evaluation: Evaluation
+
+
+@contextmanager
+def run_trial(
+    config: PipelineConfig, manifest: Manifest, *, run_id: str = "", work: Work = Work()
+) -> Iterator[Trial]:
+    """Fit on the good training images of a hashed manifest, cut by the config's seed, and measure on its test split.
+
+    Nothing is written. `run_id`: what the bundle will call itself. Raises as `cut_good`, `fit_bundle` and `predicted`.
+    """
+    identity = Identity(manifest.category, run_id, manifest.dataset, manifest.content_hash())
+    fitted = fit_bundle(config, cut_good(manifest, config).sides(config), identity, work=work)
+    start = time.perf_counter()
+    with predicted(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
+        seconds = {"predict": time.perf_counter() - start}
+        with work.limited():
+            evaluation = measured(found, fitted.bundle.manifest.thresholds, seed=config.seed)
+        yield Trial(fitted, found, replace(evaluation, seconds=seconds | evaluation.seconds))

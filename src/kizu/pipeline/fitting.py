@@ -1,0 +1,85 @@
+"""From settings to a fitted pipeline."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from kizu.backbones.base import Backbone, BackboneSpec, ensure_covered
+from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.store import load_backbone
+from kizu.core.randomness import rng_for
+from kizu.core.work import Work
+from kizu.detectors.base import Detector, EmbeddingConfig
+from kizu.detectors.registry import make_detector
+from kizu.imaging.tiling import tiles_per_image
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import Pipeline, PlacedImages, embed_all
+
+WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
+"""Beside what the detector holds: the runtime, and images on their way through the network, maps, and those waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfittedPipeline:
+    """A pipeline that is set up: its network is open, and nothing is learned."""
+
+    config: PipelineConfig
+    embedding: EmbeddingConfig
+    """The config's, with the layers that are looked at."""
+    backbone: BackboneSpec
+    detector: Detector
+    embedder: Embedder
+    work: Work
+
+    @classmethod
+    def prepare(cls, config: PipelineConfig, work: Work = Work()) -> Self:
+        """Raises `ConfigError` for layers that are not there, and for an image size that their patches do not cover."""
+        backbone = load_backbone(config.embedding.backbone)
+        layers = config.embedding.layers or backbone.spec.default_layers
+        ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
+        embedding = config.embedding.model_copy(update={"layers": layers})
+        detector = make_detector(config.detector)
+        embedder = embedder_for(detector, backbone, embedding, rng_for(config.seed, "channels"), work)
+        return cls(config, embedding, backbone.spec, detector, embedder, work)
+
+    def fit(self, images: PlacedImages, purpose: str, work: Work) -> Pipeline:
+        """Learn from good images; all chance comes from the config's seed and `purpose`. Raises as `Detector.fit`."""
+        placement = self.config.placement
+        count = images.count * tiles_per_image(placement)
+        turns = self.config.detector.quarter_turns(count, placement.image_size)
+        with work.limited():
+            embeddings = embed_all(self.embedder, images, placement, turns)
+            fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
+        return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
+
+    def expected_bytes(self, count: int) -> int:
+        """What a fit on `count` images will take at most, beside what the process holds before it."""
+        placement = self.config.placement
+        h, w = self.embedder.grid_hw(placement.image_size)
+        working = WORKING_BYTES + WORKING_BYTES_PER_PIXEL * math.prod(placement.seen_hw)
+        held = self.detector.memory_bytes(
+            count * tiles_per_image(placement), h * w, self.embedder.dim, self.work.memory_budget()
+        )
+        return working + held
+
+
+def embedder_for(
+    detector: Detector,
+    backbone: Backbone,
+    config: EmbeddingConfig,
+    rng: np.random.Generator,
+    work: Work = Work(),
+) -> Embedder:
+    """The graph from image to embedding that this detector wants."""
+    layers = config.layers or backbone.spec.default_layers
+    dims = {layer.name: layer.dim for layer in backbone.spec.layers}
+    model = build_embedder(
+        backbone,
+        layers=layers,
+        normalisation=config.normalisation,
+        patch_size=detector.config.patch_size,
+        channels=detector.channels(sum(dims.get(name, 0) for name in layers), rng),
+    )
+    return Embedder(model.SerializeToString(), work)

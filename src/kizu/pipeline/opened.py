@@ -1,0 +1,120 @@
+"""A fitted pipeline, ready to score: what lab, inspection and service open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kizu.backbones.graph import Embedder
+from kizu.bundles.manifest import Bundle
+from kizu.core.errors import ConfigError
+from kizu.core.types import F32, HW, U8, Scores
+from kizu.core.work import Work
+from kizu.detectors.base import Arrays, DetectorConfig, Embeddings, Fitted, Updatable
+from kizu.detectors.registry import detector_config, make_detector
+from kizu.imaging.placement import PlacementConfig
+from kizu.imaging.tiling import as_seen, cut, tiles_per_image
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedImages:
+    """Images as a placement sees them, in batches (N, H, W, 3), read once."""
+
+    count: int
+    """How many there are, at most."""
+    batches: Iterable[U8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """The scorer of what the network takes: images, or their tiles."""
+
+    embedder: Embedder
+    fitted: Fitted
+
+    def score(self, images: U8) -> Scores:
+        return self.fitted.score(self.embedder.embed(images), (images.shape[1], images.shape[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Images as the placement gives them in, scores out. Safe to call from several threads; it can be pickled, and is
+    then opened anew where it arrives."""
+
+    placement: PlacementConfig
+    embedder: Embedder
+    fitted: Fitted
+    detector: DetectorConfig
+    work: Work
+
+    def score(self, images: U8) -> Scores:
+        """Score images (N, H, W, 3) as they are seen, cut into tiles where the placement says so.
+
+        Each image gets the same score whatever else is in the batch. Raises `ScoreError`.
+        """
+        with self.work.limited():
+            return as_seen(_Network(self.embedder, self.fitted), self.placement).score(images)
+
+    def embed(self, images: U8) -> F32:
+        """(N, H, W, 3) at the network's input size -> (N, h, w, D), for as many scorers as look at it."""
+        with self.work.limited():
+            return self.embedder.embed(images)
+
+    def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
+        """What `score` says of images (N, H, W, 3) at the network's input size whose embedding is there already."""
+        with self.work.limited():
+            return self.fitted.score(embedding, input_hw)
+
+    @property
+    def updatable(self) -> Updatable:
+        """The detector, as one that takes more images. Raises `ConfigError` for a method that does not."""
+        if not isinstance(self.fitted, Updatable):
+            raise ConfigError(
+                f"{self.detector.kind} cannot learn more images later", hint="train anew on all images"
+            )
+        return self.fitted
+
+    def updated(self, images: PlacedImages, work: Work) -> Pipeline:
+        """The pipeline after more good images; itself it stays as it was.
+
+        Raises `ConfigError` for a method that cannot be updated, and as `Updatable.update`.
+        """
+        updatable = self.updatable
+        with work.limited():
+            fitted = updatable.update(embed_all(self.embedder, images, self.placement), work=work)
+        return Pipeline(self.placement, self.embedder, fitted, self.detector, self.work)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = (self.placement, self.embedder.model_bytes, dict(self.fitted.state()), self.detector)
+        return _reopen, (*parts, self.work.portable())
+
+
+def open_pipeline(bundle: Bundle, work: Work = Work()) -> Pipeline:
+    """The fitted pipeline that `bundle` holds."""
+    detector = detector_config(bundle.manifest.detector, where="bundle")
+    return _reopen(bundle.manifest.placement, bundle.graph, bundle.arrays, detector, work)
+
+
+def embed_all(
+    embedder: Embedder, images: PlacedImages, placement: PlacementConfig, turns: tuple[int, ...] = (0,)
+) -> Embeddings:
+    """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn)."""
+    return Embeddings(
+        batches=(
+            embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
+            for tiles in (cut(batch, placement) for batch in images.batches)
+            for quarter in turns
+        ),
+        count=images.count * tiles_per_image(placement) * len(turns),
+        input_hw=placement.image_size,
+    )
+
+
+def _reopen(
+    placement: PlacementConfig, graph: bytes, arrays: Arrays, detector: DetectorConfig, work: Work
+) -> Pipeline:
+    fitted = make_detector(detector).restore(arrays)
+    return Pipeline(placement, Embedder(graph, work), fitted, detector, work)
