@@ -18,9 +18,10 @@ from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.journal import lines_of
 from kizu.inspection.records import Prediction
-from kizu.lab.compare import Chosen, RunComparison, choose_samples
+from kizu.lab.compare import RunComparison
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.predictions import true_mask
+from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number
 
 TILE_PX = 320
