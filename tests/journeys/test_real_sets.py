@@ -39,7 +39,7 @@ def test_real_sets_reach_their_floor(shared_data: Path, tmp_path: Path, model: s
 
     flaws = list_images(next(path for path in (shared_data / name / "test").iterdir() if path.name != "good"))
     result = FolderRunner(Inspector.open(run.folder.path), tmp_path / "out").run(flaws)
-    assert result.report["num_images"] == len(flaws)
+    assert result.report.num_images == len(flaws)
     measured = {Path(row["id"]).parts[-2:]: row["pred_score"] for row in _lines(run.folder.predictions)}
     for row in _lines(tmp_path / "out" / "preds.jsonl"):
         assert row["pred_score"] == pytest.approx(measured[Path(row["image_path"]).parts[-2:]], rel=1e-4)

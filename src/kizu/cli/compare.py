@@ -54,13 +54,13 @@ def predict(
         )
     typer.echo(f"wrote {folder.predictions_dir}", err=True)
     if as_json:
-        typer.echo(json.dumps({name: result.report for name, result in results.items()}, indent=2))
+        typer.echo(json.dumps({name: result.report.as_json() for name, result in results.items()}, indent=2))
         return
     for name, result in results.items():
         report = result.report
         typer.echo(
-            f"{name}: {report['num_images']} images: {report['num_ok']} OK, {report['num_ng']} NG,"
-            f" {report['num_errors']} unreadable"
+            f"{name}: {report.num_images} images: {report.num_ok} OK, {report.num_ng} NG,"
+            f" {report.num_errors} unreadable"
         )
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from kizu.cli.options import (
 )
 from kizu.cli.progress import working
 from kizu.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kizu.inspection.records import Record
 
 EXIT_NG_FOUND = 1
 
@@ -169,21 +172,22 @@ def inspect(
         typer.echo(f"{result.skipped} images were done before", err=True)
     typer.echo(f"wrote {output_dir}", err=True)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        typer.echo(json.dumps(report.as_json(), indent=2))
     else:
         typer.echo(
-            f"{report['num_images']} images: {report['num_ok']} OK, {report['num_ng']} NG,"
-            f" {report['num_errors']} unreadable"
+            f"{report.num_images} images: {report.num_ok} OK, {report.num_ng} NG, {report.num_errors} unreadable"
         )
-    if fail_on_ng and report["num_ng"]:
+    if fail_on_ng and report.num_ng:
         raise typer.Exit(EXIT_NG_FOUND)
 
 
-def _told(record: dict[str, Any]) -> str:
+def _told(record: "Record") -> str:
     """One line as it comes."""
-    if "error" in record:
-        return f"--  {record['image_path']}  {record['error']}"
-    return f"{record['label']}  {record['image_path']}  {record['pred_score']:.4g}"
+    from kizu.inspection.records import Failure
+
+    if isinstance(record, Failure):
+        return f"--  {record.image_path}  {record.error}"
+    return f"{record.label}  {record.image_path}  {record.pred_score:.4g}"
 
 
 def _lines(path: Path) -> list[str]:

@@ -23,7 +23,16 @@ from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_jpeg, encode_png
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.journal import Journal, lines_of
-from kizu.inspection.records import Record, Tally, csv_lines, error_record, prediction_record
+from kizu.inspection.records import (
+    Failure,
+    Prediction,
+    Record,
+    Tally,
+    csv_lines,
+    error_record,
+    prediction_record,
+)
+from kizu.inspection.report import Report
 
 TrueMask = Callable[[Sample, HW], Bool | None]
 """Where a sample of this size (H, W) is really flawed, (H, W); None: nobody knows."""
@@ -52,7 +61,7 @@ class FolderOptions(Config):
 class FolderResult:
     """What came of it."""
 
-    report: Record
+    report: Report
     skipped: int
     """Images that an earlier, stopped call had done."""
 
@@ -117,19 +126,21 @@ class FolderRunner:
         """What the lines so far add up to, and the images they are of; and which names they have taken."""
         totals, done = Tally(), set()
         for record in journal.records():
-            done.add(record["image_path"])
+            done.add(record.image_path)
             totals.add(record)
-            for key, folder in (("mask_path", "masks"), ("overlay_path", "overlays")):
-                picture = Path(record.get(key, "")).absolute()
+            if isinstance(record, Failure):
+                continue
+            for saved, folder in ((record.mask_path, "masks"), (record.overlay_path, "overlays")):
+                picture = Path(saved or "").absolute()
                 place = (self._output_dir / folder).absolute()
                 if picture.is_relative_to(place):  # or the folder has been moved since
                     name = picture.relative_to(place).with_suffix("").as_posix()
-                    self._names[name] = record["image_path"]
+                    self._names[name] = record.image_path
         return totals, done
 
-    def _finish(self, totals: Tally) -> Record:
+    def _finish(self, totals: Tally) -> Report:
         report = totals.report(self._inspector.manifest)
-        write_json(self._output_dir / "report.json", report)
+        write_json(self._output_dir / "report.json", report.as_json())
         if self._options.save_csv:
             with (
                 replacing(self._output_dir / "preds.csv") as temporary,
@@ -149,7 +160,7 @@ class FolderRunner:
         self._names[name] = str(sample.path)
         return name
 
-    def _settings(self) -> Record:
+    def _settings(self) -> dict[str, Any]:
         roi = self._inspector.roi
         return {
             "bundle_sha256": self._bundle_sha256,
@@ -231,22 +242,20 @@ class InspectPieces:
 
     def _record(
         self, named: Named, inspection: Inspection, original: U8 | None, timings: dict[str, float]
-    ) -> Record:
-        return {
-            **prediction_record(
-                str(named.sample.path),
-                inspection,
-                self.inspector.manifest,
-                self.inspector.bundle_sha256,
-                gt_label=named.sample.label,
-                timings=timings,
-            ),
-            **self._save_pictures(named, inspection, original),
-        }
+    ) -> Prediction:
+        return prediction_record(
+            str(named.sample.path),
+            inspection,
+            self.inspector.manifest,
+            self.inspector.bundle_sha256,
+            gt_label=named.sample.label,
+            timings=timings,
+            pictures=self._save_pictures(named, inspection, original),
+        )
 
-    def _save_pictures(self, named: Named, inspection: Inspection, original: U8 | None) -> dict[str, Any]:
+    def _save_pictures(self, named: Named, inspection: Inspection, original: U8 | None) -> dict[str, str]:
         """The whole of the name is kept, suffix too, so that a.jpg and a.png do not meet."""
-        saved: dict[str, Any] = {}
+        saved: dict[str, str] = {}
         if self.options.save_masks:
             path = self.output_dir / "masks" / f"{named.name}.png"
             encode_png(path, inspection.mask)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -282,10 +282,3 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
         for p in predictions
     )
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def ranked(
-    predictions: Sequence[Prediction], keep: Callable[[Prediction], bool], *, most: int, highest_first: bool
-) -> list[Prediction]:
-    """At most `most` of the predictions that `keep` accepts, in order of score."""
-    return sorted(filter(keep, predictions), key=lambda p: p.score, reverse=highest_first)[:most]

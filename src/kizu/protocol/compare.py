@@ -13,8 +13,6 @@ from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F64, Bool
-from kizu.data.manifest import Sample
-from kizu.imaging.codec import decode_mask
 from kizu.lab.evaluate import RANKED
 from kizu.metrics.compare import (
     LEAST_CATEGORIES,
@@ -192,46 +190,6 @@ def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunCo
             name for name in pair.ids if verdicts[0][name]["is_anomaly"] != verdicts[1][name]["is_anomaly"]
         )
     return RunComparison((names[0], names[1]), folders, tuple(rows), shared, found, disagree, tuple(missing))
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Test images to look at, by how large their flaw is."""
-
-    groups: dict[str, tuple[Sample, ...]]
-    """good, mild, medium, severe."""
-    borders: tuple[float, float] | None
-    """Flawed parts of the image between mild, medium and severe; None without masks."""
-
-
-def choose_samples(samples: Sequence[Sample], *, most: int = 3) -> Chosen:
-    """Evenly spaced good ones, and of the defects with masks the middle ones of each third by flawed part.
-
-    Without masks the defects are one group, "defect".
-    """
-    good = [sample for sample in samples if sample.label == "good"]
-    parts = [
-        (float(decode_mask(sample.mask_path).mean()), sample)
-        for sample in samples
-        if sample.label == "defect" and sample.mask_path is not None
-    ]
-    groups = {"good": _spread_out(good, most)}
-    if not parts:
-        groups["defect"] = _spread_out([s for s in samples if s.label == "defect"], most)
-        return Chosen(groups, None)
-    parts.sort(key=lambda item: (item[0], item[1].id))
-    thirds = np.array_split(np.arange(len(parts)), 3)
-    for name, third in zip(("mild", "medium", "severe"), thirds, strict=True):
-        groups[name] = _spread_out([parts[index][1] for index in third], most)
-    sizes = [size for size, _ in parts]
-    return Chosen(groups, (float(np.quantile(sizes, 1 / 3)), float(np.quantile(sizes, 2 / 3))))
-
-
-def _spread_out(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """At most `most` of them, evenly spaced in their order."""
-    if len(samples) <= most:
-        return tuple(samples)
-    return tuple(samples[round((i + 0.5) * len(samples) / most - 0.5)] for i in range(most))
 
 
 def _over_categories(

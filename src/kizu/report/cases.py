@@ -1,7 +1,7 @@
 """The page to look at: the cases that went wrong, and those that went best, beside their numbers."""
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from kizu.core.work import Work
 from kizu.imaging.codec import decode, jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
-from kizu.lab.evaluate import Evaluation, Prediction, ranked
+from kizu.lab.evaluate import Evaluation, Prediction
+from kizu.report.choosing import SORTS, Sort, ranked
 from kizu.report.tables import number
 from kizu.runs.folder import RunFolder
 
@@ -54,25 +55,6 @@ class Section:
     facts: Mapping[str, str]
     metrics: Mapping[str, str]
     groups: Sequence[Group]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sort:
-    title: str
-    keep: Callable[[Prediction], bool]
-    highest_first: bool
-
-
-SORTS = (
-    _Sort(
-        "Missed defects, the most confident mistake first", lambda p: p.is_wrong and not p.is_anomaly, False
-    ),
-    _Sort(
-        "Rejected good parts, the most confident mistake first", lambda p: p.is_wrong and p.is_anomaly, True
-    ),
-    _Sort("Found defects, the clearest first", lambda p: not p.is_wrong and p.is_anomaly, True),
-    _Sort("Passed good parts, the cleanest first", lambda p: not p.is_wrong and not p.is_anomaly, False),
-)
 
 
 def run_section(folder: RunFolder, evaluation: Evaluation, work: Work = Work()) -> Section:
@@ -118,8 +100,8 @@ def write_case_page(folder: RunFolder, evaluation: Evaluation, work: Work = Work
     write_page(folder.page, section.title, [section], evaluation.seconds)
 
 
-def _group(sort: _Sort, predictions: Sequence[Prediction], inspector: Inspector) -> Group:
-    shown = ranked(predictions, sort.keep, most=CASES_PER_GROUP, highest_first=sort.highest_first)
+def _group(sort: Sort, predictions: Sequence[Prediction], inspector: Inspector) -> Group:
+    shown = ranked(predictions, sort, most=CASES_PER_GROUP)
     return Group(sort.title, sum(map(sort.keep, predictions)), tuple(_case(p, inspector) for p in shown))
 
 

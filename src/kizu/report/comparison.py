@@ -6,7 +6,7 @@
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from kizu.core.types import U8
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
+from kizu.inspection.journal import lines_of
+from kizu.inspection.records import Prediction
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.predictions import true_mask
-from kizu.protocol.compare import Chosen, RunComparison, choose_samples
+from kizu.protocol.compare import RunComparison
+from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number
 
 TILE_PX = 320
@@ -29,44 +32,52 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
 
     Returns the images that are shown. Raises `OutputError` when the folder cannot be written.
     """
-    lines = [_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
+    known = [_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
     samples = [
         sample
         for sample in own_manifest(found.folders[0]).test()
-        if all(str(sample.path) in known for known in lines)
+        if all(str(sample.path) in records for records in known)
     ]
     chosen = choose_samples(samples) if samples else None
     if chosen is not None:
-        shown = _write_pictures(output_dir, found, chosen, lines)
+        shown = _write_pictures(output_dir, found, chosen, known)
         write_text(output_dir / "sample_visualizations.md", _visualizations(found, chosen, shown))
     write_text(output_dir / "comparison_table.md", _table(found))
     write_json(output_dir / "comparison_report.json", _report(found, chosen))
     return chosen
 
 
-def _predicted(path: Path) -> dict[str, dict[str, Any]]:
-    """The lines that have an overlay, by image."""
-    if not path.is_file():
-        return {}
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return {line["image_path"]: line for line in lines if Path(line.get("overlay_path", "")).is_file()}
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a run's picture of an image says and where it is."""
+
+    overlay: Path
+    told: str
+
+
+def _predicted(path: Path) -> dict[str, _Shown]:
+    """The images that have an overlay, by their path."""
+    records = lines_of(path) if path.is_file() else ()
+    return {
+        record.image_path: _Shown(Path(record.overlay_path), f"{record.label} {record.pred_score:.4g}")
+        for record in records
+        if isinstance(record, Prediction) and record.overlay_path and Path(record.overlay_path).is_file()
+    }
 
 
 def _write_pictures(
-    output_dir: Path, found: RunComparison, chosen: Chosen, lines: list[dict[str, dict[str, Any]]]
+    output_dir: Path, found: RunComparison, chosen: Chosen, known: list[dict[str, _Shown]]
 ) -> dict[str, list[str]]:
     """Writes samples and grids; a caption for each grid, by its name."""
     captions = {}
     for group, samples in chosen.groups.items():
         for sample in samples:
             name = f"{group}-{sample.id.replace('/', '_').rsplit('.', 1)[0]}.jpg"
-            overlays = [decode(Path(known[str(sample.path)]["overlay_path"])) for known in lines]
+            shown = [records[str(sample.path)] for records in known]
+            overlays = [decode(one.overlay) for one in shown]
             for model, overlay in zip(found.names, overlays, strict=True):
                 encode_jpeg(output_dir / "comparison_samples" / model / name, overlay)
-            told = [
-                f"{model}: {known[str(sample.path)]['label']} {known[str(sample.path)]['pred_score']:.4g}"
-                for model, known in zip(found.names, lines, strict=True)
-            ]
+            told = [f"{model}: {one.told}" for model, one in zip(found.names, shown, strict=True)]
             sheet = contact_sheet(
                 [_original(sample), *overlays], 3, [f"{sample.defect} ({group})", *told], tile_px=TILE_PX
             )

@@ -11,9 +11,10 @@ from kizu.core.types import U8
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.inspector import Inspector
-from kizu.lab.evaluate import Evaluation, Prediction, ranked
+from kizu.lab.evaluate import Evaluation, Prediction
 from kizu.lab.predictions import true_mask
 from kizu.metrics.undefined import Undefined
+from kizu.report.choosing import SORTS, ranked
 from kizu.report.figures import confusion_figure, pr_figure, reliability_figure, roc_figure, score_histogram
 
 CASES, TILE_PX = 4, 200
@@ -56,16 +57,10 @@ def failure_gallery(predictions: Sequence[Prediction], inspector: Inspector) -> 
 
     Each case is its image and, beside it, the map with the found flaw's outline in red and the true one's in green.
     """
-    sorts: tuple[tuple[Callable[[Prediction], bool], bool], ...] = (
-        (lambda p: p.is_wrong and not p.is_anomaly, False),
-        (lambda p: p.is_wrong and p.is_anomaly, True),
-        (lambda p: not p.is_wrong and p.is_anomaly, True),
-        (lambda p: not p.is_wrong and not p.is_anomaly, False),
-    )
     tiles: list[U8] = []
     captions: list[str] = []
-    for keep, highest_first in sorts:
-        for prediction in ranked(predictions, keep, most=CASES, highest_first=highest_first):
+    for sort in SORTS:
+        for prediction in ranked(predictions, sort, most=CASES):
             image = decode(prediction.sample.path)
             found = inspector.inspect(image)
             mask = true_mask(prediction.sample, image.shape[:2])

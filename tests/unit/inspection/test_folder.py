@@ -46,7 +46,7 @@ def test_lines_and_report_fit_their_schemas_and_the_table_has_them_all(
     validator = Draft202012Validator(schema("preds"))
     for line in lines(out):
         validator.validate(line)
-    Draft202012Validator(schema("report")).validate(report)
+    Draft202012Validator(schema("report")).validate(report.as_json())
     assert not validator.is_valid({**lines(out)[0], "label": "NG", "is_anomaly": False, "error": "x"})
     rows = list(csv.DictReader((out / "preds.csv").read_text().splitlines()))
     assert [row["image_path"] for row in rows] == [line["image_path"] for line in lines(out)]
@@ -56,8 +56,8 @@ def test_lines_and_report_fit_their_schemas_and_the_table_has_them_all(
     told = next(line for line in lines(out) if "label" in line)
     assert set(told["timings"]) == {"decode_ms", "inspect_ms"}
     empty = FolderRunner(inspector, tmp_path / "none").run([]).report
-    Draft202012Validator(schema("report")).validate(empty)
-    assert empty["defect_stats"] is None
+    Draft202012Validator(schema("report")).validate(empty.as_json())
+    assert empty.defect_stats is None
 
 
 def test_pictures_of_one_name_from_two_places_do_not_meet(
@@ -91,7 +91,7 @@ def test_a_list_of_paths_is_inspected_in_its_order_each_once(
     assert [sample.id for sample in samples] == ["2.png", "sub/0.png", "gone.png"]
     out = tmp_path / "out"
     report = FolderRunner(inspector, out).run(samples).report
-    assert (report["num_images"], report["num_errors"]) == (2, 1)
+    assert (report.num_images, report.num_errors) == (2, 1)
     assert [path.id for path in list_images(folder, pattern="sub/*")] == ["sub/0.png"]
 
 
@@ -127,7 +127,7 @@ def test_a_watched_folder_is_reported_as_it_goes(inspector: Inspector, folder: P
     out, told = tmp_path / "out", []
     samples = list_images(folder)
     first = FolderRunner(inspector, out).watch([samples[:2], samples[:3]], told.append)
-    assert first.report["num_images"] == 3
+    assert first.report.num_images == 3
     assert len(told) == 3
 
     def breaks_off():

@@ -1,34 +1,89 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from kizu.core.errors import OutputError
-from kizu.inspection.journal import Journal
+from kizu.core.errors import DataError, OutputError
+from kizu.inspection.journal import Journal, lines_of
+from kizu.inspection.records import Failure, error_record
+
+
+def line(path: str) -> Failure:
+    return error_record(path, "broken", "0")
+
+
+def paths(journal: Journal) -> list[str]:
+    return [record.image_path for record in journal.records()]
 
 
 def test_lines_are_kept_and_gone_on_with(tmp_path: Path) -> None:
     for number in range(2):
         with Journal(tmp_path, {"bundle": "a"}) as journal:
-            journal.append({"image_path": f"ü{number}.png"})
+            journal.append(line(f"ü{number}.png"))
     with Journal(tmp_path, {"bundle": "a"}) as journal:
-        assert [record["image_path"] for record in journal.records()] == ["ü0.png", "ü1.png"]
+        assert paths(journal) == ["ü0.png", "ü1.png"]
+    assert journal.path.read_text(encoding="utf-8").startswith('{"image_path": "ü0.png", "error": "broken", ')
 
 
-def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
+def test_a_torn_line_is_not_read_and_cut_off(tmp_path: Path) -> None:
     with Journal(tmp_path, {}) as journal:
-        journal.append({"image_path": "a.png"})
-    with (tmp_path / "preds.jsonl").open("a") as stream:
+        journal.append(line("a.png"))
+    with journal.path.open("a") as stream:
         stream.write('{"image_path": "b.p')
+    assert [record.image_path for record in lines_of(journal.path)] == ["a.png"]
     with Journal(tmp_path, {}) as journal:
-        journal.append({"image_path": "c.png"})
-        assert [record["image_path"] for record in journal.records()] == ["a.png", "c.png"]
+        journal.append(line("c.png"))
+        assert paths(journal) == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (b"\n", "not JSON"),
+        (b'{"image_path": "b.p\n', "not JSON"),
+        (b'{"image_path": "\xff"}\n', "not JSON"),
+        (b"[1]\n", "no record of an inspection"),
+        (b'{"image_path": "b.png"}\n', "model: Field required"),
+        (b'{"image_path": "b.png", "error": 1, "bundle_sha256": "0"}\n', "error: .*, got 1"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named_by_file_and_number(
+    tmp_path: Path, written: bytes, told: str
+) -> None:
+    with Journal(tmp_path, {}) as journal:
+        journal.append(line("a.png"))
+    with journal.path.open("ab") as stream:
+        stream.write(written)
+    with (
+        Journal(tmp_path, {}) as journal,
+        pytest.raises(DataError, match=rf"preds\.jsonl, line 2: .*{told}") as raised,
+    ):
+        paths(journal)
+    assert raised.value.hint
+
+
+def test_a_name_that_is_no_utf8_is_kept_as_it_is(tmp_path: Path) -> None:
+    name = b"\xffa.png".decode("utf-8", "surrogateescape")
+    with Journal(tmp_path, {}) as journal:
+        journal.append(line(name))
+    assert paths(journal) == [name]
+    assert json.loads(journal.path.read_text(encoding="utf-8"))["image_path"] == name
 
 
 def test_results_of_another_bundle_are_not_mixed_in(tmp_path: Path) -> None:
     with Journal(tmp_path, {"bundle": "a"}) as journal:
-        journal.append({"image_path": "a.png"})
+        journal.append(line("a.png"))
     with pytest.raises(OutputError, match="another bundle or other options"):
         Journal(tmp_path, {"bundle": "b"})
+
+
+@pytest.mark.parametrize("content", ["", '{"sha', "[]", "{}"])
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path, content: str) -> None:
+    with Journal(tmp_path, {"bundle": "a"}) as journal:
+        journal.append(line("a.png"))
+    (tmp_path / "settings.json").write_text(content)
+    with pytest.raises(OutputError, match=r"settings\.json does not say"):
+        Journal(tmp_path, {"bundle": "a"})
 
 
 def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path) -> None:
@@ -36,11 +91,11 @@ def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path) -> None:
     if not full.exists():
         pytest.skip("no /dev/full on this system")
     with Journal(tmp_path, {}) as journal:
-        journal.append({"image_path": "a.png"})
+        journal.append(line("a.png"))
         whole = journal._stream
         journal._stream = full.open("w")
         with pytest.raises(OutputError, match="No space left"):
-            journal.append({"image_path": "b.png"})
+            journal.append(line("b.png"))
         with pytest.raises(OSError, match="No space left"):
             journal._stream.close()  # the buffered line cannot be written either
         journal._stream = whole

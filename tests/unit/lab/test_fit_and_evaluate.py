@@ -10,7 +10,7 @@ from kizu.core.split import Split
 from kizu.core.types import U8
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_png
-from kizu.lab.evaluate import Prediction, evaluate, ranked
+from kizu.lab.evaluate import evaluate
 from kizu.lab.fit import LabelledImages, Sides, fit_bundle
 
 
@@ -137,10 +137,3 @@ def test_one_calibration_image_promises_one_half(good_pictures: U8) -> None:
 def test_no_test_image_is_an_error(good_pictures: U8) -> None:
     with pytest.raises(DataError, match="no test image"):
         evaluate(fitted(good_pictures).bundle, [])
-
-
-def test_cases_are_ranked_by_score() -> None:
-    sample = Sample("a", Path("a"), "defect")
-    cases = [Prediction(sample, score, is_anomaly=score > 2) for score in (1.0, 3.0, 2.0)]
-    assert [p.score for p in ranked(cases, lambda p: p.is_wrong, most=5, highest_first=False)] == [1.0, 2.0]
-    assert [p.score for p in ranked(cases, lambda _: True, most=1, highest_first=True)] == [3.0]

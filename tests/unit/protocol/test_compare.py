@@ -8,7 +8,6 @@ import pytest
 from tests.support import BASE, category
 
 from kizu.core.errors import DataError
-from kizu.data.manifest import Sample
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import delong
@@ -16,7 +15,6 @@ from kizu.metrics.ranking import auroc
 from kizu.protocol.compare import (
     MetricRow,
     between_methods,
-    choose_samples,
     compare_runs,
     differences,
     paired_scores,
@@ -142,15 +140,3 @@ def test_runs_of_different_parts_are_not_compared(two_runs: list[RunFolder], tmp
     other = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
     with pytest.raises(DataError, match="plate cannot be compared with disc"):
         compare_runs(two_runs[0], other)
-
-
-def test_without_masks_defects_are_one_group(tmp_path: Path) -> None:
-    samples = [
-        Sample(f"{i}", tmp_path / f"{i}", "defect" if i > 4 else "good", defect="x") for i in range(12)
-    ]
-    chosen = choose_samples(samples)
-    assert chosen.borders is None
-    assert {name: [s.id for s in group] for name, group in chosen.groups.items()} == {
-        "good": ["0", "2", "4"],
-        "defect": ["6", "8", "10"],
-    }

@@ -1,0 +1,103 @@
+"""`report.json`: what the images of an inspection add up to."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from kizu.decision.calibration import Thresholds
+from kizu.decision.thresholds import Threshold
+from kizu.decision.zones import ZoneThresholds
+from kizu.inspection.written import Listed, MayBeAbsent, Written
+
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)$"
+
+
+class ReportThresholds(Written):
+    """The thresholds that were in force, and the rules that set them."""
+
+    pixel_threshold_zones: MayBeAbsent[Listed[tuple[Listed[tuple[float, ...]], ...]]] = Field(
+        default=None, description="pixel thresholds in force in place of the one: rows of zones, from the top"
+    )
+    image_threshold: float = Field(description="an image whose score is above it is NG")
+    pixel_threshold: float = Field(description="pixels above it are flawed")
+    quantile_image: float | None = Field(description="of the rule quantile: which; null for other rules")
+    quantile_pixel: float | None = Field(description="the same of the pixel threshold")
+    rule: str = Field(description="what set the image threshold")
+    pixel_rule: str = Field(description="what set the pixel threshold")
+    count: Annotated[int, Field(ge=1)] = Field(description="how many images the image threshold rests on")
+    false_alarm_rate: float | None = Field(
+        description="at most this part of new good images is NG; null where the rule promises nothing"
+    )
+
+    @classmethod
+    def of(cls, thresholds: Thresholds) -> Self:
+        """Those of a bundle."""
+        image, pixel, zones = thresholds.image, thresholds.pixel, thresholds.zones
+        return cls(
+            **({} if zones is None else {"pixel_threshold_zones": _rows(zones)}),
+            image_threshold=image.value,
+            pixel_threshold=pixel.value,
+            quantile_image=_quantile(image),
+            quantile_pixel=_quantile(pixel),
+            rule=image.rule,
+            pixel_rule=pixel.rule,
+            count=image.count,
+            false_alarm_rate=image.false_alarm_rate,
+        )
+
+
+class ScoreStats(Written):
+    """Of the raw scores of all images that could be read."""
+
+    min: float = Field(description="the lowest")
+    max: float = Field(description="the highest")
+    mean: float = Field(description="their mean")
+
+
+class DefectStats(Written):
+    """Of the flaws that are listed; areas in pixels of the original images."""
+
+    total_defects: Count = Field(description="how many there are in all images together")
+    avg_defects_per_ng: float = Field(description="how many an NG image has; 0 where none is NG")
+    max_defect_area: Count = Field(description="the largest one's area")
+    avg_total_defect_area: float = Field(description="of an NG image: its flaws' areas together")
+
+
+class Report(Written):
+    """All of `report.json`."""
+
+    model: str = Field(description="the detector's name")
+    category: str = Field(description="whose thresholds hold")
+    run_id: str = Field(description="the run that the bundle was made by")
+    thresholds: ReportThresholds = Field(description="what scores and maps were compared with")
+    num_images: Count = Field(description="images that could be read: OK and NG")
+    num_ok: Count = Field(description="images without a flaw")
+    num_ng: Count = Field(description="images with one")
+    num_errors: Count = Field(description="files that could not be read as images")
+    ng_rate: Rate = Field(description="num_ng / num_images; 0 without images")
+    ok_rate: Rate = Field(description="num_ok / num_images; 0 without images")
+    score_stats: MayBeAbsent[ScoreStats] = Field(default=None, description="not there without images")
+    defect_stats: DefectStats | None = Field(description="null without images")
+    created_at: Annotated[str, Field(pattern=UTC_TIME)] = Field(description="when it was written, UTC")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.num_ok + self.num_ng != self.num_images:
+            raise ValueError(f"{self.num_ok} OK and {self.num_ng} NG are not {self.num_images} images")
+        if {self.score_stats is None, self.defect_stats is None} != {self.num_images == 0}:
+            raise ValueError("score_stats and defect_stats are there where there are images, and only there")
+        return self
+
+
+def _quantile(threshold: Threshold) -> float | None:
+    rule, _, level = threshold.rule.partition("@")
+    return float(level) if rule == "quantile" else None
+
+
+def _rows(zones: ZoneThresholds) -> tuple[tuple[float, ...], ...]:
+    rows, columns = zones.grid
+    values = [zone.value for zone in zones.zones]
+    return tuple(tuple(values[row * columns : (row + 1) * columns]) for row in range(rows))
