@@ -4,7 +4,8 @@ An image is NG when its score is strictly greater than the threshold.
 """
 
 import math
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -14,14 +15,14 @@ from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
 from kizu.core.types import F32, F64, I64, Bool
+from kizu.decision.rules import Rule
 
 
 class Threshold(Config):
     """A number together with the rule that made it and the data it rests on."""
 
     value: float
-    rule: str
-    """For a person to read: "conformal@0.05", "quantile@0.995", "f1_max"."""
+    rule: Rule
     split: Split
     count: int
     """How many images it rests on."""
@@ -31,6 +32,18 @@ class Threshold(Config):
     confidence: float | None = None
     """With this probability over the draw of the calibration images the rate holds for the very threshold that was set;
     None: it holds on average over calibration sets."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_of_before(cls, values: Any) -> Any:
+        """Bundles and exported files of before hold the rule as a sentence, which rounds what stands beside it."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("rule"), str):
+            return values
+        rule = Rule.from_sentence(values["rule"])
+        exact = {"level": values.get("false_alarm_rate"), "confidence": values.get("confidence")}
+        if rule.name in ("conformal", "conformal_confident"):
+            rule = rule.model_copy(update={key: value for key, value in exact.items() if value is not None})
+        return {**values, "rule": rule}
 
     @model_validator(mode="after")
     def _never_from_test(self) -> Self:
@@ -45,6 +58,16 @@ class Threshold(Config):
         """True: NG."""
         return score > self.value
 
+    def out_of(self, folds: int) -> Self:
+        """The same, set on scores of so many other fits: a rate is promised for scores of the model that runs.
+
+        One that was set on labelled images stays as it is: these were scored by that model.
+        """
+        if self.split is not Split.CALIBRATION:
+            return self
+        rule = self.rule.model_copy(update={"folds": folds})
+        return self.model_copy(update={"rule": rule, "false_alarm_rate": None, "confidence": None})
+
     def describe(self) -> str:
         """One line for a person."""
         promise = (
@@ -53,7 +76,7 @@ class Threshold(Config):
             else f"false alarms at most {self.false_alarm_rate:.3g} of good parts"
             + ("" if self.confidence is None else f" with {self.confidence:.0%} confidence")
         )
-        return f"{self.value:.6g} ({self.rule} on {self.count} {self.split} images; {promise})"
+        return f"{self.value:.6g} ({self.rule.describe()} on {self.count} {self.split} images; {promise})"
 
 
 def smallest_count(false_alarm_rate: float) -> int:
@@ -83,7 +106,7 @@ def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Spli
         )
     return Threshold(
         value=float(np.partition(scores, rank - 1)[rank - 1]),
-        rule=f"conformal@{false_alarm_rate:.4g}",
+        rule=Rule(name="conformal", level=false_alarm_rate),
         split=split,
         count=n,
         false_alarm_rate=false_alarm_rate,
@@ -122,7 +145,7 @@ def conformal_confident(
         )
     return Threshold(
         value=float(np.sort(scores)[enough[0]]),
-        rule=f"conformal@{false_alarm_rate:.4g} with {confidence:.0%} confidence",
+        rule=Rule(name="conformal_confident", level=false_alarm_rate, confidence=confidence),
         split=split,
         count=n,
         false_alarm_rate=false_alarm_rate,
@@ -135,7 +158,7 @@ def maximum(scores: F32 | F64, *, split: Split = Split.CALIBRATION) -> Threshold
     scores = _usable(scores)
     return Threshold(
         value=float(scores.max()),
-        rule="maximum",
+        rule=Rule(name="maximum"),
         split=split,
         count=len(scores),
         false_alarm_rate=1 / (len(scores) + 1),
@@ -152,7 +175,7 @@ def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRA
         raise CalibrationError("one score has no standard deviation", hint="hold at least 2 images out")
     return Threshold(
         value=float(scores.mean() + sigmas * scores.std(ddof=1)),
-        rule=f"mean+{sigmas:g}sigma",
+        rule=Rule(name="mean_sigma", sigmas=sigmas),
         split=split,
         count=len(scores),
     )
@@ -169,7 +192,7 @@ def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshol
     allowed = math.floor(rate * len(scores) + 1e-9)
     return Threshold(
         value=float(np.sort(scores)[len(scores) - 1 - allowed]),
-        rule=f"fpr@{rate:g}",
+        rule=Rule(name="fpr", level=rate),
         split=split,
         count=len(scores),
     )
@@ -200,7 +223,13 @@ def least_cost(
     best = len(cost) - 1 - int(np.argmin(cost[::-1]))
     return Threshold(
         value=float(cuts[best]),
-        rule=f"cost {escape_cost:g}:{overkill_cost:g} at prevalence {share:.3g}, {cost[best]:.4g} a part",
+        rule=Rule(
+            name="cost",
+            escape_cost=escape_cost,
+            overkill_cost=overkill_cost,
+            prevalence=share,
+            expected_cost=float(cost[best]),
+        ),
         split=split,
         count=len(scores),
     )
@@ -212,7 +241,10 @@ def quantile(scores: F32 | F64, q: float, *, split: Split = Split.CALIBRATION) -
     if not 0 <= q <= 1:
         raise CalibrationError(f"a quantile of {q} is not between 0 and 1", hint="for 99.5 %, give 0.995")
     return Threshold(
-        value=float(np.quantile(scores, q)), rule=f"quantile@{q:g}", split=split, count=len(scores)
+        value=float(np.quantile(scores, q)),
+        rule=Rule(name="quantile", level=q),
+        split=split,
+        count=len(scores),
     )
 
 
@@ -225,7 +257,7 @@ def f1_max(scores: F32 | F64, defective: Bool, *, split: Split = Split.VALIDATIO
     cuts, hits, alarms, bad, _ = _cuts(_usable(scores), defective, "F1-max")
     f1 = 2 * hits / (bad + hits + alarms)
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
-    return Threshold(value=float(cuts[best]), rule="f1_max", split=split, count=len(scores))
+    return Threshold(value=float(cuts[best]), rule=Rule(name="f1_max"), split=split, count=len(scores))
 
 
 def _cuts(scores: F64, defective: Bool, rule: str) -> tuple[F64, I64, I64, int, int]:

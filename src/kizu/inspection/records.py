@@ -124,16 +124,15 @@ def _thresholds(thresholds: Thresholds) -> Record:
         "pixel_threshold": pixel.value,
         "quantile_image": _quantile(image),
         "quantile_pixel": _quantile(pixel),
-        "rule": image.rule,
-        "pixel_rule": pixel.rule,
+        "rule": image.rule.describe(),
+        "pixel_rule": pixel.rule.describe(),
         "count": image.count,
         "false_alarm_rate": image.false_alarm_rate,
     }
 
 
 def _quantile(threshold: Threshold) -> float | None:
-    rule, _, level = threshold.rule.partition("@")
-    return float(level) if rule == "quantile" else None
+    return threshold.rule.level if threshold.rule.name == "quantile" else None
 
 
 def _rows(zones: ZoneThresholds) -> list[list[float]]:

@@ -17,10 +17,8 @@ from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, Fitted
 from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
-from kizu.core.split import Split
 from kizu.core.types import F32, U8, Bool, Scorer, StageProgress
-from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, held_out
-from kizu.decision.thresholds import Threshold
+from kizu.decision.calibration import CalibrationConfig, HeldOut, good_thresholds, held_out
 from kizu.detectors import make_detector
 from kizu.detectors.base import Detector, Fitted, embedder_for
 from kizu.pipeline.config import PipelineConfig
@@ -141,7 +139,7 @@ def fit_bundle(
             config.calibration, calibration, validation=_validate(scorer, sides.validation)
         )
         if sides.folds:
-            thresholds = _without_promise(thresholds, len(sides.folds))
+            thresholds = thresholds.out_of(len(sides.folds))
     spec = backbone.spec
     manifest = BundleManifest(
         model=config.detector.kind,
@@ -250,21 +248,6 @@ def _out_of_fold(
         if on_progress is not None:
             on_progress("calibration", number + 1, len(folds))
     return HeldOut.joined(parts)
-
-
-def _without_promise(thresholds: Thresholds, folds: int) -> Thresholds:
-    """A rate is promised for scores of the model that runs, and these are of others."""
-
-    def told(threshold: Threshold) -> Threshold:
-        if threshold.split is not Split.CALIBRATION:
-            return threshold
-        rule = f"{threshold.rule}, out of {folds} folds"
-        return threshold.model_copy(update={"rule": rule, "false_alarm_rate": None, "confidence": None})
-
-    zones = thresholds.zones
-    if zones is not None:
-        zones = zones.model_copy(update={"zones": tuple(map(told, zones.zones)), "false_alarm_rate": None})
-    return Thresholds(image=told(thresholds.image), pixel=told(thresholds.pixel), zones=zones)
 
 
 def _validate(scorer: Scorer, validation: LabelledImages | None) -> tuple[F32, Bool] | None:

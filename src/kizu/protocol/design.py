@@ -164,6 +164,6 @@ def _carried(good: F64, rate: float, manifests: Sequence[Manifest]) -> StandardT
     found = fpr_target(good, rate, split=Split.VALIDATION)
     return StandardThreshold(
         value=found.value,
-        rule=f"{found.rule} on development categories",
+        rule=f"{found.rule.describe()} on development categories",
         count=sum(sample.label == "good" for manifest in manifests for sample in manifest.test()),
     )

@@ -14,6 +14,7 @@ from kizu.decision.calibration import (
     pixel_threshold,
     sample_pixels,
 )
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import (
     Threshold,
     conformal,
@@ -108,7 +109,7 @@ def test_f1_max_needs_both_kinds() -> None:
 
 def test_the_test_split_sets_nothing() -> None:
     with pytest.raises(LeakageError):
-        Threshold(value=1.0, rule="f1_max", split=Split.TEST, count=10)
+        Threshold(value=1.0, rule=Rule(name="f1_max"), split=Split.TEST, count=10)
     with pytest.raises(LeakageError):
         quantile(np.arange(5, dtype=np.float32), 0.5, split=Split.TEST)
 

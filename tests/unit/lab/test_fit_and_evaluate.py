@@ -37,7 +37,7 @@ def test_f1_max_uses_the_labelled_validation_images(good_pictures: U8) -> None:
     )
     sides = Sides(placed(good_pictures[:12]), placed(good_pictures[12:16]), labelled)
     threshold = fit_bundle(config, sides, IDENTITY).bundle.manifest.thresholds.image
-    assert (threshold.rule, threshold.split, threshold.count) == ("f1_max", Split.VALIDATION, 8)
+    assert (threshold.rule.name, threshold.split, threshold.count) == ("f1_max", Split.VALIDATION, 8)
     with pytest.raises(CalibrationError, match="labelled validation"):
         fitted(good_pictures, config)
 

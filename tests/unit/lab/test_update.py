@@ -143,7 +143,7 @@ def test_evaluation_and_other_thresholds_are_of_the_version_in_force(run: RunFol
     evaluation = evaluate_run(run)
     assert evaluation.metrics["image_specificity"] is not None
     compute_thresholds(run, BASE.calibration.model_copy(update={"rule": "maximum"}))
-    assert load(run.bundle).manifest.thresholds.image.rule.startswith("max")
+    assert load(run.bundle).manifest.thresholds.image.rule.name == "maximum"
     assert bundle_hash(run.path / "bundle") == first
     rows = [json.loads(line) for line in run.train_predictions.read_text().splitlines()]
     assert len(rows) == 12 + 3

@@ -44,7 +44,7 @@ def test_the_file_is_told_beside_it(run: RunFolder, exported: Path) -> None:
     assert told["files"]["model.onnx"]["bytes"] == exported.stat().st_size
     assert told["outputs"] == {"pred_score": ["N"], "anomaly_map": ["N", 64, 64]}
     assert meta["bundle_sha256"] == bundle_hash(run.bundle)
-    assert meta["thresholds"]["image"]["rule"].startswith("conformal")
+    assert meta["thresholds"]["image"]["rule"]["name"] == "conformal"
 
 
 @pytest.mark.parametrize("hw", [(64, 64), (63, 101), (17, 9), (500, 333)])
