@@ -1,6 +1,7 @@
 """Thresholds that know where they come from.
 
-An image is NG when its score is strictly greater than the threshold.
+An image is NG when its score is strictly greater than the threshold. Where a rule names one of the scores, the
+threshold lies between that one and the next larger (see `cuts`), so that each falls clearly on its side.
 """
 
 import math
@@ -15,6 +16,7 @@ from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
 from kizu.core.types import F32, F64, I64, Bool
+from kizu.decision.cuts import just_above, margin
 from kizu.decision.rules import Rule
 
 
@@ -85,8 +87,8 @@ def smallest_count(false_alarm_rate: float) -> int:
 
 
 def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """The ceil((n + 1)(1 - a))-th smallest of n held-out good scores (split conformal prediction; Vovk et al. 2005,
-    Bates et al. 2023, "Testing for outliers with conformal p-values").
+    """Just above the ceil((n + 1)(1 - a))-th smallest of n held-out good scores (split conformal prediction; Vovk et
+    al. 2005, Bates et al. 2023, "Testing for outliers with conformal p-values").
 
     A new exchangeable good image exceeds it with probability at most `a`. Raises `CalibrationError` when n is too
     small for the rate, saying how many images would do.
@@ -105,7 +107,7 @@ def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Spli
             hint=f"use at least {smallest_count(false_alarm_rate)}, or raise the rate to {1 / (n + 1):.3g}",
         )
     return Threshold(
-        value=float(np.partition(scores, rank - 1)[rank - 1]),
+        value=just_above(scores, rank),
         rule=Rule(name="conformal", level=false_alarm_rate),
         split=split,
         count=n,
@@ -121,7 +123,7 @@ def tightest_rate(count: int, target: float) -> float:
 def conformal_confident(
     scores: F32 | F64, false_alarm_rate: float, confidence: float = 0.95, *, split: Split = Split.CALIBRATION
 ) -> Threshold:
-    """The lowest of n held-out good scores above which at most `a` of good parts lie, with the given confidence.
+    """Just above the lowest of n held-out good scores that at most `a` of good parts exceed, with the given confidence.
 
     The true rate above the r-th smallest score is Beta(n + 1 - r, r) distributed for continuous scores (Vovk 2012,
     "Conditional validity of inductive conformal predictors"), so r is the least with P(Beta <= a) >= confidence. The
@@ -144,7 +146,7 @@ def conformal_confident(
             hint=f"use at least {needed}, or the rule conformal, which holds on average",
         )
     return Threshold(
-        value=float(np.sort(scores)[enough[0]]),
+        value=just_above(scores, int(ranks[enough[0]])),
         rule=Rule(name="conformal_confident", level=false_alarm_rate, confidence=confidence),
         split=split,
         count=n,
@@ -154,10 +156,10 @@ def conformal_confident(
 
 
 def maximum(scores: F32 | F64, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """The highest good score. A new good image exceeds it with probability at most 1 / (n + 1)."""
+    """Just above the highest good score. A new good image exceeds it with probability at most 1 / (n + 1)."""
     scores = _usable(scores)
     return Threshold(
-        value=float(scores.max()),
+        value=just_above(scores, len(scores)),
         rule=Rule(name="maximum"),
         split=split,
         count=len(scores),
@@ -182,7 +184,8 @@ def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRA
 
 
 def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshold:
-    """The lowest of n good scores that at most floor(`rate` * n) of them exceed. Guarantees nothing for new images.
+    """Just above the lowest of n good scores that at most floor(`rate` * n) of them exceed. Guarantees nothing for new
+    images.
 
     For labelled images that are never reported on, such as those of a development category.
     """
@@ -191,7 +194,7 @@ def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshol
         raise CalibrationError(f"a false-alarm rate of {rate} is not between 0 and 1")
     allowed = math.floor(rate * len(scores) + 1e-9)
     return Threshold(
-        value=float(np.sort(scores)[len(scores) - 1 - allowed]),
+        value=just_above(scores, len(scores) - allowed),
         rule=Rule(name="fpr", level=rate),
         split=split,
         count=len(scores),
@@ -236,7 +239,10 @@ def least_cost(
 
 
 def quantile(scores: F32 | F64, q: float, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """The q-quantile of good scores, linearly interpolated. Guarantees nothing for new images."""
+    """The q-quantile of good scores, linearly interpolated. Guarantees nothing for new images.
+
+    It is that number to the last bit, also where it falls on a score: whoever asks for a quantile can check it.
+    """
     scores = _usable(scores)
     if not 0 <= q <= 1:
         raise CalibrationError(f"a quantile of {q} is not between 0 and 1", hint="for 99.5 %, give 0.995")
@@ -269,9 +275,8 @@ def _cuts(scores: F64, defective: Bool, rule: str) -> tuple[F64, I64, I64, int, 
             hint="with good images only, use the conformal or the quantile rule",
         )
     values = np.unique(scores)  # ascending
-    below_all = np.nextafter(np.float32(values[0]), np.float32(-np.inf))  # below in either precision
-    above_all = np.nextafter(np.float32(values[-1]), np.float32(np.inf))
-    cuts = np.concatenate([[below_all], (values[:-1] + values[1:]) / 2, [above_all]])
+    beyond = margin(values)
+    cuts = np.concatenate([[values[0] - beyond], (values[:-1] + values[1:]) / 2, [values[-1] + beyond]])
     bad, good = np.sort(scores[defective]), np.sort(scores[~defective])
     hits = len(bad) - np.searchsorted(bad, cuts, side="right")
     alarms = len(good) - np.searchsorted(good, cuts, side="right")
