@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from kizu.backbones.session import Engine
-from kizu.core.errors import CalibrationError, DataError
+from kizu.core.errors import DataError
 from kizu.core.split import Split
-from kizu.core.types import F32, F64, StageProgress
+from kizu.core.types import F64, StageProgress
 from kizu.data.manifest import Manifest
+from kizu.decision.standard import StandardThreshold, standardised
 from kizu.decision.thresholds import fpr_target
 from kizu.pipeline.config import PipelineConfig, open_scorer
 from kizu.lab.evaluate import measured
 from kizu.lab.fit import Identity, fit_bundle
-from kizu.protocol.freeze import DevSet, Origin, StandardThreshold
+from kizu.protocol.freeze import DevSet, Origin
 from kizu.lab.predictions import predicted
 from kizu.lab.train import cut_good
 
@@ -101,28 +102,6 @@ def design(
         DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash()) for m in hashed
     )
     return Design(pipelines, thresholds, Origin(how="kizu design", dev=dev, evidence=tuple(evidence)))
-
-
-def standardised(scores: F32 | F64, held_out: F32 | F64) -> F64:
-    """`scores` in spreads above the median of the held-out good scores; see `StandardThreshold`."""
-    centre, spread = centre_and_spread(held_out)
-    return (np.asarray(scores, np.float64) - centre) / spread
-
-
-def centre_and_spread(held_out: F32 | F64) -> tuple[float, float]:
-    """Median, and 1.4826 times the median absolute deviation; the standard deviation where that is 0.
-
-    Raises `CalibrationError` when all scores are equal.
-    """
-    scores = np.asarray(held_out, np.float64)
-    centre = float(np.median(scores))
-    spread = 1.4826 * float(np.median(np.abs(scores - centre))) or float(scores.std())
-    if spread == 0:
-        raise CalibrationError(
-            f"{len(scores)} held-out score(s) have no spread: a threshold cannot be carried to them",
-            hint="hold out at least 3 different good images",
-        )
-    return centre, spread
 
 
 def _try(config: PipelineConfig, manifest: Manifest, engine: Engine) -> _Trial:

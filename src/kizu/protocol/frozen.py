@@ -22,11 +22,11 @@ from kizu.core.hashing import hash_value
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.types import StageProgress
 from kizu.data.manifest import Manifest
+from kizu.decision.standard import StandardThreshold, carried_threshold
 from kizu.pipeline.config import open_scorer
-from kizu.protocol.design import centre_and_spread
 from kizu.lab.evaluate import Evaluation, measured, write_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
-from kizu.protocol.freeze import FrozenPipeline, StandardThreshold
+from kizu.protocol.freeze import FrozenPipeline
 from kizu.lab.predictions import Predictions, predicted
 from kizu.lab.train import cut_good
 from kizu.metrics.decisions import confusion
@@ -113,12 +113,6 @@ def evaluate_frozen(
                 },
             )
             yield MethodResult(manifest.category, name, is_dev, folder, metrics, others)
-
-
-def carried_threshold(threshold: StandardThreshold, held_out: np.ndarray) -> float:
-    """The raw image threshold for a category, from its own held-out good scores (N,)."""
-    centre, spread = centre_and_spread(held_out)
-    return centre + threshold.value * spread
 
 
 def _is_dev(frozen: FrozenPipeline, manifest: Manifest, include_dev: bool) -> bool:
