@@ -15,6 +15,7 @@ from kizu.core.work import Work
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
 from kizu.decision.calibration import Thresholds
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import DETECTORS
 from kizu.detectors.base import Detector, EmbeddingConfig, Embeddings
@@ -109,7 +110,11 @@ def fitted(images: U8, config: PipelineConfig = CONFIG) -> FittedBundle:
 
 def example() -> Bundle:
     threshold = Threshold(
-        value=1.5, rule="conformal@0.05", split=Split.CALIBRATION, count=19, false_alarm_rate=0.05
+        value=1.5,
+        rule=Rule(name="conformal", level=0.05),
+        split=Split.CALIBRATION,
+        count=19,
+        false_alarm_rate=0.05,
     )
     manifest = BundleManifest(
         model="patchcore",

@@ -114,8 +114,9 @@ def freeze(
 ) -> None:
     """Write the one file that `kizu evaluate --frozen` takes: all settings, thresholds, seeds, hashes."""
     from kizu.core.errors import ConfigError
+    from kizu.decision.standard import StandardThreshold
     from kizu.pipeline.config import PipelineConfig
-    from kizu.protocol.freeze import DevSet, Origin, StandardThreshold, write_frozen
+    from kizu.protocol.freeze import DevSet, Origin, write_frozen
     from kizu.protocol.freeze import freeze as make
 
     if (design_file is None) == (not config_files):

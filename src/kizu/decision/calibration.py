@@ -72,6 +72,11 @@ class Thresholds(Config):
     zones: ZoneThresholds | None = None
     """In force in place of `pixel`, where there are any."""
 
+    def out_of(self, folds: int) -> Self:
+        """The same, set on scores of so many other fits, and so without a promise; see `Threshold.out_of`."""
+        zones = None if self.zones is None else self.zones.out_of(folds)
+        return type(self)(image=self.image.out_of(folds), pixel=self.pixel.out_of(folds), zones=zones)
+
     def pixel_field(self, input_hw: HW) -> F32 | None:
         """(H, W) the zones' thresholds over the network's input; None: `pixel` holds everywhere."""
         return None if self.zones is None else self.zones.field(input_hw)

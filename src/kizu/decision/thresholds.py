@@ -1,10 +1,12 @@
 """Thresholds that know where they come from.
 
-An image is NG when its score is strictly greater than the threshold.
+An image is NG when its score is strictly greater than the threshold. Where a rule names one of the scores, the
+threshold lies between that one and the next larger (see `cuts`), so that each falls clearly on its side.
 """
 
 import math
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -14,14 +16,15 @@ from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
 from kizu.core.types import F32, F64, I64, Bool
+from kizu.decision.cuts import just_above, margin
+from kizu.decision.rules import Rule
 
 
 class Threshold(Config):
     """A number together with the rule that made it and the data it rests on."""
 
     value: float
-    rule: str
-    """For a person to read: "conformal@0.05", "quantile@0.995", "f1_max"."""
+    rule: Rule
     split: Split
     count: int
     """How many images it rests on."""
@@ -31,6 +34,18 @@ class Threshold(Config):
     confidence: float | None = None
     """With this probability over the draw of the calibration images the rate holds for the very threshold that was set;
     None: it holds on average over calibration sets."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_of_before(cls, values: Any) -> Any:
+        """Bundles and exported files of before hold the rule as a sentence, which rounds what stands beside it."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("rule"), str):
+            return values
+        rule = Rule.from_sentence(values["rule"])
+        exact = {"level": values.get("false_alarm_rate"), "confidence": values.get("confidence")}
+        if rule.name in ("conformal", "conformal_confident"):
+            rule = rule.model_copy(update={key: value for key, value in exact.items() if value is not None})
+        return {**values, "rule": rule}
 
     @model_validator(mode="after")
     def _never_from_test(self) -> Self:
@@ -45,6 +60,16 @@ class Threshold(Config):
         """True: NG."""
         return score > self.value
 
+    def out_of(self, folds: int) -> Self:
+        """The same, set on scores of so many other fits: a rate is promised for scores of the model that runs.
+
+        One that was set on labelled images stays as it is: these were scored by that model.
+        """
+        if self.split is not Split.CALIBRATION:
+            return self
+        rule = self.rule.model_copy(update={"folds": folds})
+        return self.model_copy(update={"rule": rule, "false_alarm_rate": None, "confidence": None})
+
     def describe(self) -> str:
         """One line for a person."""
         promise = (
@@ -53,7 +78,7 @@ class Threshold(Config):
             else f"false alarms at most {self.false_alarm_rate:.3g} of good parts"
             + ("" if self.confidence is None else f" with {self.confidence:.0%} confidence")
         )
-        return f"{self.value:.6g} ({self.rule} on {self.count} {self.split} images; {promise})"
+        return f"{self.value:.6g} ({self.rule.describe()} on {self.count} {self.split} images; {promise})"
 
 
 def smallest_count(false_alarm_rate: float) -> int:
@@ -62,8 +87,8 @@ def smallest_count(false_alarm_rate: float) -> int:
 
 
 def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """The ceil((n + 1)(1 - a))-th smallest of n held-out good scores (split conformal prediction; Vovk et al. 2005,
-    Bates et al. 2023, "Testing for outliers with conformal p-values").
+    """Just above the ceil((n + 1)(1 - a))-th smallest of n held-out good scores (split conformal prediction; Vovk et
+    al. 2005, Bates et al. 2023, "Testing for outliers with conformal p-values").
 
     A new exchangeable good image exceeds it with probability at most `a`. Raises `CalibrationError` when n is too
     small for the rate, saying how many images would do.
@@ -82,8 +107,8 @@ def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Spli
             hint=f"use at least {smallest_count(false_alarm_rate)}, or raise the rate to {1 / (n + 1):.3g}",
         )
     return Threshold(
-        value=float(np.partition(scores, rank - 1)[rank - 1]),
-        rule=f"conformal@{false_alarm_rate:.4g}",
+        value=just_above(scores, rank),
+        rule=Rule(name="conformal", level=false_alarm_rate),
         split=split,
         count=n,
         false_alarm_rate=false_alarm_rate,
@@ -98,7 +123,7 @@ def tightest_rate(count: int, target: float) -> float:
 def conformal_confident(
     scores: F32 | F64, false_alarm_rate: float, confidence: float = 0.95, *, split: Split = Split.CALIBRATION
 ) -> Threshold:
-    """The lowest of n held-out good scores above which at most `a` of good parts lie, with the given confidence.
+    """Just above the lowest of n held-out good scores that at most `a` of good parts exceed, with the given confidence.
 
     The true rate above the r-th smallest score is Beta(n + 1 - r, r) distributed for continuous scores (Vovk 2012,
     "Conditional validity of inductive conformal predictors"), so r is the least with P(Beta <= a) >= confidence. The
@@ -121,8 +146,8 @@ def conformal_confident(
             hint=f"use at least {needed}, or the rule conformal, which holds on average",
         )
     return Threshold(
-        value=float(np.sort(scores)[enough[0]]),
-        rule=f"conformal@{false_alarm_rate:.4g} with {confidence:.0%} confidence",
+        value=just_above(scores, int(ranks[enough[0]])),
+        rule=Rule(name="conformal_confident", level=false_alarm_rate, confidence=confidence),
         split=split,
         count=n,
         false_alarm_rate=false_alarm_rate,
@@ -131,11 +156,11 @@ def conformal_confident(
 
 
 def maximum(scores: F32 | F64, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """The highest good score. A new good image exceeds it with probability at most 1 / (n + 1)."""
+    """Just above the highest good score. A new good image exceeds it with probability at most 1 / (n + 1)."""
     scores = _usable(scores)
     return Threshold(
-        value=float(scores.max()),
-        rule="maximum",
+        value=just_above(scores, len(scores)),
+        rule=Rule(name="maximum"),
         split=split,
         count=len(scores),
         false_alarm_rate=1 / (len(scores) + 1),
@@ -152,14 +177,15 @@ def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRA
         raise CalibrationError("one score has no standard deviation", hint="hold at least 2 images out")
     return Threshold(
         value=float(scores.mean() + sigmas * scores.std(ddof=1)),
-        rule=f"mean+{sigmas:g}sigma",
+        rule=Rule(name="mean_sigma", sigmas=sigmas),
         split=split,
         count=len(scores),
     )
 
 
 def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshold:
-    """The lowest of n good scores that at most floor(`rate` * n) of them exceed. Guarantees nothing for new images.
+    """Just above the lowest of n good scores that at most floor(`rate` * n) of them exceed. Guarantees nothing for new
+    images.
 
     For labelled images that are never reported on, such as those of a development category.
     """
@@ -168,8 +194,8 @@ def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshol
         raise CalibrationError(f"a false-alarm rate of {rate} is not between 0 and 1")
     allowed = math.floor(rate * len(scores) + 1e-9)
     return Threshold(
-        value=float(np.sort(scores)[len(scores) - 1 - allowed]),
-        rule=f"fpr@{rate:g}",
+        value=just_above(scores, len(scores) - allowed),
+        rule=Rule(name="fpr", level=rate),
         split=split,
         count=len(scores),
     )
@@ -200,19 +226,31 @@ def least_cost(
     best = len(cost) - 1 - int(np.argmin(cost[::-1]))
     return Threshold(
         value=float(cuts[best]),
-        rule=f"cost {escape_cost:g}:{overkill_cost:g} at prevalence {share:.3g}, {cost[best]:.4g} a part",
+        rule=Rule(
+            name="cost",
+            escape_cost=escape_cost,
+            overkill_cost=overkill_cost,
+            prevalence=share,
+            expected_cost=float(cost[best]),
+        ),
         split=split,
         count=len(scores),
     )
 
 
 def quantile(scores: F32 | F64, q: float, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """The q-quantile of good scores, linearly interpolated. Guarantees nothing for new images."""
+    """The q-quantile of good scores, linearly interpolated. Guarantees nothing for new images.
+
+    It is that number to the last bit, also where it falls on a score: whoever asks for a quantile can check it.
+    """
     scores = _usable(scores)
     if not 0 <= q <= 1:
         raise CalibrationError(f"a quantile of {q} is not between 0 and 1", hint="for 99.5 %, give 0.995")
     return Threshold(
-        value=float(np.quantile(scores, q)), rule=f"quantile@{q:g}", split=split, count=len(scores)
+        value=float(np.quantile(scores, q)),
+        rule=Rule(name="quantile", level=q),
+        split=split,
+        count=len(scores),
     )
 
 
@@ -225,7 +263,7 @@ def f1_max(scores: F32 | F64, defective: Bool, *, split: Split = Split.VALIDATIO
     cuts, hits, alarms, bad, _ = _cuts(_usable(scores), defective, "F1-max")
     f1 = 2 * hits / (bad + hits + alarms)
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
-    return Threshold(value=float(cuts[best]), rule="f1_max", split=split, count=len(scores))
+    return Threshold(value=float(cuts[best]), rule=Rule(name="f1_max"), split=split, count=len(scores))
 
 
 def _cuts(scores: F64, defective: Bool, rule: str) -> tuple[F64, I64, I64, int, int]:
@@ -237,9 +275,8 @@ def _cuts(scores: F64, defective: Bool, rule: str) -> tuple[F64, I64, I64, int, 
             hint="with good images only, use the conformal or the quantile rule",
         )
     values = np.unique(scores)  # ascending
-    below_all = np.nextafter(np.float32(values[0]), np.float32(-np.inf))  # below in either precision
-    above_all = np.nextafter(np.float32(values[-1]), np.float32(np.inf))
-    cuts = np.concatenate([[below_all], (values[:-1] + values[1:]) / 2, [above_all]])
+    beyond = margin(values)
+    cuts = np.concatenate([[values[0] - beyond], (values[:-1] + values[1:]) / 2, [values[-1] + beyond]])
     bad, good = np.sort(scores[defective]), np.sort(scores[~defective])
     hits = len(bad) - np.searchsorted(bad, cuts, side="right")
     alarms = len(good) - np.searchsorted(good, cuts, side="right")

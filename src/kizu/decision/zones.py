@@ -33,6 +33,11 @@ class ZoneThresholds(Config):
             raise ValueError(f"{len(self.zones)} thresholds for a grid of {self.grid[0]} x {self.grid[1]}")
         return self
 
+    def out_of(self, folds: int) -> Self:
+        """The same, set on scores of so many other fits; see `Threshold.out_of`."""
+        zones = tuple(zone.out_of(folds) for zone in self.zones)
+        return self.model_copy(update={"zones": zones, "false_alarm_rate": None})
+
     def field(self, input_hw: HW) -> F32:
         """(H, W): the threshold of each pixel of the network's input.
 
@@ -58,7 +63,7 @@ class ZoneThresholds(Config):
         first = self.zones[0]
         return (
             f"{min(values):.6g} to {max(values):.6g} in {self.grid[0]} x {self.grid[1]} zones"
-            f" ({first.rule} on {first.count} {first.split} images; {promise})"
+            f" ({first.rule.describe()} on {first.count} {first.split} images; {promise})"
         )
 
 

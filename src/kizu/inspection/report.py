@@ -42,8 +42,8 @@ class ReportThresholds(Written):
             pixel_threshold=pixel.value,
             quantile_image=_quantile(image),
             quantile_pixel=_quantile(pixel),
-            rule=image.rule,
-            pixel_rule=pixel.rule,
+            rule=image.rule.describe(),
+            pixel_rule=pixel.rule.describe(),
             count=image.count,
             false_alarm_rate=image.false_alarm_rate,
         )
@@ -93,8 +93,7 @@ class Report(Written):
 
 
 def _quantile(threshold: Threshold) -> float | None:
-    rule, _, level = threshold.rule.partition("@")
-    return float(level) if rule == "quantile" else None
+    return threshold.rule.level if threshold.rule.name == "quantile" else None
 
 
 def _rows(zones: ZoneThresholds) -> tuple[tuple[float, ...], ...]:

@@ -12,11 +12,9 @@ from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, Fitted
 from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.randomness import rng_for
-from kizu.core.split import Split
 from kizu.core.types import F32, U8, Bool, Scorer
 from kizu.core.work import Work, used_memory
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, held_out
-from kizu.decision.thresholds import Threshold
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
@@ -150,7 +148,7 @@ def _calibrate(unfitted: UnfittedPipeline, pipeline: Pipeline, sides: Sides, wor
         held = _score_held_out(config, pipeline, sides.calibration, drawn, work)
     thresholds = good_thresholds(config, held, validation=_score_validation(pipeline, sides.validation))
     if sides.folds:
-        thresholds = _without_promise(thresholds, len(sides.folds))
+        thresholds = thresholds.out_of(len(sides.folds))
     return _Calibrated(
         held, thresholds, {name: good_thresholds(config, part) for name, part in parts.items()}
     )
@@ -212,21 +210,6 @@ def _score_folds(
         parts.append(_score_held_out(unfitted.config.calibration, pipeline, held, pixels, work.quiet()))
         work.report("calibration", number + 1, len(folds))
     return HeldOut.joined(parts)
-
-
-def _without_promise(thresholds: Thresholds, folds: int) -> Thresholds:
-    """A rate is promised for scores of the model that runs, and these are of others."""
-
-    def told(threshold: Threshold) -> Threshold:
-        if threshold.split is not Split.CALIBRATION:
-            return threshold
-        rule = f"{threshold.rule}, out of {folds} folds"
-        return threshold.model_copy(update={"rule": rule, "false_alarm_rate": None, "confidence": None})
-
-    zones = thresholds.zones
-    if zones is not None:
-        zones = zones.model_copy(update={"zones": tuple(map(told, zones.zones)), "false_alarm_rate": None})
-    return Thresholds(image=told(thresholds.image), pixel=told(thresholds.pixel), zones=zones)
 
 
 def _score_validation(scorer: Scorer, validation: LabelledImages | None) -> tuple[F32, Bool] | None:

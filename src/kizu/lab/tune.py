@@ -4,7 +4,7 @@ The bundle gets them, so that what is measured is what runs; `thresholds.json` k
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
 
@@ -19,6 +19,7 @@ from kizu.core.work import Work
 from kizu.data.manifest import Sample, read_manifest
 from kizu.data.study import load_or_draw
 from kizu.decision.calibration import CalibrationConfig, Thresholds
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold, f1_max
 from kizu.lab.evaluate import Prediction, write_predictions
 from kizu.lab.held_out import held_out_thresholds, sides
@@ -31,6 +32,10 @@ from kizu.runs.folder import RunFolder
 
 PixelMetric = Literal["f1", "iou"]
 """Which one the pixel threshold makes highest. IoU = F1 / (2 - F1) rises with F1, so both have the same threshold."""
+_PIXEL_RULES: Mapping[PixelMetric, Rule] = {
+    "f1": Rule(name="pixel_f1_max"),
+    "iou": Rule(name="pixel_iou_max"),
+}
 
 
 def compute_thresholds(
@@ -151,7 +156,7 @@ def _best_pixel_threshold(found: Predictions, metric: PixelMetric) -> Threshold 
         return None
     best = oracle_f1_of(rank_pixels(found.native_maps(), found.native_masks()).ranking)
     return Threshold(
-        value=best.threshold, rule=f"{metric}_max of pixels", split=Split.VALIDATION, count=len(found.mapped)
+        value=best.threshold, rule=_PIXEL_RULES[metric], split=Split.VALIDATION, count=len(found.mapped)
     )
 
 

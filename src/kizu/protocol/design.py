@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from kizu.core.errors import CalibrationError, DataError
+from kizu.core.errors import DataError
 from kizu.core.split import Split
-from kizu.core.types import F32, F64
+from kizu.core.types import F64
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
+from kizu.decision.standard import StandardThreshold, standardised
 from kizu.decision.thresholds import fpr_target
 from kizu.detectors import DETECTORS
 from kizu.detectors.registry import method as look_up_method
 from kizu.lab.trial import run_trial
 from kizu.pipeline.config import PipelineConfig
-from kizu.protocol.freeze import DevSet, Origin, StandardThreshold
+from kizu.protocol.freeze import DevSet, Origin
 
 OBJECTIVE = ("image_auroc", "aupro_030")
 """A candidate's worth is the mean of these, over categories and seeds; one that cannot be measured is left out."""
@@ -104,28 +105,6 @@ def design(
     return Design(pipelines, thresholds, Origin(how="kizu design", dev=dev, evidence=tuple(evidence)))
 
 
-def standardised(scores: F32 | F64, held_out: F32 | F64) -> F64:
-    """`scores` in spreads above the median of the held-out good scores; see `StandardThreshold`."""
-    centre, spread = centre_and_spread(held_out)
-    return (np.asarray(scores, np.float64) - centre) / spread
-
-
-def centre_and_spread(held_out: F32 | F64) -> tuple[float, float]:
-    """Median, and 1.4826 times the median absolute deviation; the standard deviation where that is 0.
-
-    Raises `CalibrationError` when all scores are equal.
-    """
-    scores = np.asarray(held_out, np.float64)
-    centre = float(np.median(scores))
-    spread = 1.4826 * float(np.median(np.abs(scores - centre))) or float(scores.std())
-    if spread == 0:
-        raise CalibrationError(
-            f"{len(scores)} held-out score(s) have no spread: a threshold cannot be carried to them",
-            hint="hold out at least 3 different good images",
-        )
-    return centre, spread
-
-
 def _try(config: PipelineConfig, manifest: Manifest, work: Work) -> _Outcome:
     with run_trial(config, manifest, work=work.quiet()) as trial:
         good = trial.found.scores[~trial.found.defective]
@@ -161,6 +140,6 @@ def _carried(good: F64, rate: float, manifests: Sequence[Manifest]) -> StandardT
     found = fpr_target(good, rate, split=Split.VALIDATION)
     return StandardThreshold(
         value=found.value,
-        rule=f"{found.rule} on development categories",
+        rule=f"{found.rule.describe()} on development categories",
         count=sum(sample.label == "good" for manifest in manifests for sample in manifest.test()),
     )

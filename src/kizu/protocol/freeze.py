@@ -16,6 +16,7 @@ from kizu.core.errors import ConfigError, LeakageError
 from kizu.core.files import write_json
 from kizu.core.hashing import hash_value
 from kizu.core.provenance import package_versions, utc_now
+from kizu.decision.standard import StandardThreshold
 from kizu.pipeline.config import PipelineConfig
 
 DEFAULT_PATH = Path("assets/fixed_pipeline.json")
@@ -28,19 +29,6 @@ class DevSet(Config):
     dataset: str
     category: str
     manifest_sha256: str
-
-
-class StandardThreshold(Config):
-    """An image threshold that can be carried to another category.
-
-    Raw scores of two categories differ in scale, so it is told in units of the spread of a category's own held-out
-    good scores: `median + value * spread`, where the spread is 1.4826 times the median absolute deviation.
-    """
-
-    value: float
-    rule: str
-    count: int
-    """Good test images of the development categories that it rests on."""
 
 
 class FrozenMethod(Config):

@@ -21,14 +21,14 @@ from kizu.core.hashing import hash_value
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
+from kizu.decision.standard import StandardThreshold, carried_threshold
 from kizu.lab.evaluate import write_predictions
 from kizu.lab.predictions import Predictions
 from kizu.lab.trial import Trial, run_trial
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import mean_interval
 from kizu.metrics.undefined import Undefined
-from kizu.protocol.design import centre_and_spread
-from kizu.protocol.freeze import FrozenPipeline, StandardThreshold
+from kizu.protocol.freeze import FrozenPipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,6 @@ def evaluate_frozen(
                 },
             )
             yield MethodResult(manifest.category, name, is_dev, folder, metrics, others)
-
-
-def carried_threshold(threshold: StandardThreshold, held_out: np.ndarray) -> float:
-    """The raw image threshold for a category, from its own held-out good scores (N,)."""
-    centre, spread = centre_and_spread(held_out)
-    return centre + threshold.value * spread
 
 
 def _is_dev(frozen: FrozenPipeline, manifest: Manifest, include_dev: bool) -> bool:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from tests.support import example
 
+from kizu.bundles.exported import MANIFEST, SHA256, manifest_in
 from kizu.bundles.store import bundle_hash, load, save
 from kizu.core.errors import BundleError, OutputError
+from kizu.core.hashing import hash_value
 
 
 @pytest.fixture
@@ -37,6 +39,26 @@ def test_one_flipped_byte_is_found_and_its_file_named(folder: Path) -> None:
     load(folder)
 
 
+def test_a_bundle_of_before_holds_its_rules_as_sentences_and_opens_alike(folder: Path) -> None:
+    index = json.loads((folder / "bundle.json").read_text())
+    for threshold in index["manifest"]["thresholds"].values():
+        if threshold is not None:
+            assert threshold["rule"] == {"name": "conformal", "level": 0.05}
+            threshold["rule"] = "conformal@0.05"
+    index["sha256"] = hash_value({"manifest": index["manifest"], "files": index["files"]})
+    (folder / "bundle.json").write_text(json.dumps(index))
+    bundle = load(folder)
+    assert bundle.manifest.thresholds == example().manifest.thresholds
+    assert bundle.bundle_sha256 == index["sha256"]
+    exported = {MANIFEST: json.dumps(index["manifest"]), SHA256: "0"}
+    assert manifest_in(exported, where="model.onnx")[0] == bundle.manifest
+    index["manifest"]["thresholds"]["image"]["rule"] = "what nobody wrote"
+    index["sha256"] = hash_value({"manifest": index["manifest"], "files": index["files"]})
+    (folder / "bundle.json").write_text(json.dumps(index))
+    with pytest.raises(BundleError, match="no rule is told as 'what nobody wrote'"):
+        load(folder)
+
+
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "arrays" / "bank.npy").unlink()
     with pytest.raises(BundleError, match=r"bank\.npy is missing"):
@@ -49,8 +71,6 @@ def test_a_folder_that_is_no_bundle_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(folder: Path) -> None:
-    from kizu.core.hashing import hash_value
-
     index = json.loads((folder / "bundle.json").read_text())
     index["manifest"]["format"] = 99
     index["sha256"] = hash_value({"manifest": index["manifest"], "files": index["files"]})

@@ -5,13 +5,14 @@ from kizu.core.split import Split
 from kizu.decision.calibration import Thresholds
 from kizu.decision.policy import Policy, PolicyConfig
 from kizu.decision.regions import find_regions
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 
 
 def thresholds(image: float, pixel: float) -> Thresholds:
     return Thresholds(
         **{
-            name: Threshold(value=value, rule="quantile@1", split=Split.CALIBRATION, count=1)
+            name: Threshold(value=value, rule=Rule(name="maximum"), split=Split.CALIBRATION, count=1)
             for name, value in (("image", image), ("pixel", pixel))
         }
     )

@@ -14,6 +14,8 @@ from kizu.decision.calibration import (
     pixel_threshold,
     sample_pixels,
 )
+from kizu.decision.cuts import LEAST_MARGIN, MARGIN
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import (
     Threshold,
     conformal,
@@ -39,10 +41,13 @@ def test_conformal_needs_the_count_it_says(rate: float, needed: int) -> None:
     assert f"at least {needed}" in error.value.hint
 
 
-def test_conformal_is_the_right_order_statistic() -> None:
+def test_conformal_is_just_above_the_right_order_statistic() -> None:
     scores = np.random.default_rng(0).permutation(200).astype(np.float32)
     for rate in (0.005, 0.01, 0.05, 0.1, 0.5):
-        assert conformal(scores, rate).value == np.sort(scores)[math.ceil(201 * (1 - rate) - 1e-9) - 1]
+        rank = math.ceil(201 * (1 - rate) - 1e-9)
+        # Midway to the next score, so that no score is the threshold itself; above the highest by the margin.
+        expected = rank - 1 + 0.5 if rank < 200 else 199 * (1 + MARGIN)
+        assert conformal(scores, rate).value == pytest.approx(expected, rel=1e-12)
 
 
 def test_conformal_keeps_its_promise() -> None:
@@ -60,7 +65,7 @@ def test_conformal_keeps_its_promise() -> None:
 def test_without_a_rate_the_tightest_that_the_images_support_is_promised() -> None:
     few = image_threshold(CalibrationConfig(), np.arange(9, dtype=np.float32))
     assert few.false_alarm_rate == pytest.approx(0.1)
-    assert few.value == 8
+    assert few.value == 8 * (1 + MARGIN)  # the highest, and the margin above it
     many = image_threshold(CalibrationConfig(), np.arange(1000, dtype=np.float32))
     assert many.false_alarm_rate == pytest.approx(0.01)
     assert tightest_rate(1, 0.01) == 0.5
@@ -80,8 +85,9 @@ def test_quantile_interpolates_and_promises_nothing() -> None:
 
 def test_ng_is_strictly_above() -> None:
     threshold = conformal(np.ones(19, dtype=np.float32), 0.05)
-    assert not threshold.exceeded_by(1.0)
-    assert threshold.exceeded_by(np.nextafter(1.0, 2.0))
+    assert threshold.value == 1 + LEAST_MARGIN  # equal scores have no spread
+    assert not threshold.exceeded_by(threshold.value)
+    assert threshold.exceeded_by(np.nextafter(threshold.value, 2.0))
 
 
 def f1_by_trying(scores: np.ndarray, defective: np.ndarray, cut: float) -> float:
@@ -108,7 +114,7 @@ def test_f1_max_needs_both_kinds() -> None:
 
 def test_the_test_split_sets_nothing() -> None:
     with pytest.raises(LeakageError):
-        Threshold(value=1.0, rule="f1_max", split=Split.TEST, count=10)
+        Threshold(value=1.0, rule=Rule(name="f1_max"), split=Split.TEST, count=10)
     with pytest.raises(LeakageError):
         quantile(np.arange(5, dtype=np.float32), 0.5, split=Split.TEST)
 
@@ -122,7 +128,7 @@ def test_no_scores_and_broken_scores_are_refused(scores: np.ndarray) -> None:
 def test_the_pixel_threshold_rests_on_peaks_or_on_pixels() -> None:
     peaks = np.arange(19, dtype=np.float32)
     pixels = np.linspace(0, 1, 1001, dtype=np.float32)
-    assert pixel_threshold(CalibrationConfig(), peaks, pixels).value == 18
+    assert pixel_threshold(CalibrationConfig(), peaks, pixels).value == 18 * (1 + MARGIN)
     by_quantile = pixel_threshold(CalibrationConfig(pixel_rule="quantile", pixel_quantile=0.9), peaks, pixels)
     assert by_quantile.value == pytest.approx(0.9)
     assert by_quantile.count == 19
@@ -139,7 +145,7 @@ def test_a_sample_of_pixels_is_bounded_and_drawn_from_each_image() -> None:
 def test_confidence_needs_as_many_images_as_the_binomial_says(rate: float, needed: int) -> None:
     rng = np.random.default_rng(0)
     threshold = conformal_confident(scores := rng.random(needed), rate)
-    assert threshold.value == scores.max()
+    assert threshold.value == scores.max() * (1 + MARGIN)  # all are needed, so it lies above the highest
     assert (threshold.false_alarm_rate, threshold.confidence) == (rate, 0.95)
     assert "95% confidence" in threshold.describe()
     with pytest.raises(CalibrationError, match="cannot support") as refused:
@@ -159,7 +165,7 @@ def test_confidence_is_kept_over_many_draws_and_the_average_rule_does_not_promis
 
 def test_maximum_and_sigma_rules() -> None:
     scores = np.array([1.0, 2.0, 3.0, 6.0])
-    assert maximum(scores).value == 6
+    assert maximum(scores).value == 6 * (1 + MARGIN)
     assert maximum(scores).false_alarm_rate == pytest.approx(0.2)
     assert mean_sigma(scores, 2).value == pytest.approx(3 + 2 * scores.std(ddof=1))
     assert mean_sigma(scores, 2).false_alarm_rate is None

@@ -31,9 +31,11 @@ def test_peaks_of_zones_are_the_highest_pixels_of_equal_cells(grid):
 
 def test_a_calm_zone_gets_a_lower_threshold():
     maps = maps_with_a_restless_left(50)
-    zones = zone_thresholds(CalibrationConfig(zones=(1, 2)), (1, 2), zone_peaks(maps, (1, 2)))
+    peaks = zone_peaks(maps, (1, 2))
+    zones = zone_thresholds(CalibrationConfig(zones=(1, 2)), (1, 2), peaks)
     left, right = (zone.value for zone in zones.zones)
-    assert left > 5 > 1 >= right
+    assert left > 5
+    assert peaks[:, 1].max() < right < 1.001  # the highest peak, and the margin above it
 
 
 def test_a_rate_is_shared_out_among_the_zones():
@@ -70,8 +72,8 @@ def test_the_calibration_maps_exceed_their_own_zones_nowhere_in_the_original_ima
     field = thresholds.pixel_field((24, 30))
     placement = PlacementConfig(image_size=(24, 30))
     back = map_back(field, size, placement)
-    slack = 1e-5  # of a linear interpolation in float32
-    assert all((map_back(m, size, placement) <= back * (1 + slack)).all() for m in maps)
+    # The margin is well above the rounding of a linear interpolation in float32.
+    assert all((map_back(m, size, placement) < back).all() for m in maps)
 
 
 def test_a_flaw_in_a_calm_zone_is_marked_where_one_threshold_for_all_misses_it():

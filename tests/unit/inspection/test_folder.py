@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from tests.support import fitted, part_picture, with_flaw
+from tests.support import BASE, category, fitted, part_picture, with_flaw
 
 from kizu.core.types import U8
 from kizu.data.listing import list_images, listed_images
@@ -18,6 +18,7 @@ from kizu.imaging.roi import read_roi
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.records import schema
+from kizu.lab.train import RunConfig, train_run
 
 
 @pytest.fixture
@@ -154,3 +155,21 @@ def test_regions_of_a_square_kernel() -> None:
     assert [r.bbox for r in find_regions(marked, 0.5, open_px=5).found] == [(5, 5, 15, 15)]
     closed = find_regions(marked, 0.5, open_px=3, close_px=3)
     assert {r.bbox for r in closed.found} == {(5, 5, 15, 15), (10, 30, 20, 34)}
+
+
+def test_a_quantile_out_of_folds_is_named_in_the_report(folder: Path, tmp_path: Path) -> None:
+    category(tmp_path / "data", "plate", 0)
+    rules = {"folds": 3, "rule": "quantile", "quantile": 0.9, "pixel_rule": "quantile"}
+    values = BASE.model_dump(mode="json") | {
+        "calibration": rules,
+        "data": {"root": str(tmp_path / "data"), "category": "plate"},
+    }
+    run = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    out = tmp_path / "out"
+    FolderRunner(Inspector.open(run.path), out).run(list_images(folder))
+    report = json.loads((out / "report.json").read_text())
+    Draft202012Validator(schema("report")).validate(report)
+    told = report["thresholds"]
+    assert (told["quantile_image"], told["quantile_pixel"]) == (0.9, 0.999)
+    assert told["rule"] == "quantile@0.9, out of 3 folds"
+    assert told["false_alarm_rate"] is None

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from tests.support import example
 
 from kizu.core.errors import DataError, KizuError, ScoreError
+from kizu.decision.calibration import Thresholds
 from kizu.decision.regions import Region
+from kizu.decision.thresholds import mean_sigma, quantile
 from kizu.inspection.inspector import Inspection
 from kizu.inspection.records import (
     Prediction,
@@ -232,6 +234,16 @@ def test_the_report_adds_up() -> None:
     }
     assert report.thresholds.image_threshold == 1.5
     assert report.thresholds.quantile_image is None
+
+
+def test_the_report_names_a_quantile_that_thresholds_were_set_by() -> None:
+    manifest = example().manifest
+    image = quantile(np.arange(5.0), 0.995)
+    thresholds = Thresholds(image=image, pixel=mean_sigma(np.arange(5.0), 3)).out_of(5)
+    told = Tally().report(manifest.model_copy(update={"thresholds": thresholds})).thresholds
+    assert (told.quantile_image, told.quantile_pixel) == (0.995, None)
+    assert told.rule == "quantile@0.995, out of 5 folds"
+    assert told.pixel_rule == "mean+3sigma, out of 5 folds"
 
 
 def test_without_predictions_there_are_zeros_and_no_scores() -> None:

@@ -9,6 +9,7 @@ from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
 from kizu.core.types import U8
 from kizu.data.manifest import Sample
+from kizu.decision.cuts import MARGIN
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import evaluate
 from kizu.lab.fit import LabelledImages, Sides, fit_bundle
@@ -25,8 +26,14 @@ def test_the_bundle_knows_what_it_rests_on(good_pictures: U8) -> None:
 
 def test_thresholds_rest_on_the_held_out_scores(good_pictures: U8) -> None:
     result = fitted(good_pictures)
-    assert result.bundle.manifest.thresholds.image.value == result.calibration.scores.max()
-    assert result.bundle.manifest.thresholds.pixel.value == result.calibration.peaks.max()
+    thresholds = result.bundle.manifest.thresholds
+    for threshold, scores in (
+        (thresholds.image, result.calibration.scores),
+        (thresholds.pixel, result.calibration.peaks),
+    ):
+        assert threshold.value == pytest.approx(
+            float(scores.max()) * (1 + MARGIN), rel=1e-12
+        )  # the highest, and the margin above it
 
 
 def test_f1_max_uses_the_labelled_validation_images(good_pictures: U8) -> None:
@@ -37,7 +44,7 @@ def test_f1_max_uses_the_labelled_validation_images(good_pictures: U8) -> None:
     )
     sides = Sides(placed(good_pictures[:12]), placed(good_pictures[12:16]), labelled)
     threshold = fit_bundle(config, sides, IDENTITY).bundle.manifest.thresholds.image
-    assert (threshold.rule, threshold.split, threshold.count) == ("f1_max", Split.VALIDATION, 8)
+    assert (threshold.rule.name, threshold.split, threshold.count) == ("f1_max", Split.VALIDATION, 8)
     with pytest.raises(CalibrationError, match="labelled validation"):
         fitted(good_pictures, config)
 

@@ -10,6 +10,7 @@ from tests.support import BASE, category
 from kizu.bundles.store import load
 from kizu.core.errors import BundleError, ConfigError, DataError
 from kizu.data.manifest import merged, read_manifest
+from kizu.decision.cuts import MARGIN
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_parts, evaluate_run
 from kizu.lab.train import RunConfig, train_run
@@ -47,7 +48,7 @@ def test_it_is_fitted_on_all_and_calibrated_on_each(run: RunFolder) -> None:
     assert manifest.thresholds.image.value == max(t.image.value for t in by_category.values())
     meta = run.read_meta()
     held = np.array(meta["calibration_scores"])
-    assert by_category["plate"].image.value == pytest.approx(held[:5].max(), rel=1e-5)
+    assert by_category["plate"].image.value == pytest.approx(held[:5].max() * (1 + MARGIN), rel=1e-5)
     assert all(name.startswith("plate/") for name in meta["calibration"][:5])
 
 

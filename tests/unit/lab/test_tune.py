@@ -12,6 +12,8 @@ from kizu.core.errors import CalibrationError, DataError
 from kizu.core.split import Split
 from kizu.data.manifest import read_manifest
 from kizu.decision.calibration import CalibrationConfig
+from kizu.decision.cuts import MARGIN
+from kizu.decision.rules import Rule
 from kizu.imaging.placement import map_back
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
@@ -38,7 +40,7 @@ def test_another_rule_is_in_force_and_what_was_before_is_kept(run: RunFolder) ->
     before, digest = load(run.bundle).manifest.thresholds, bundle_hash(run.bundle)
     found = compute_thresholds(run, CalibrationConfig(rule="mean_sigma", sigmas=5))
     assert load(run.bundle).manifest.thresholds == found
-    assert found.image.rule == "mean+5sigma"
+    assert found.image.rule == Rule(name="mean_sigma", sigmas=5)
     told = json.loads(run.thresholds.read_text())
     assert told["before"][0]["image"]["value"] == before.image.value
     assert told["bundle_sha256"] == bundle_hash(run.bundle) != digest
@@ -60,7 +62,7 @@ def test_what_thresholds_were_chosen_on_is_not_measured(run: RunFolder, metric: 
     found = tune_on_validation(run, pixel_metric=metric)
     assert found.image.split is found.pixel.split is Split.VALIDATION
     assert found.image.count == 5 + 1  # the good images held out, and one of four defects
-    assert found.pixel.rule == f"{metric}_max of pixels"
+    assert found.pixel.rule.name == f"pixel_{metric}_max"
     evaluation = evaluate_run(run)
     assert evaluation.as_json()["counts"] == {"good": 4, "defect": 3}
     assert evaluation.metrics["image_f1"] == 1.0
@@ -118,8 +120,9 @@ def test_folds_set_thresholds_on_all_good_images_and_promise_nothing(tmp_path: P
     assert manifest.fitted_on.fit_count == manifest.fitted_on.calibration_count == 12
     image = manifest.thresholds.image
     assert (image.count, image.false_alarm_rate) == (12, None)
-    assert "out of 4 folds" in image.rule
-    assert image.value == trained.fitted.calibration.scores.max() > 0
+    assert image.rule.folds == 4
+    highest = trained.fitted.calibration.scores.max()
+    assert 0 < highest < image.value <= highest * (1 + MARGIN)
     assert evaluate_run(trained.folder).metrics["image_auroc"] == 1.0
     with pytest.raises(CalibrationError, match="every good image was fitted on"):
         compute_thresholds(trained.folder, CalibrationConfig())

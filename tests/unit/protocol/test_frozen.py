@@ -3,23 +3,93 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.support import BASE, category
 
-from kizu.core.errors import CalibrationError, ConfigError, LeakageError
+from kizu.core.errors import ConfigError, LeakageError
 from kizu.data.manifest import Manifest
-from kizu.protocol.design import centre_and_spread, design, standardised
+from kizu.decision.standard import StandardThreshold
+from kizu.protocol.design import design
 from kizu.protocol.freeze import (
     DevSet,
     FrozenPipeline,
     Origin,
-    StandardThreshold,
     freeze,
     read_frozen,
     write_frozen,
 )
-from kizu.protocol.frozen import carried_threshold, evaluate_frozen
+from kizu.protocol.frozen import evaluate_frozen
+
+FROZEN_BEFORE = {
+    "format": 1,
+    "created_at": "2026-11-26T14:54:34Z",
+    "methods": {
+        "patchcore": {
+            "pipeline": {
+                "detector": {
+                    "kind": "patchcore",
+                    "patch_size": 3,
+                    "smoothing": 0.015625,
+                    "top_fraction": 0.01,
+                    "coreset": 0.2,
+                    "coreset_size": None,
+                    "coreset_method": "greedy",
+                    "projection": None,
+                    "neighbours": 9,
+                    "image_score": "top_patches",
+                },
+                "embedding": {"backbone": "tiny", "layers": None, "normalisation": "native"},
+                "placement": {
+                    "image_size": [64, 64],
+                    "resize": None,
+                    "tile_overlap": None,
+                    "resample": "bilinear",
+                },
+                "calibration": {
+                    "fraction": 0.4,
+                    "folds": None,
+                    "rule": "conformal",
+                    "false_alarm_rate": None,
+                    "quantile": 0.995,
+                    "sigmas": 3.0,
+                    "confidence": 0.95,
+                    "escape_cost": 10.0,
+                    "overkill_cost": 1.0,
+                    "prevalence": None,
+                    "pixel_rule": "conformal",
+                    "pixel_quantile": 0.999,
+                    "zones": None,
+                },
+            },
+            "weights_sha256": "699f687130c042f557d975191c1dcfc6d83ae9a65d30a737492017d80ec3d54f",
+            "threshold": {"value": 3.5, "rule": "fpr@0.01 on development categories", "count": 33},
+        }
+    },
+    "seeds": [0, 1, 2],
+    "origin": {
+        "how": "kizu design",
+        "dev": [
+            {
+                "dataset": "mvtec_ad",
+                "category": "plate",
+                "manifest_sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+            }
+        ],
+        "evidence": [{"method": "patchcore", "worth": 0.97, "chosen": True}],
+    },
+    "versions": {
+        "kizu": "0.1.0",
+        "numpy": "2.4.6",
+        "scipy": "1.17.1",
+        "onnx": "1.23.2",
+        "onnxruntime": "1.31.1",
+        "openvino": "2026.4.1",
+        "pillow": "13.0.0",
+        "pydantic": "2.14.3",
+    },
+    "sha256": "eb202fce9c7cd7c6c64ed3038ebbd48a2d80c80d264fe05b9f14757eb3679f52",
+}
+"""A file as it was written when standard thresholds had another room."""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +139,17 @@ def test_a_frozen_file_reads_back_and_a_change_is_seen(frozen: FrozenPipeline, t
     path.write_text("{}")
     with pytest.raises(ConfigError, match="has no hash"):
         read_frozen(path)
+
+
+def test_a_file_that_was_frozen_before_reads_and_keeps_its_hash(tmp_path: Path) -> None:
+    path = tmp_path / "fixed.json"
+    path.write_text(json.dumps(FROZEN_BEFORE))
+    frozen = read_frozen(path)
+    assert frozen.sha256 == FROZEN_BEFORE["sha256"]
+    carried = StandardThreshold(value=3.5, rule="fpr@0.01 on development categories", count=33)
+    assert frozen.methods["patchcore"].threshold == carried
+    write_frozen(frozen, tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == FROZEN_BEFORE
 
 
 def test_other_weights_are_refused(frozen: FrozenPipeline, tmp_path: Path) -> None:
@@ -124,18 +205,6 @@ def test_each_pipeline_that_meets_a_test_set_is_counted_once(
     other = frozen.model_copy(update={"seeds": (5,)})
     assert {result.others for result in evaluate_frozen(other, [disc], tmp_path)} == {1}
     assert len((tmp_path / "encounters.jsonl").read_text().splitlines()) == 2
-
-
-def test_a_carried_threshold_follows_the_scale_of_the_scores() -> None:
-    held_out = np.array([1.0, 2.0, 3.0, 4.0, 9.0])
-    threshold = StandardThreshold(value=2.0, rule="fpr@0.01", count=9)
-    assert centre_and_spread(held_out) == pytest.approx((3.0, 1.4826))
-    for gain, offset in ((1, 0), (3, 97)):
-        value = carried_threshold(threshold, offset + gain * held_out)
-        assert value == pytest.approx(offset + gain * (3 + 2 * 1.4826))
-    assert standardised(held_out, held_out)[1] == pytest.approx(-1 / 1.4826)
-    with pytest.raises(CalibrationError, match="no spread"):
-        centre_and_spread(np.ones(3))
 
 
 def test_seeds_must_differ() -> None:

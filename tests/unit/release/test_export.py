@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from tests.support import BASE, category, part_picture
 import kizu.release.export as module
 from kizu.bundles.store import bundle_hash
 from kizu.core.errors import BundleError, ConfigError, DataError
-from kizu.core.work import Work
+from kizu.core.work import Runtime, Work
 from kizu.decision.calibration import CalibrationConfig
 from kizu.inspection.inspector import Inspector
+from kizu.lab.held_out import sides
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.release.export import export_run, verify_run
@@ -44,7 +46,7 @@ def test_the_file_is_told_beside_it(run: RunFolder, exported: Path) -> None:
     assert told["files"]["model.onnx"]["bytes"] == exported.stat().st_size
     assert told["outputs"] == {"pred_score": ["N"], "anomaly_map": ["N", 64, 64]}
     assert meta["bundle_sha256"] == bundle_hash(run.bundle)
-    assert meta["thresholds"]["image"]["rule"].startswith("conformal")
+    assert meta["thresholds"]["image"]["rule"]["name"] == "conformal"
 
 
 @pytest.mark.parametrize("hw", [(64, 64), (63, 101), (17, 9), (500, 333)])
@@ -70,6 +72,22 @@ def test_the_file_and_the_run_agree_in_every_runtime(run: RunFolder, exported: P
     told = json.loads((run.path / "consistency.json").read_text())
     assert told["agrees"] is True
     assert len(verify_run(run, images=3)) == len(found)
+
+
+def test_a_picture_that_set_the_threshold_passes_wherever_it_is_judged(
+    run: RunFolder, exported: Path
+) -> None:
+    model, (_, held) = read_model(exported), sides(run)
+    by_run = Inspector.open(run.path)
+    scores = [by_run.inspect(sample.path).score for sample in held]
+    assert by_run.policy.thresholds.image.value > max(scores)
+    for runtime in get_args(Runtime):
+        inspector = Inspector(model, work=Work(runtime=runtime))
+        assert all(inspector.inspect(sample.path).label == "OK" for sample in held)
+        slack = inspector.policy.thresholds.image.value - max(
+            inspector.inspect(sample.path).score for sample in held
+        )
+        assert slack > 1e-6 * max(scores)  # some last bits, not one
 
 
 def test_half_precision_and_an_ir_keep_the_decisions(run: RunFolder, exported: Path) -> None:

@@ -11,15 +11,17 @@ from kizu.core.split import Split
 from kizu.core.types import Scores
 from kizu.data.manifest import Sample
 from kizu.decision.calibration import Thresholds
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
 from kizu.release.parity import Tolerances, compare_scorers
 
 PLACEMENT = PlacementConfig(image_size=(64, 64))
+RULE = Rule(name="maximum")
 THRESHOLDS = Thresholds(
-    image=Threshold(value=120.0, rule="r", split=Split.CALIBRATION, count=1),
-    pixel=Threshold(value=120.0, rule="r", split=Split.CALIBRATION, count=1),
+    image=Threshold(value=120.0, rule=RULE, split=Split.CALIBRATION, count=1),
+    pixel=Threshold(value=120.0, rule=RULE, split=Split.CALIBRATION, count=1),
 )
 
 
@@ -86,7 +88,7 @@ def test_each_departure_is_told(samples):
 def test_a_flip_at_the_threshold_is_told_and_forgiven(samples):
     scores = Brightness().score(np.stack([part_picture(n) for n in range(11)])).image
     at = THRESHOLDS.model_copy(
-        update={"image": Threshold(value=float(scores[3]), rule="r", split=Split.CALIBRATION, count=1)}
+        update={"image": Threshold(value=float(scores[3]), rule=RULE, split=Split.CALIBRATION, count=1)}
     )
     (found,) = compare_scorers(Brightness(), {"x": Brightness(gain=1 + 1e-4)}, samples, PLACEMENT, at)
     assert [Path(flip.image).name for flip in found.flips] == ["3.png"]

@@ -1,0 +1,24 @@
+"""A threshold that was found on one category, in force on another with scores of another scale."""
+
+import numpy as np
+import pytest
+
+from kizu.core.errors import CalibrationError
+from kizu.decision.standard import StandardThreshold, carried_threshold, centre_and_spread, standardised
+
+
+def test_a_carried_threshold_follows_the_scale_of_the_scores() -> None:
+    held_out = np.array([1.0, 2.0, 3.0, 4.0, 9.0])
+    threshold = StandardThreshold(value=2.0, rule="fpr@0.01", count=9)
+    assert centre_and_spread(held_out) == pytest.approx((3.0, 1.4826))
+    for gain, offset in ((1, 0), (3, 97)):
+        value = carried_threshold(threshold, offset + gain * held_out)
+        assert value == pytest.approx(offset + gain * (3 + 2 * 1.4826))
+    assert standardised(held_out, held_out)[1] == pytest.approx(-1 / 1.4826)
+    with pytest.raises(CalibrationError, match="no spread"):
+        centre_and_spread(np.ones(3))
+
+
+def test_where_more_than_half_of_the_scores_are_equal_the_standard_deviation_is_the_spread() -> None:
+    held_out = np.array([1.0, 1.0, 1.0, 5.0])
+    assert centre_and_spread(held_out) == (1.0, held_out.std())
