@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from kizu.backbones.session import Engine
-from kizu.core.errors import CalibrationError, DataError
+from kizu.core.config import Config
+from kizu.core.errors import CalibrationError, ConfigError, DataError
 from kizu.core.split import Split
 from kizu.core.types import F32, F64, StageProgress
 from kizu.data.manifest import Manifest
 from kizu.decision.thresholds import fpr_target
-from kizu.pipeline.config import PipelineConfig, open_scorer
+from kizu.pipeline.config import PipelineConfig, open_scorer, read_yaml
 from kizu.lab.evaluate import measured
 from kizu.lab.fit import Identity, fit_bundle
 from kizu.protocol.freeze import DevSet, Origin, StandardThreshold
@@ -34,6 +37,15 @@ CANDIDATES: Mapping[str, Sequence[Changes]] = {
 """Tried where nothing else is given; the first is the method's default and wins a tie."""
 
 
+class _Change(Config):
+    """What a candidate in a file may change; its settings are checked with the pipeline that they change."""
+
+    detector: dict[str, Any] = Field(default_factory=dict)
+    embedding: dict[str, Any] = Field(default_factory=dict)
+    placement: dict[str, Any] = Field(default_factory=dict)
+    calibration: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Design:
     """What was chosen, and why."""
@@ -50,6 +62,24 @@ class _Trial:
     metrics: dict[str, float | None]
     good_scores: F64
     """(N,) of the good test images, in spreads of the held-out scores"""
+
+
+def read_candidates(path: Path) -> dict[str, tuple[Changes, ...]]:
+    """Candidates from a YAML file: method -> list of changes; `{}` is the method with its defaults.
+
+    Raises `ConfigError` naming the file, and the method where it is not such a list.
+    """
+    values = read_yaml(path)
+    hint = "write a list of changes for each method, such as patchcore: [{}, {detector: {coreset: 0.1}}]"
+    if not isinstance(values, dict) or not values:
+        raise ConfigError(f"{path} names no method", hint=hint)
+    found: dict[str, tuple[Changes, ...]] = {}
+    for method, changes in values.items():
+        if not isinstance(changes, list) or not changes:
+            raise ConfigError(f"{path}: {method} has no list of changes, but {changes!r}", hint=hint)
+        checked = [_Change.parse(change, where=f"{path}, {method}") for change in changes]
+        found[str(method)] = tuple(change.model_dump(exclude_unset=True) for change in checked)
+    return found
 
 
 def design(
