@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kizu.cli.options import AsJson, Category, DataRoot, Layout, Verbose, start_logging
+from kizu.core.errors import DataError
 
 app = typer.Typer(help="Look at a data set before anything is fitted.", no_args_is_help=True)
 
@@ -25,7 +26,7 @@ def check(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Count, measure and look for problems; write a contact sheet."""
+    """Count, measure and look for problems; write a contact sheet. Exit code 2 when a problem is an error."""
     start_logging(verbose)
     from kizu.data.check import check as look
     from kizu.data.check import preview_sheet
@@ -37,3 +38,9 @@ def check(
     encode_png(preview, preview_sheet(manifest))
     typer.echo(f"wrote {preview}", err=True)
     typer.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
+    if report.has_errors:
+        errors = "; ".join(problem.what for problem in report.problems if problem.severity == "error")
+        raise DataError(
+            f"{manifest.category} has errors: {errors}",
+            hint="mend them first: training would stop, or its numbers be wrong",
+        )

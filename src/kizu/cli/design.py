@@ -19,6 +19,7 @@ from kizu.cli.options import (
     start_logging,
 )
 from kizu.cli.progress import working
+from kizu.core.lists import comma_separated
 
 Categories = Annotated[
     str, typer.Option(help="Comma separated: names below --data-root, or folders of categories.")
@@ -51,19 +52,16 @@ def design(
 ) -> None:
     """Choose settings on development categories, by their test images. Writes a file for `kizu freeze --design`."""
     start_logging(verbose)
-    import yaml
-
     from kizu.core.files import write_json
     from kizu.core.registry import look_up
     from kizu.pipeline.config import PipelineConfig
     from kizu.protocol.design import design as choose
-    from kizu.protocol.design import known_candidates
+    from kizu.protocol.design import known_candidates, read_candidates
     from kizu.report.tables import number, text_table
 
-    known = (
-        known_candidates() if candidates_file is None else yaml.safe_load(candidates_file.read_text("utf-8"))
-    )
-    chosen = {name: look_up(known, name, noun="method") for name in methods.split(",")}
+    known = known_candidates() if candidates_file is None else read_candidates(candidates_file)
+    names = comma_separated(methods, where="--methods")
+    chosen = {name: look_up(known, name, noun="method") for name in names}
     base = PipelineConfig.read(config_file) if config_file else PipelineConfig()
     with working(runtime, device, threads, features_mb=features_mb) as work:
         found = choose(
@@ -140,7 +138,7 @@ def freeze(
         pipelines = {config.detector.kind: config for config in configs}
         if len(pipelines) < len(configs):
             raise ConfigError("two of the configs are of one method", hint="give one for each method")
-        hashed = [m.with_hashes() for m in scan_all(dev, root, layout)] if dev else []
+        hashed = [m.with_hashes() for m in scan_all(dev, root, layout, flag="--dev")] if dev else []
         origin = Origin(
             how=note,
             dev=tuple(
@@ -154,12 +152,14 @@ def freeze(
     typer.echo(str(output))
 
 
-def scan_all(categories: str, root: Path | None, layout: str | None) -> list[Any]:
-    """The manifests of comma separated categories."""
+def scan_all(
+    categories: str, root: Path | None, layout: str | None, *, flag: str = "--categories"
+) -> list[Any]:
+    """The manifests of comma separated categories, which `flag` gave."""
     from kizu.lab.train import DataConfig, scan_data
 
     found = []
-    for name in categories.split(","):
+    for name in comma_separated(categories, where=flag):
         is_folder = root is None and Path(name).is_dir()
         data = DataConfig(
             layout=layout or "mvtec_ad",
@@ -174,8 +174,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """ "0,1,2" """
     from kizu.core.errors import ConfigError
 
-    parts = text.split(",")
-    if not all(part.strip().isdigit() for part in parts):
+    parts = comma_separated(text, where="--seeds")
+    if not all(part.isdecimal() for part in parts):
         raise ConfigError(f"--seeds {text!r} are not whole numbers", hint="give 0,1,2")
     return tuple(int(part) for part in parts)
 

@@ -64,13 +64,13 @@ def set_values(**flags: Any) -> dict[str, Any]:
 
 def parse_size(text: str) -> tuple[int, int]:
     """ "256" or "256x384" (height x width)."""
-    return parse_grid("--image-size", f"{text}x{text}" if text.isdigit() else text)
+    return parse_grid("--image-size", f"{text}x{text}" if text.isdecimal() else text)
 
 
 def parse_grid(flag: str, text: str) -> tuple[int, int]:
     """ "2x3": rows x columns, or height x width. Raises `ConfigError` naming the flag."""
     sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdigit() for side in sides):
+    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
         raise ConfigError(
             f"{flag} {text!r} is not a size", hint="give height x width, such as 256x384 or 2x3"
         )

@@ -22,6 +22,7 @@ from kizu.cli.options import (
     start_logging,
 )
 from kizu.cli.progress import working
+from kizu.core.lists import comma_separated
 from kizu.detectors import DETECTORS
 
 WEAK_PROMISE = 0.05
@@ -87,7 +88,9 @@ def train(
 
     config = RunConfig.read(config_file) if config_file else RunConfig()
     changes: dict[str, dict[str, Any]] = {
-        "embedding": set_values(backbone=backbone, layers=layers.split(",") if layers else None),
+        "embedding": set_values(
+            backbone=backbone, layers=comma_separated(layers, where="--layers") if layers else None
+        ),
         "placement": set_values(
             image_size=parse_size(image_size) if image_size else None,
             resize=parse_size(resize) if resize else None,

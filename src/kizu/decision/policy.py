@@ -13,6 +13,9 @@ from kizu.decision.regions import Regions, find_regions, no_regions
 
 Label = Literal["OK", "NG"]
 
+Basis = Literal["score", "regions"]
+"""What a verdict rests on: the image score against its threshold, or whether the map has a region that counts."""
+
 
 class PolicyConfig(Config):
     """What an operator may turn without a new fit."""
@@ -42,6 +45,9 @@ class Verdict:
     score: float
     regions: Regions
     """Of an NG image. An OK image lists none: what is shown to an operator never contradicts the verdict."""
+    by: Basis
+    reason: str
+    """Why it is so, for a person: "score 1.387 > 1.298"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,11 @@ class Policy:
 
         `zones`: (H, W) pixel thresholds in place of the one, where the thresholds have zones.
         """
+        shown, limit = told_apart(score, self.thresholds.image.value)
         if not self.thresholds.image.exceeded_by(score):
-            return Verdict("OK", score, no_regions((anomaly_map.shape[0], anomaly_map.shape[1])))
-        return Verdict("NG", score, self._regions(anomaly_map, zones))
+            none = no_regions((anomaly_map.shape[0], anomaly_map.shape[1]))
+            return Verdict("OK", score, none, "score", f"score {shown} <= {limit}")
+        return Verdict("NG", score, self._regions(anomaly_map, zones), "score", f"score {shown} > {limit}")
 
     def decide_by_map(self, anomaly_map: F32, inside: Bool, zones: F32 | None = None) -> Verdict:
         """NG when there is a region within `inside` (H, W), whatever lies outside; the score is its highest pixel.
@@ -73,7 +81,19 @@ class Policy:
         """
         seen = np.where(inside, anomaly_map, np.float32(0))
         regions = self._regions(seen, zones)
-        return Verdict("NG" if regions.found else "OK", float(seen.max()), regions)
+        reason = self._told(regions, is_zoned=zones is not None)
+        return Verdict("NG" if regions.found else "OK", float(seen.max()), regions, "regions", reason)
+
+    def _told(self, regions: Regions, *, is_zoned: bool) -> str:
+        limit = "the threshold of its zone" if is_zoned else f"{self.pixel_threshold:.3f}"
+        areas = [region.area for region in regions.found]
+        if not areas:
+            fewest = self.config.min_defect_area
+            large_enough = f" of {fewest} px or more" if fewest > 1 else ""
+            return f"no region{large_enough} above {limit}"
+        if len(areas) == 1:
+            return f"a region of {areas[0]} px above {limit}"
+        return f"{len(areas)} regions above {limit}, the largest {max(areas)} px"
 
     def _regions(self, anomaly_map: F32, zones: F32 | None) -> Regions:
         config = self.config
@@ -84,3 +104,12 @@ class Policy:
             open_px=config.open_px,
             close_px=config.close_px,
         )
+
+
+def told_apart(score: float, limit: float) -> tuple[str, str]:
+    """Both to three decimals, or to as many more as show that they differ: no picture says 1.298 > 1.298."""
+    for decimals in range(3, 18):
+        shown = f"{score:.{decimals}f}", f"{limit:.{decimals}f}"
+        if shown[0] != shown[1] or score == limit:
+            return shown
+    return repr(score), repr(limit)

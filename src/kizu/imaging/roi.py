@@ -17,13 +17,23 @@ from kizu.imaging.codec import decode_mask
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A part of the image: polygons, or a picture whose pixels above 0 are in it."""
+    """A part of the image: polygons, or a picture whose pixels above 0 are in it. Keeps copies of what it is given."""
 
     polygons: tuple[F64, ...] = ()
     """Each (K, 2), x and y: pixels, or parts of width and height where `is_relative`."""
     is_relative: bool = False
     picture: Bool | None = None
     """(H, W); taken to images of another size by the nearest pixel."""
+
+    def __post_init__(self) -> None:
+        # Masks are kept by the hash of an area, so nobody may change one afterwards.
+        polygons = tuple(np.array(polygon, np.float64) for polygon in self.polygons)
+        picture = None if self.picture is None else np.array(self.picture) > 0
+        for array in (*polygons, picture):
+            if array is not None:
+                array.flags.writeable = False
+        object.__setattr__(self, "polygons", polygons)
+        object.__setattr__(self, "picture", picture)
 
     def mask(self, image_hw: HW) -> Bool:
         """(H, W), True inside."""
@@ -51,8 +61,14 @@ class Roi:
     """None: everywhere."""
     ignore: Area | None = None
     """None: nothing."""
-    sha256: str = field(default="")
-    """Of what was given."""
+    sha256: str = field(init=False)
+    """Of both areas' content: regions of one content are equal, whoever made them."""
+
+    def __post_init__(self) -> None:
+        areas = (self.include, self.ignore)
+        object.__setattr__(
+            self, "sha256", hash_value([None if area is None else _told(area) for area in areas])
+        )
 
     def mask(self, image_hw: HW) -> Bool:
         """(H, W), True where a flaw counts. Kept for the sizes that were asked for last; do not write to it."""
@@ -82,9 +98,7 @@ def read_roi(include: Path | None, ignore: Path | None) -> Roi | None:
     """
     if include is None and ignore is None:
         return None
-    areas = [None if path is None else _read_area(path) for path in (include, ignore)]
-    sha256 = hash_value([None if area is None else _told(area) for area in areas])
-    return Roi(areas[0], areas[1], sha256)
+    return Roi(*(None if path is None else _read_area(path) for path in (include, ignore)))
 
 
 def _read_area(path: Path) -> Area:

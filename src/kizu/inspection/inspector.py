@@ -13,7 +13,7 @@ from kizu.bundles.store import load
 from kizu.core.errors import BundleError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
-from kizu.decision.policy import Label, Policy, PolicyConfig
+from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
 from kizu.decision.regions import Region
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
@@ -41,9 +41,13 @@ class Inspection:
     mask: NDArray[np.bool_]
     """(H, W), the flaw's pixels; empty when OK"""
     regions: tuple[Region, ...]
+    by: Basis
+    """What decided: the image score, or in a region of interest the regions of the map."""
+    reason: str
+    """Why the label is so, for a person: "score 1.387 > 1.298"."""
 
     def overlay(self, image: U8, *, caption: bool = True, true_mask: NDArray[np.bool_] | None = None) -> U8:
-        """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict.
+        """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict and why.
 
         `true_mask`: (H, W), where the flaw really is; its outline is green.
         """
@@ -53,8 +57,7 @@ class Inspection:
             drawn = draw_contours(drawn, true_mask, GREEN)
         if not caption:
             return drawn
-        verdict = f"{self.label}  {self.score:.3f} {'>' if self.label == 'NG' else '<='} {self.threshold:.3f}"
-        return banner(drawn, verdict, RED if self.label == "NG" else GREEN)
+        return banner(drawn, f"{self.label}  {self.reason}", RED if self.label == "NG" else GREEN)
 
 
 def bundle_folder(path: Path) -> Path:
@@ -151,6 +154,8 @@ class Inspector:
             map=anomaly_map,
             mask=verdict.regions.mask,
             regions=verdict.regions.found,
+            by=verdict.by,
+            reason=verdict.reason,
         )
 
 

@@ -13,6 +13,7 @@ from kizu.bundles.store import save
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.files import write_json, write_text
+from kizu.core.lists import comma_separated
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.registry import look_up
@@ -63,11 +64,11 @@ class TrainedRun:
 def scan_data(data: DataConfig) -> Manifest:
     """The manifest of the configured data set. Raises `DataError` when it is not there."""
     scan = look_up(LAYOUTS, data.layout, noun="layout")
-    names = [name.strip() for name in (data.category or "").split(",")]
+    names = comma_separated(data.category, where="category") if data.category else ()
     if len(names) > 1:
         manifest = merged([scan(data.root, name, data.options) for name in names])
     else:
-        manifest = scan(data.root, data.category, data.options)
+        manifest = scan(data.root, names[0] if names else None, data.options)
     return manifest if data.group is None else manifest.grouped_by(data.group)
 
 

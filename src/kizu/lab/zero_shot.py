@@ -1,14 +1,14 @@
 """A folder of pictures of which nothing is known: which of them are unlike the others, and where?
 
 There are no good images, so there is no threshold and no promise: it needs a batch, and it ranks it. Images are judged
-among at most `BATCH` others, drawn by the seed, so that time grows with their number and not with its square.
+among at most `JUDGED_TOGETHER` others, drawn by the seed, so that time grows with their number and not with its square.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -31,8 +31,12 @@ from kizu.imaging.placement import PlacementConfig, map_back
 from kizu.scoring.maps import image_scores, map_maker
 from kizu.scoring.mutual import NEAREST_PART, mutual_scores
 
-BATCH = 128
+T = TypeVar("T")
+
+JUDGED_TOGETHER = 128
 """Images that judge each other: 80 MB of features at 256 x 256."""
+FEWEST = 3
+"""Among fewer nobody can say which one is unlike the others."""
 
 
 class ZeroShotConfig(Config):
@@ -78,42 +82,70 @@ def rank_images(
     )
     embedder = Embedder(model.SerializeToString(), work)
     order = rng_for(config.seed, "zero shot").permutation(len(samples))
-    groups = np.array_split(order, max(1, -(-len(samples) // BATCH)))
+    sizes = [len(part) for part in np.array_split(order, max(1, -(-len(samples) // JUDGED_TOGETHER)))]
+    readable = _embedded([samples[index] for index in order], embedder, config, on_broken)
     found: list[Ranked] = []
-    for number, group in enumerate(groups):
-        found += _judged([samples[index] for index in group], embedder, config, on_broken)
-        work.report("batches", number + 1, len(groups))
-    if len(found) < 3:
-        raise DataError(
-            f"{len(found)} image(s) could be read",
-            hint="zero-shot scoring needs a batch: give at least 3 pictures",
-        )
+    for group in grouped(readable, sizes):
+        if len(group) < FEWEST:
+            raise DataError(
+                f"{len(group)} image(s) could be read",
+                hint=f"zero-shot scoring needs a batch: give at least {FEWEST} pictures",
+            )
+        found += _judged(group, config)
+        work.report("images", len(found) + len(on_broken or ()), len(samples))
     return sorted(found, key=lambda item: -item.score)
 
 
-def _judged(
+def grouped(items: Iterable[T], sizes: Sequence[int]) -> Iterator[list[T]]:
+    """`items` in groups of `sizes`, in order, until there are no more; a rest below `FEWEST` joins the group before.
+
+    At most one group is held back, until the next is known to be large enough. Of fewer than `FEWEST` items all are
+    in the one group that comes.
+    """
+    waiting: list[T] = []
+    group: list[T] = []
+    wanted = iter(sizes)
+    size = next(wanted)
+    for item in items:
+        group.append(item)
+        if waiting and len(group) >= FEWEST:
+            yield waiting
+            waiting = []
+        if len(group) == size:
+            waiting, group, size = waiting + group, [], next(wanted, 0)
+    yield waiting + group
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    sample: Sample
+    size: HW
+    embedding: F32
+    """(h, w, D)"""
+
+
+def _embedded(
     samples: Sequence[Sample], embedder: Embedder, config: ZeroShotConfig, on_broken: dict[str, str] | None
-) -> Iterator[Ranked]:
+) -> Iterator[_Embedded]:
+    """Those that can be read, in order."""
+
     def note(sample: Sample, error: ImageError) -> None:
         if on_broken is None:
             raise error
         on_broken[str(sample.path)] = error.message
 
-    kept: list[Sample] = []
-    sizes: list[HW] = []
-    parts: list[F32] = []
     for batch in stream(samples, config.placement, on_broken=note):
-        parts.append(embedder.embed(batch.images))
-        kept += batch.samples
-        sizes += batch.sizes
-    if len(kept) < 2:
-        return
-    n, h, w, dim = len(kept), *parts[0].shape[1:]
-    patches = mutual_scores(np.concatenate(parts).reshape(n, h * w, dim), part=config.part).reshape(n, h, w)
+        yield from map(_Embedded, batch.samples, batch.sizes, embedder.embed(batch.images))
+
+
+def _judged(group: Sequence[_Embedded], config: ZeroShotConfig) -> Iterator[Ranked]:
+    embeddings = np.stack([item.embedding for item in group])  # (N, h, w, D)
+    n, h, w, dim = embeddings.shape
+    patches = mutual_scores(embeddings.reshape(n, h * w, dim), part=config.part).reshape(n, h, w)
     maps = map_maker((h, w), config.placement.image_size, config.smoothing)(patches)
     scores = image_scores(patches, maps, "top_patches", config.top_fraction)
-    for sample, score, net_map, size in zip(kept, scores, maps, sizes, strict=True):
-        yield Ranked(sample, float(score), net_map, size)
+    for item, score, net_map in zip(group, scores, maps, strict=True):
+        yield Ranked(item.sample, float(score), net_map, item.size)
 
 
 def write_ranking(

@@ -16,6 +16,16 @@ from kizu.detectors.registry import detector_config
 from kizu.imaging.placement import PlacementConfig
 
 
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; None of an empty one. Raises `ConfigError` naming the file."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+
+
 class PipelineConfig(Config):
     """One pipeline: everything that a number depends on, besides the data."""
 
@@ -28,13 +38,7 @@ class PipelineConfig(Config):
     @classmethod
     def read(cls, path: Path) -> Self:
         """From a YAML file. Raises `ConfigError` naming the file and the key."""
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from error
-        return cls.parse(values or {}, where=str(path))
+        return cls.parse(read_yaml(path) or {}, where=str(path))
 
     def to_yaml(self) -> str:
         """What `read` takes back."""

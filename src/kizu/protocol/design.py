@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
-from kizu.core.errors import DataError
+from kizu.core.config import Config
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.split import Split
 from kizu.core.types import F64
 from kizu.core.work import Work
@@ -16,7 +19,7 @@ from kizu.decision.thresholds import fpr_target
 from kizu.detectors import DETECTORS
 from kizu.detectors.registry import method as look_up_method
 from kizu.lab.trial import run_trial
-from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.protocol.freeze import DevSet, Origin
 
 OBJECTIVE = ("image_auroc", "aupro_030")
@@ -35,6 +38,15 @@ def known_candidates() -> dict[str, Sequence[Changes]]:
     return {kind: look_up_method(kind).designs for kind in DETECTORS}
 
 
+class _Change(Config):
+    """What a candidate in a file may change; its settings are checked with the pipeline that they change."""
+
+    detector: dict[str, Any] = Field(default_factory=dict)
+    embedding: dict[str, Any] = Field(default_factory=dict)
+    placement: dict[str, Any] = Field(default_factory=dict)
+    calibration: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Design:
     """What was chosen, and why."""
@@ -51,6 +63,24 @@ class _Outcome:
     metrics: dict[str, float | None]
     good_scores: F64
     """(N,) of the good test images, in spreads of the held-out scores"""
+
+
+def read_candidates(path: Path) -> dict[str, tuple[Changes, ...]]:
+    """Candidates from a YAML file: method -> list of changes; `{}` is the method with its defaults.
+
+    Raises `ConfigError` naming the file, and the method where it is not such a list.
+    """
+    values = read_yaml(path)
+    hint = "write a list of changes for each method, such as patchcore: [{}, {detector: {coreset: 0.1}}]"
+    if not isinstance(values, dict) or not values:
+        raise ConfigError(f"{path} names no method", hint=hint)
+    found: dict[str, tuple[Changes, ...]] = {}
+    for method, changes in values.items():
+        if not isinstance(changes, list) or not changes:
+            raise ConfigError(f"{path}: {method} has no list of changes, but {changes!r}", hint=hint)
+        checked = [_Change.parse(change, where=f"{path}, {method}") for change in changes]
+        found[str(method)] = tuple(change.model_dump(exclude_unset=True) for change in checked)
+    return found
 
 
 def design(

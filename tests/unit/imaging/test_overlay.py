@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from kizu.imaging.overlay import (
     HEAT_TABLE,
+    INK,
     RED,
     banner,
     between,
@@ -14,6 +16,7 @@ from kizu.imaging.overlay import (
     draw_contours,
     heat_map,
     heat_overlay,
+    line_width_px,
 )
 
 SIZES = [(1, 1), (1, 40), (3, 2), (33, 500), (400, 300)]
@@ -70,6 +73,38 @@ def test_a_contour_surrounds_the_region_and_spares_its_inside() -> None:
     assert (drawn[18:20, 20:50] == RED).all()
     assert (drawn[:16] == 120).all()
     assert (drawn == RED).all(axis=2).sum() >= 2 * (10 + 30) * 2
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_contour_is_what_lies_within_its_width_of_the_flaw_and_a_dark_rim_beyond_it(
+    seed: int, width: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    mask = ndimage.zoom(rng.random((6, 8)) > 0.85, 7, order=0)  # squares, some at the border of the picture
+    mask[0, 0] = mask[-1, -1] = mask[20, 30] = True
+    flawed = np.argwhere(mask)
+    distance = np.array(
+        [[np.sqrt(((flawed - at) ** 2).sum(axis=1).min()) for at in row] for row in grid(mask)]
+    )
+    drawn = draw_contours(grey(mask.shape), mask, RED, width=width)
+    expected = grey(mask.shape)
+    expected[(distance > 0) & (distance <= width + max(1, width // 2))] = INK
+    expected[(distance > 0) & (distance <= width)] = RED
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def grid(mask: np.ndarray) -> np.ndarray:
+    """(H, W, 2): each pixel's own place."""
+    return np.moveaxis(np.indices(mask.shape), 0, -1)
+
+
+@pytest.mark.parametrize(("hw", "width"), [((1, 1), 1), ((224, 900), 1), ((226, 300), 2), ((900, 600), 4)])
+def test_a_line_is_a_hundred_and_fiftieth_of_the_shorter_side(hw: tuple[int, int], width: int) -> None:
+    assert line_width_px(grey(hw)) == width
+    mask = np.zeros(hw, bool)
+    mask[hw[0] // 2, hw[1] // 2] = True
+    assert (draw_contours(grey(hw), mask) == draw_contours(grey(hw), mask, width=width)).all()
 
 
 def test_contours_of_neighbours_do_not_hide_each_other() -> None:

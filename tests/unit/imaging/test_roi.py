@@ -1,6 +1,7 @@
 """Where flaws count: polygons in pixels or fractions, or a picture of any size."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from kizu.core.errors import ConfigError
 from kizu.imaging.codec import encode_png
-from kizu.imaging.roi import read_roi
+from kizu.imaging.roi import Area, Roi, read_roi
 
 SQUARE = [[10, 20], [29, 20], [29, 39], [10, 39]]
 
@@ -69,3 +70,58 @@ def test_what_is_no_polygon_names_the_file(tmp_path: Path, text: str, said: str)
     assert said in refused.value.message
     with pytest.raises(ConfigError, match="cannot read"):
         read_roi(tmp_path / "none.json", None)
+
+
+def half(side: str) -> Roi:
+    picture = np.zeros((4, 4), bool)
+    picture[:, :2] = side == "left"
+    picture[:, 2:] = side == "right"
+    return Roi(Area(picture=picture))
+
+
+def test_regions_made_in_python_are_told_apart_by_their_content() -> None:
+    left, right = half("left"), half("right")
+    assert left != right
+    assert left.mask((4, 4))[:, :2].all()
+    assert right.mask((4, 4))[:, 2:].all()
+    assert not right.mask((4, 4))[:, :2].any()
+    assert left == half("left")
+    assert hash(left) == hash(half("left"))
+    assert Roi(ignore=left.include) != left
+    assert Roi(Area((np.array(SQUARE),))) != Roi(Area((np.array(SQUARE),), is_relative=True))
+    assert Roi(Area((np.array(SQUARE),))) == Roi(Area((np.array(SQUARE, np.float64),)))
+    assert Roi() != left
+
+
+def test_a_region_does_not_follow_the_arrays_it_was_made_from() -> None:
+    picture, corners = np.zeros((4, 4), np.uint8), np.array(SQUARE, np.float64)
+    picture[0] = 255
+    roi = Roi(Area(picture=picture), Area((corners,)))
+    before, sha256 = roi.mask((8, 8)).copy(), roi.sha256
+    picture[:], corners[:] = 1, 0
+    assert roi.mask((8, 8)).tolist() == before.tolist()
+    assert roi.mask((12, 12)).dtype == np.bool_
+    assert roi.sha256 == sha256
+    assert not roi.mask((12, 12))[4:].any()
+
+
+@pytest.mark.parametrize("roi", [half("left"), Roi(None, Area((np.array(SQUARE),))), Roi()])
+def test_a_region_survives_pickling(roi: Roi) -> None:
+    again = pickle.loads(pickle.dumps(roi))  # noqa: S301
+    assert again == roi
+    assert again.sha256 == roi.sha256
+    np.testing.assert_array_equal(again.mask((40, 50)), roi.mask((40, 50)))
+
+
+def test_the_hash_of_what_is_read_from_files_stays_what_earlier_inspections_wrote(tmp_path: Path) -> None:
+    polygons = read_roi(written(tmp_path / "a.json", polygons=[SQUARE]), None)
+    picture = np.zeros((4, 4), bool)
+    picture[:, 2:] = True
+    encode_png(tmp_path / "roi.png", picture)
+    both = read_roi(tmp_path / "roi.png", tmp_path / "a.json")
+    assert polygons is not None
+    assert both is not None
+    assert (polygons.sha256, both.sha256) == (
+        "9171a9a3c5656d94ed1296449d14ee12bea0786ccfc874c3e81e2ed6ea4233eb",
+        "2115adf3d40ea6f3e11a432e121c77bc25c90a47c3fdfc93daaeea832a77ecd1",
+    )

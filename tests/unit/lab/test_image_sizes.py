@@ -4,9 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import part_picture
-from tests.unit.lab.test_fit_and_evaluate import IDENTITY, placed
-from tests.unit.protocol.test_frozen import BASE, category
+from tests.support import BASE, IDENTITY, category, part_picture, placed
 
 import kizu.lab.fit as module
 from kizu.core.errors import ConfigError

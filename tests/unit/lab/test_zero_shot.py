@@ -8,9 +8,10 @@ from tests.support import part_picture, with_flaw
 
 import kizu.lab.zero_shot as module
 from kizu.core.errors import DataError, ImageError
+from kizu.core.randomness import rng_for
 from kizu.data.listing import list_images
 from kizu.imaging.codec import encode_png
-from kizu.lab.zero_shot import ZeroShotConfig, rank_images, write_ranking
+from kizu.lab.zero_shot import ZeroShotConfig, grouped, rank_images, write_ranking
 
 CONFIG = ZeroShotConfig.parse(
     {"embedding": {"backbone": "tiny"}, "placement": {"image_size": 64}}, where="test"
@@ -57,3 +58,56 @@ def test_a_broken_file_is_named_and_the_rest_is_ranked(folder: Path, tmp_path: P
 def test_two_pictures_are_no_batch(folder: Path) -> None:
     with pytest.raises(DataError, match="2 image"):
         rank_images(list_images(folder)[:2], CONFIG)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        (),
+        (0,),
+        (5,),
+        (0, 1, 2, 3),
+        (1, 2, 4, 5),
+        (2, 3, 4, 5, 6, 7, 8),
+        (0, 1, 2, 3, 4, 5, 6, 7, 8),
+        (4, 5, 6, 7),
+        (3, 7, 11),
+    ],
+)
+@pytest.mark.parametrize("batch", [4, 5, 6])
+def test_every_picture_is_ranked_or_named_wherever_the_broken_ones_lie(
+    folder: Path, batch: int, broken: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", batch)
+    samples = list_images(folder)
+    order = rng_for(CONFIG.seed, "zero shot").permutation(len(samples))
+    for place in broken:  # in the order in which they are judged, so that whole batches may be broken
+        samples[order[place]].path.write_bytes(b"no picture")
+    named: dict[str, str] = {}
+    told: list[tuple[int, int]] = []
+    ranked = rank_images(
+        samples, CONFIG, on_broken=named, on_progress=lambda _, done, total: told.append((done, total))
+    )
+    assert len(named) == len(broken)
+    assert {str(item.sample.path) for item in ranked} | named.keys() == {str(s.path) for s in samples}
+    assert len(ranked) + len(named) == len(samples)
+    assert told[-1] == (12, 12)
+
+
+@pytest.mark.parametrize("readable", [0, 1, 2])
+def test_fewer_than_three_readable_pictures_are_no_batch(folder: Path, readable: int) -> None:
+    for path in sorted(folder.iterdir())[readable:]:
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=f"{readable} image"):
+        rank_images(list_images(folder), CONFIG, on_broken={})
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (3, 3, 3), (4, 3), (2, 2), (128, 127)])
+def test_groups_are_never_too_small_and_lose_nothing(sizes: tuple[int, ...]) -> None:
+    for count in range(sum(sizes) + 1):
+        groups = list(grouped(range(count), sizes))
+        assert [item for group in groups for item in group] == list(range(count))
+        assert count < 3 or min(map(len, groups)) >= 3
+        assert count < 3 or max(map(len, groups)) <= max(sizes) + 2
+        if count == sum(sizes) and min(sizes) >= 3:
+            assert tuple(map(len, groups)) == sizes

@@ -1,0 +1,80 @@
+"""What an overlay shows: heat from below the pixel threshold, the flaw's outline, and a strip that tells the truth."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.support import fitted, part_picture, with_flaw
+
+import kizu.inspection.inspector as module
+from kizu.core.types import U8
+from kizu.decision.policy import PolicyConfig
+from kizu.imaging.overlay import GREEN, HEAT_TABLE, RED, blend
+from kizu.imaging.roi import Area, Roi
+from kizu.inspection.inspector import Inspection, Inspector
+
+
+def inspection(anomaly_map: np.ndarray, *, label: str = "NG", mask: np.ndarray | None = None) -> Inspection:
+    return Inspection(
+        label=label,  # type: ignore[arg-type]
+        score=3.0,
+        threshold=2.0,
+        pixel_threshold=2.0,
+        map=anomaly_map.astype(np.float32),
+        mask=np.zeros(anomaly_map.shape, bool) if mask is None else mask,
+        regions=(),
+        by="score",
+        reason="score 3.000 > 2.000",
+    )
+
+
+def test_heat_begins_at_seven_tenths_of_the_pixel_threshold_and_is_full_at_seventeen() -> None:
+    image = np.full((1, 5, 3), 120, np.uint8)
+    drawn = inspection(np.array([[0, 1.4, 2.4, 3.4, 99]])).overlay(image, caption=False)[0]
+    halfway = blend(image[0, 0], HEAT_TABLE[128], 0.375)
+    full = blend(image[0, 0], HEAT_TABLE[255], 0.75)
+    assert drawn.tolist() == [[120] * 3, [120] * 3, halfway.tolist(), full.tolist(), full.tolist()]
+
+
+def test_what_was_found_is_outlined_in_red_and_what_is_there_in_green() -> None:
+    image, mask, truth = (
+        np.full((40, 40, 3), 120, np.uint8),
+        np.zeros((40, 40), bool),
+        np.zeros((40, 40), bool),
+    )
+    mask[10:14, 10:14], truth[24:28, 24:28] = True, True
+    drawn = inspection(np.zeros((40, 40)), mask=mask).overlay(image, caption=False, true_mask=truth)
+    assert drawn[9, 11].tolist() == list(RED)
+    assert drawn[23, 25].tolist() == list(GREEN)
+    assert (inspection(np.zeros((40, 40))).overlay(image, caption=False) == image).all()
+
+
+@pytest.mark.parametrize(("label", "colour"), [("OK", GREEN), ("NG", RED)])
+def test_the_strip_says_the_verdict_and_its_reason_in_the_verdicts_colour(
+    label: str, colour: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    monkeypatch.setattr(module, "banner", lambda *given: said.append(given[1:]))
+    found = inspection(np.zeros((40, 40)), label=label)
+    replace(found, reason="no region above 2.000").overlay(np.zeros((40, 40, 3), np.uint8))
+    assert said == [(f"{label}  no region above 2.000", colour)]
+
+
+def test_a_picture_is_judged_by_its_score_and_a_part_of_it_by_its_regions(good_pictures: U8) -> None:
+    bundle = fitted(good_pictures).bundle
+    flawed, good = with_flaw(part_picture(70), 10, 44), good_pictures[0]
+    whole = [Inspector(bundle).inspect(picture) for picture in (flawed, good)]
+    assert [found.by for found in whole] == ["score", "score"]
+    assert re.fullmatch(r"score [\d.]+ > [\d.]+", whole[0].reason)
+    assert re.fullmatch(r"score [\d.]+ <= [\d.]+", whole[1].reason)
+    everywhere = Roi(Area(picture=np.ones((2, 2), bool)))
+    for area, label, reason in (
+        (1, "NG", r"(a region of \d+ px|\d+ regions) above .*"),
+        (10_000, "OK", "no region of 10000 px or more above .*"),
+    ):
+        policy = PolicyConfig(min_defect_area=area)
+        found = Inspector(bundle, policy=policy, roi=everywhere).inspect(flawed)
+        assert (found.label, found.by) == (label, "regions")
+        assert re.fullmatch(reason, found.reason)
+        assert found.score > found.threshold  # which is why the score must not be what is said
