@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import betabinom
 from tests.support import BASE, category, part_picture, with_flaw
 
+import kizu
 from kizu.bundles.store import load
 from kizu.data.manifest import read_manifest
 from kizu.imaging.codec import encode_png
@@ -64,18 +66,24 @@ def test_no_masks_leave_the_image_metrics(tmp_path: Path) -> None:
     assert metrics.reasons["aupro_030"]
 
 
-def test_a_threshold_keeps_its_promise_on_new_good_parts(tmp_path: Path) -> None:
-    for number in range(60):
-        encode_png(tmp_path / "pictures" / f"{number}.png", part_picture(number))
-    values = config(layout="folder", root=str(tmp_path / "pictures")).model_dump(mode="json")
-    values["calibration"]["fraction"] = 0.5
-    run = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
-    inspector = Inspector.open(run.path)
-    rate = inspector.manifest.thresholds.image.false_alarm_rate
-    assert rate == pytest.approx(1 / 31)
-    alarms = [inspector.inspect(part_picture(10_000 + n)).label == "NG" for n in range(300)]
-    # over draws of 30 calibration images the true rate is Beta(1, 30): 0.15 is beyond its 99 % quantile
-    assert np.mean(alarms) < 0.15 + 3 * np.sqrt(0.15 * 0.85 / 300)
+def test_a_threshold_keeps_its_promise_on_new_good_parts() -> None:
+    """Sixty lines, each with pictures of its own: fitted on 9, its threshold set on 9, then 25 new good parts."""
+    settings = {
+        **BASE.model_dump(mode="json"),
+        "detector": {"kind": "mahalanobis"},
+        "calibration": {"fraction": 0.5},
+    }
+    line = kizu.PipelineConfig.parse(settings, where="test")
+    lines, held, new, alarms = 60, 9, 25, 0
+    for number in range(lines):
+        pictures = [part_picture(1000 * number + n) for n in range(2 * held + new)]
+        inspector = kizu.fit(pictures[: 2 * held], line)
+        assert inspector.manifest.thresholds.image.false_alarm_rate == pytest.approx(1 / (held + 1))
+        alarms += sum(inspector.inspect(picture).label == "NG" for picture in pictures[2 * held :])
+    # The true rate of one line is Beta(1, 9), so its alarms are beta-binomial, and all lines' the sum of such.
+    drawn = betabinom.rvs(new, 1, held, size=(100_000, lines), random_state=0).sum(axis=1)
+    promised = lines * new / (held + 1)
+    assert promised / 4 < alarms <= np.quantile(drawn, 0.999)
 
 
 @pytest.mark.parametrize("kind", ["patchcore", "padim", "mahalanobis", "patch_knn", "subspace", "ensemble"])

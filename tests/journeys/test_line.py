@@ -1,12 +1,12 @@
 """What an operator types beside the main way: lists, a drop folder, regions, several products, a batch alone."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,57 +76,86 @@ def test_a_region_of_interest_decides_what_counts(root: Path, model: Path, tmp_p
     assert "must be odd" in kizu("inspect", "--model", model, flawed, "--open-px", 4, ok=2).stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_drop_folder_survives_a_kill(model: Path, tmp_path: Path) -> None:
-    drop, out = tmp_path / "drop", tmp_path / "out"
-    drop.mkdir()
-    command = [
+@pytest.fixture
+def watch(model: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts `kizu inspect --watch` on tmp_path/drop; what still runs when the test ends, however, is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kizu", *watching(model, tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def watching(model: Path, folder: Path) -> list[str]:
+    out = str(folder / "out")
+    return [
         "inspect",
         "--model",
         str(model),
-        str(drop),
+        str(folder / "drop"),
         "--output-dir",
-        str(out),
+        out,
         "--watch",
         "--interval",
         "0.05",
     ]
-    process = subprocess.Popen([sys.executable, "-m", "kizu", *command], stdout=subprocess.PIPE, text=True)
-    for number in range(3):
-        encode_png(drop / f"{number}.png", part_picture(number))
+
+
+def drop(picture: Path, folder: Path) -> Path:
+    """Into the drop folder, whole at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(picture, folder / f".{picture.name}.part")
+    return (folder / f".{picture.name}.part").rename(folder / picture.name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_drop_folder_survives_a_kill(
+    root: Path, model: Path, tmp_path: Path, watch: Callable[[], subprocess.Popen[str]]
+) -> None:
+    strangers, flawed = (sorted((root / "plate/test" / kind).glob("*.png")) for kind in ("good", "checks"))
+    for picture in strangers[:3]:
+        drop(picture, tmp_path / "drop")
+    process = watch()
     assert process.stdout is not None
     first = [process.stdout.readline() for _ in range(3)]
-    assert all(line.startswith("OK") for line in first)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    encode_png(drop / "3.png", with_flaw(part_picture(9), 20, 20))
-    done = kizu(*command, "--idle", "0.3")
-    assert done.stdout.splitlines()[0].startswith(f"NG  {drop / '3.png'}")
+    assert all(line.startswith("OK") for line in first), first
+    process.kill()
+    process.wait(timeout=30)
+    shutil.copy(flawed[0], tmp_path / "flawed.png")
+    last = drop(tmp_path / "flawed.png", tmp_path / "drop")
+    done = kizu(*watching(model, tmp_path), "--idle", "0.3")
+    assert done.stdout.splitlines()[0].startswith(f"NG  {last}")
     assert done.stdout.splitlines()[-1] == "4 images: 3 OK, 1 NG, 0 unreadable"
-    names = [json.loads(line)["image_path"] for line in (out / "preds.jsonl").read_text().splitlines()]
+    told = (tmp_path / "out/preds.jsonl").read_text().splitlines()
+    names = [json.loads(line)["image_path"] for line in told]
     assert len(names) == len(set(names)) == 4
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_ends_a_watch_with_its_report(model: Path, tmp_path: Path) -> None:
-    drop, out = tmp_path / "drop", tmp_path / "out"
-    encode_png(drop / "0.png", part_picture(0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kizu", "inspect", "--model", str(model), str(drop), "--output-dir", str(out),
-         "--watch", "--interval", "0.05"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+def test_ctrl_c_ends_a_watch_with_its_report(
+    root: Path, tmp_path: Path, watch: Callable[[], subprocess.Popen[str]]
+) -> None:
+    drop(root / "plate/test/good/12.png", tmp_path / "drop")
+    process = watch()
     assert process.stdout is not None
     assert process.stdout.readline().startswith("OK")
     time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
     assert process.returncode == 130
-    assert json.loads((out / "report.json").read_text())["num_images"] == 1
+    assert json.loads((tmp_path / "out/report.json").read_text())["num_images"] == 1
 
 
 def test_several_products_in_one_model(root: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
@@ -60,6 +61,23 @@ def test_conformal_keeps_its_promise() -> None:
     spread = np.std(alarms) / math.sqrt(len(alarms))
     assert np.mean(alarms) <= rate + 3 * spread
     assert np.mean(alarms) >= rate - 1 / 40 - 3 * spread  # and it is not needlessly wide
+
+
+@pytest.mark.parametrize("count", [1, 9, 30, 99, 150])
+@pytest.mark.parametrize("rule", ["conformal", "maximum"])
+def test_the_rate_that_is_told_is_kept_whatever_the_count(rule: ImageRule, count: int) -> None:
+    """One new score for each draw of calibration scores, so that alarms are binomial."""
+    rng = np.random.default_rng(count)
+    draws, config = 4000, CalibrationConfig(rule=rule)
+    thresholds = [image_threshold(config, rng.gumbel(size=count).astype(np.float32)) for _ in range(draws)]
+    (rate,) = {threshold.false_alarm_rate for threshold in thresholds}
+    assert rate is not None
+    alarms = sum(
+        threshold.exceeded_by(score)
+        for threshold, score in zip(thresholds, rng.gumbel(size=draws), strict=True)
+    )
+    assert alarms <= binom.ppf(0.9999, draws, rate)
+    assert rate == pytest.approx(1 / (count + 1) if rule == "maximum" else max(0.01, 1 / (count + 1)))
 
 
 def test_without_a_rate_the_tightest_that_the_images_support_is_promised() -> None:

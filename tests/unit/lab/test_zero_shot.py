@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_flawed_picture_comes_first_and_its_map_shows_where(
     folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", batch)
+    monkeypatch.setattr(module, "JUDGED_TOGETHER", batch)
     ranked = rank_images(list_images(folder), CONFIG)
     assert len(ranked) == 12
     assert ranked[0].sample.path.name == "07.png"
@@ -78,7 +78,7 @@ def test_two_pictures_are_no_batch(folder: Path) -> None:
 def test_every_picture_is_ranked_or_named_wherever_the_broken_ones_lie(
     folder: Path, batch: int, broken: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", batch)
+    monkeypatch.setattr(module, "JUDGED_TOGETHER", batch)
     samples = list_images(folder)
     order = rng_for(CONFIG.seed, "zero shot").permutation(len(samples))
     for place in broken:  # in the order in which they are judged, so that whole batches may be broken

@@ -1,37 +1,130 @@
-"""The page of cases: what is shown under a heading is what the heading says."""
+"""The page of cases: each picture under the right heading, the most telling first."""
 
+import base64
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support import category, fitted
+import numpy as np
+import pytest
+from tests.support import BASE, category
 
-from kizu.bundles.store import save
-from kizu.core.types import U8
-from kizu.lab.evaluate import evaluate
-from kizu.report.cases import CASES_PER_GROUP, run_section
+from kizu.data.manifest import Sample
+from kizu.imaging.codec import decode, encode_png
+from kizu.lab.evaluate import Evaluation, Prediction, evaluate_run
+from kizu.lab.train import RunConfig, train_run
+from kizu.report.cases import CASES_PER_GROUP, LONGEST_SIDE_PX, write_case_page
 from kizu.runs.folder import RunFolder
 
+MISSED, REJECTED, FOUND, PASSED = (
+    "Missed defects",
+    "Rejected good parts",
+    "Found defects",
+    "Passed good parts",
+)
 
-def test_each_group_of_the_page_holds_and_counts_its_own_cases(good_pictures: U8, tmp_path: Path) -> None:
-    bundle = fitted(good_pictures).bundle
-    save(bundle, tmp_path / "run/bundle")
-    samples = category(tmp_path / "data", "plate", 100).test()
-    evaluation = evaluate(bundle, samples)
-    said = {p.sample.id: p for p in evaluation.predictions}
-    turned = next(p for p in said.values() if p.sample.label == "defect" and p.is_anomaly)
-    said[turned.sample.id] = replace(turned, is_anomaly=False)  # one mistake at least
-    evaluation = replace(evaluation, predictions=tuple(said.values()))
-    section = run_section(RunFolder(tmp_path / "run"), evaluation)
-    expected = {
-        ("defect", False): "Missed",
-        ("good", True): "Rejected",
-        ("defect", True): "Found",
-        ("good", False): "Passed",
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    root = tmp_path_factory.mktemp("set")
+    category(root, "plate", 0)
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": "plate"}}
+    return train_run(RunConfig.parse(values, where="test"), root / "runs").folder
+
+
+@pytest.fixture(scope="module")
+def evaluation(run: RunFolder) -> Evaluation:
+    return evaluate_run(run)
+
+
+def predictions(sample: Sample, outcomes: list[tuple[str, float, bool]]) -> tuple[Prediction, ...]:
+    """All of one picture, told apart by their names: what is true of it, its score, whether it was rejected."""
+    return tuple(
+        Prediction(
+            replace(sample, id=f"{label}-{score:g}-{'NG' if ng else 'OK'}", label=label, defect=label),
+            score,
+            ng,
+        )
+        for label, score, ng in outcomes
+    )
+
+
+def groups(page: str) -> dict[str, tuple[str, list[str]]]:
+    """Heading -> how many of how many are shown, and their names."""
+    found = {}
+    for part in page.split("<h3>")[1:]:
+        title, count = re.match(r"(.*?)(?:,.*)? <span>\((.*)\)</span>", part).groups()  # type: ignore[union-attr]
+        found[title] = (count, re.findall(r'alt="([^",]*)"', part))
+    return found
+
+
+def test_each_picture_is_under_what_happened_to_it_the_most_telling_first(
+    run: RunFolder, evaluation: Evaluation
+) -> None:
+    outcomes = [
+        (label, score, ng)
+        for label in ("good", "defect")
+        for score in (2.0, 1.0, 3.0)
+        for ng in (True, False)
+    ]
+    judged = replace(evaluation, predictions=predictions(evaluation.predictions[0].sample, outcomes))
+    write_case_page(run, judged)
+    assert groups(run.page.read_text()) == {
+        MISSED: ("3 of 3", ["defect-1-OK", "defect-2-OK", "defect-3-OK"]),
+        REJECTED: ("3 of 3", ["good-3-NG", "good-2-NG", "good-1-NG"]),
+        FOUND: ("3 of 3", ["defect-3-NG", "defect-2-NG", "defect-1-NG"]),
+        PASSED: ("3 of 3", ["good-1-OK", "good-2-OK", "good-3-OK"]),
     }
-    assert [group.title.split()[0] for group in section.groups] == list(expected.values())
-    for group, (label, is_anomaly) in zip(section.groups, expected, strict=True):
-        meant = {n for n, p in said.items() if (p.sample.label, p.is_anomaly) == (label, is_anomaly)}
-        assert group.count == len(meant)
-        assert {case.name for case in group.cases} <= meant
-        assert len(group.cases) == min(len(meant), CASES_PER_GROUP)
-    assert turned.sample.id in {case.name for case in section.groups[0].cases}
+
+
+def test_of_many_the_first_few_are_shown_and_all_are_counted(run: RunFolder, evaluation: Evaluation) -> None:
+    outcomes = [("good", float(score), True) for score in range(9)]
+    judged = replace(evaluation, predictions=predictions(evaluation.predictions[0].sample, outcomes))
+    write_case_page(run, judged)
+    count, names = groups(run.page.read_text())[REJECTED]
+    assert count == f"{CASES_PER_GROUP} of 9"
+    assert names == [f"good-{score}-NG" for score in range(8, 8 - CASES_PER_GROUP, -1)]
+    assert groups(run.page.read_text())[MISSED] == ("0 of 0", [])
+
+
+def test_a_good_run_has_nothing_under_its_mistakes(run: RunFolder, evaluation: Evaluation) -> None:
+    write_case_page(run, evaluation)
+    found = groups(run.page.read_text())
+    wrong = sum(p.is_wrong for p in evaluation.predictions)
+    assert len(found[MISSED][1]) + len(found[REJECTED][1]) == wrong
+    assert found[FOUND][0] == "4 of 4"
+    assert all("checks" in name for name in found[FOUND][1])
+
+
+def test_the_page_says_what_was_measured_on_what(run: RunFolder, evaluation: Evaluation) -> None:
+    write_case_page(run, evaluation)
+    page = run.page.read_text()
+    for said in (
+        "fitted on 7, calibrated on 5, tested on 4 good and 4 defective",
+        "patchcore on tiny",
+        "64 x 64",
+    ):
+        assert said in page
+    metrics = dict(re.findall(r"<span>(\w+)</span><span>([\d.-]+)</span>", page))
+    assert metrics["image_auroc"] == f"{evaluation.metrics['image_auroc']:.4f}"
+    assert metrics.keys() == evaluation.metrics.keys()
+
+
+@pytest.mark.parametrize(("side", "shown"), [(64, 64), (LONGEST_SIDE_PX * 2, LONGEST_SIDE_PX)])
+def test_the_page_holds_its_pictures_and_large_ones_made_small(
+    run: RunFolder, evaluation: Evaluation, tmp_path: Path, side: int, shown: int
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (side // 2, side, 3), dtype=np.uint8)
+    encode_png(tmp_path / "one.png", picture)
+    sample = replace(evaluation.predictions[0].sample, path=tmp_path / "one.png")
+    judged = replace(evaluation, predictions=predictions(sample, [("good", 1.0, True)]))
+    write_case_page(run, judged)
+    uris = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', run.page.read_text())
+    assert [decode(base64.b64decode(uri)).shape for uri in uris] == [(shown // 2, shown, 3)] * 2
+
+
+def test_names_of_files_cannot_break_the_page(run: RunFolder, evaluation: Evaluation) -> None:
+    sample = replace(evaluation.predictions[0].sample, id="<script>alert(1)</script>")
+    write_case_page(run, replace(evaluation, predictions=(Prediction(sample, 1.0, True),)))
+    assert "<script>" not in run.page.read_text()
+    assert "&lt;script&gt;" in run.page.read_text()
