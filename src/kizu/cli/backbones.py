@@ -1,14 +1,16 @@
 """`kizu backbones`"""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from kizu.cli.options import AsJson
+from kizu.tasks.options import Flag
 
 
-def backbones(as_json: AsJson = False) -> None:
+def backbones(
+    as_json: Annotated[bool, Flag("Print the result as JSON on stdout.", ("--json",))] = False,
+) -> None:
     """List the networks whose features can be used, their layers and licences."""
     from kizu.backbones import BACKBONES
     from kizu.backbones.store import load_backbone

@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from kizu.tasks.options import Flag
 
-def cache(clean: Annotated[bool, typer.Option("--clean", help="Remove them.")] = False) -> None:
+
+def cache(clean: Annotated[bool, Flag("Remove them.", ("--clean",))] = False) -> None:
     """Tell how many features are kept on disk. KIZU_FEATURES_MB says how much may be (0, the default: nothing)."""
     from kizu.backbones.features import cache_size, clean_cache
 

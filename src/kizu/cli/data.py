@@ -1,13 +1,13 @@
 """`kizu data`"""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from kizu.cli.options import AsJson, Category, DataRoot, Layout, Verbose, start_logging
+from kizu.cli.flags import with_flags
+from kizu.cli.options import ShownAs, working
 from kizu.core.errors import DataError
+from kizu.tasks.options import CheckOptions, CoreOptions, DataOptions
 
 app = typer.Typer(help="Look at a data set before anything is fitted.", no_args_is_help=True)
 
@@ -18,29 +18,18 @@ def _data() -> None:
 
 
 @app.command()
-def check(
-    root: DataRoot = None,
-    category: Category = None,
-    layout: Layout = None,
-    preview: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("preview.png"),
-    as_json: AsJson = False,
-    verbose: Verbose = False,
-) -> None:
+@with_flags
+def check(data: DataOptions, options: CheckOptions, using: CoreOptions, shown: ShownAs) -> None:
     """Count, measure and look for problems; write a contact sheet. Exit code 2 when a problem is an error."""
-    start_logging(verbose)
-    from kizu.data.check import check as look
-    from kizu.data.check import preview_sheet
-    from kizu.imaging.codec import encode_png
-    from kizu.lab.train import DataConfig, scan_data
+    from kizu.tasks.check import check_data
 
-    manifest = scan_data(DataConfig(layout=layout or "mvtec_ad", root=root, category=category))
-    report = look(manifest)
-    encode_png(preview, preview_sheet(manifest))
-    typer.echo(f"wrote {preview}", err=True)
-    typer.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
+    with working(shown, using) as work:
+        report = check_data(data, options, work)
+    typer.echo(f"wrote {options.preview}", err=True)
+    typer.echo(json.dumps(report.as_json(), indent=2) if shown.as_json else report.as_text())
     if report.has_errors:
         errors = "; ".join(problem.what for problem in report.problems if problem.severity == "error")
         raise DataError(
-            f"{manifest.category} has errors: {errors}",
+            f"{report.category} has errors: {errors}",
             hint="mend them first: training would stop, or its numbers be wrong",
         )

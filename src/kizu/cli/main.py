@@ -23,6 +23,7 @@ from kizu.cli import (
     update,
     zero_shot,
 )
+from kizu.cli.flags import with_flags
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -52,24 +53,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
+app.command()(with_flags(demo.demo))
 app.add_typer(data.app, name="data")
-app.command()(recommend.recommend)
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command()(design.design)
-app.command()(design.freeze)
-app.command()(compare.predict)
-app.command()(compare.compare)
-app.command()(inspect.inspect)
-app.command()(export.export)
-app.command()(export.verify)
-app.command()(zero_shot.zero_shot)
-app.command()(update.update)
-app.command()(update.rollback)
-app.command()(update.versions)
-app.command()(backbones.backbones)
-app.command()(cache.cache)
+app.command()(with_flags(recommend.recommend))
+app.command()(with_flags(train.train))
+app.command()(with_flags(evaluate.evaluate))
+app.command()(with_flags(design.design))
+app.command()(with_flags(design.freeze))
+app.command()(with_flags(compare.predict))
+app.command()(with_flags(compare.compare))
+app.command()(with_flags(inspect.inspect))
+app.command()(with_flags(export.export))
+app.command()(with_flags(export.verify))
+app.command()(with_flags(zero_shot.zero_shot))
+app.command()(with_flags(update.update))
+app.command()(with_flags(update.rollback))
+app.command()(with_flags(update.versions))
+app.command()(with_flags(backbones.backbones))
+app.command()(with_flags(cache.cache))
 
 
 @app.callback(invoke_without_command=True)

@@ -1,77 +1,79 @@
-"""The flags that several commands share, and how they reach the settings."""
+"""What every command has: how its result is shown, and what it works with."""
 
 import logging
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from kizu.tasks.options import CoreOptions, Flag, WorkOptions
 
-from kizu.core.errors import ConfigError
-
-
-class Device(StrEnum):
-    """Where graphs run."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
+if TYPE_CHECKING:
+    from kizu.core.work import Progress, Work
 
 
-class Runtime(StrEnum):
-    """What runs graphs."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How much is said."""
 
-    ONNXRUNTIME = "onnxruntime"
-    OPENVINO = "openvino"
-
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="YAML with any of the settings; flags win over it.", dir_okay=False),
-]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option("--data-root", help="Folder of the data set; mvtec_ad also looks at MVTEC_ROOT."),
-]
-Category = Annotated[
-    str | None,
-    typer.Option(help="Which of its products; several with commas: one model for all, thresholds for each."),
-]
-Layout = Annotated[
-    str | None, typer.Option(help="How it lies on disk: mvtec_ad, folder, elpv or demo. Default: mvtec_ad.")
-]
-RunDir = Annotated[Path, typer.Option(help="The run folder that `kizu train` printed.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
-RuntimeOption = Annotated[Runtime, typer.Option("--runtime", help="What runs the network.")]
-Threads = Annotated[int | None, typer.Option(help="Threads that compute. Default: every core.", min=1)]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, on stderr.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+    verbose: Annotated[bool, Flag("Log what happens, on stderr.", ("--verbose", "-v"))] = False
 
 
-def start_logging(verbose: bool) -> None:
-    """Facts on stderr; stdout is for data."""
+@dataclass(frozen=True, slots=True)
+class ShownAs(Shown):
+    """How a result is said."""
+
+    as_json: Annotated[bool, Flag("Print the result as JSON on stdout.", ("--json",))] = False
+
+
+@contextmanager
+def working(
+    shown: Shown, options: WorkOptions | CoreOptions = CoreOptions(), *, features_mb: int | None = None
+) -> "Iterator[Work]":
+    """Start logging (facts on stderr; stdout is for data), and make the one object that says what may be used and how
+    far it is."""
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
+        level=logging.INFO if shown.verbose else logging.WARNING,
         format="%(levelname)s %(message)s",
     )
+    from kizu.core.work import Work
 
-
-def set_values(**flags: Any) -> dict[str, Any]:
-    """Those flags that were given."""
-    return {name: value for name, value in flags.items() if value is not None}
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """ "256" or "256x384" (height x width)."""
-    return parse_grid("--image-size", f"{text}x{text}" if text.isdecimal() else text)
-
-
-def parse_grid(flag: str, text: str) -> tuple[int, int]:
-    """ "2x3": rows x columns, or height x width. Raises `ConfigError` naming the flag."""
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
-        raise ConfigError(
-            f"{flag} {text!r} is not a size", hint="give height x width, such as 256x384 or 2x3"
+    with _bars() as on_progress:
+        work = Work(
+            cores=options.threads,
+            features_bytes=None if features_mb is None else features_mb << 20,
+            on_progress=on_progress,
         )
-    return int(sides[0]), int(sides[1])
+        if isinstance(options, WorkOptions):
+            work = work.using(options.runtime.value, options.device.value)
+        with work.limited():
+            yield work
+
+
+@contextmanager
+def _bars() -> "Iterator[Progress | None]":
+    """A progress bar for each stage as it begins, on stderr, only where somebody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bars = Progress(
+        TextColumn("{task.description:>12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(stderr=True),
+    )
+    known = {}
+    with bars:
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in known:
+                known[stage] = bars.add_task(stage, total=total)
+            bars.update(known[stage], completed=done, total=total)
+
+        yield show

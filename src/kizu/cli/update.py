@@ -1,48 +1,21 @@
 """`kizu update`, `kizu rollback` and `kizu versions`"""
 
 from pathlib import Path
-from typing import Annotated, Any
 
 import typer
 
-from kizu.cli.options import (
-    Device,
-    DeviceOption,
-    RunDir,
-    Runtime,
-    RuntimeOption,
-    Threads,
-    Verbose,
-    start_logging,
-)
-from kizu.cli.progress import working
+from kizu.cli.options import Shown, working
+from kizu.tasks.options import RollbackOptions, RunDir, UpdateOptions, WorkOptions
 
 
-def update(
-    run_dir: RunDir,
-    images: Annotated[Path, typer.Option(help="Folder of good images, searched with its sub-folders.")],
-    reason: Annotated[str, typer.Option(help="Why these are good; it is kept with the new version.")],
-    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable images out.")] = False,
-    device: DeviceOption = Device.CPU,
-    runtime: RuntimeOption = Runtime.ONNXRUNTIME,
-    threads: Threads = None,
-    verbose: Verbose = False,
-) -> None:
+def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: Shown) -> None:
     """Learn more good images and put the result in force as a new version; thresholds are set anew on the images that
     the run held out. `kizu rollback` goes back. Prints the new version's number as its last line."""
-    start_logging(verbose)
-    from kizu.lab.update import update_run
-    from kizu.runs.folder import open_run
+    from kizu.tasks.update import update
 
-    folder = open_run(run_dir)
-    with working(runtime, device, threads) as work:
-        done = update_run(
-            folder,
-            images,
-            reason=reason,
-            skip_broken=skip_broken,
-            work=work,
-        )
+    with working(shown, using) as work:
+        changed = update(run_dir, options, work)
+    done = changed.done
     for name, why in done.skipped.items():
         typer.echo(f"skipped {name}: {why}", err=True)
     typer.echo(f"learned {len(done.added)} images", err=True)
@@ -54,25 +27,18 @@ def update(
         " otherwise, such as new ones",
         err=True,
     )
-    _refresh(folder)
+    _tell_stale(changed.stale)
     typer.echo(str(done.version))
 
 
-def rollback(
-    run_dir: RunDir,
-    to: Annotated[
-        int | None, typer.Option(help="Which version. Default: the one the present one was made from.", min=1)
-    ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why; it is kept in versions.json.")] = None,
-) -> None:
+def rollback(run_dir: RunDir, options: RollbackOptions) -> None:
     """Put an earlier version of a run's model in force again. Prints its number."""
-    from kizu.lab.update import roll_back
-    from kizu.runs.folder import open_run
+    from kizu.tasks.update import rollback
 
-    folder = open_run(run_dir)
-    step = roll_back(folder, to, reason=reason)
+    changed = rollback(run_dir, options)
+    step = changed.done
     typer.echo(f"version {step.version} is in force, no longer {step.before}", err=True)
-    _refresh(folder)
+    _tell_stale(changed.stale)
     typer.echo(str(step.version))
 
 
@@ -84,16 +50,11 @@ def versions(run_dir: RunDir) -> None:
     history = read_history(open_run(run_dir).path)
     for step in history.steps:
         what = f"learned {step.images_added} images" if step.action == "update" else "rolled back"
-        typer.echo(
-            f"{step.at}  {step.before} -> {step.version}  {what}"
-            + (f": {step.reason}" if step.reason else "")
-        )
+        reason = f": {step.reason}" if step.reason else ""
+        typer.echo(f"{step.at}  {step.before} -> {step.version}  {what}{reason}")
     typer.echo(f"version {history.in_force} is in force")
 
 
-def _refresh(folder: Any) -> None:
-    from kizu.report.model_card import write_model_card
-
-    write_model_card(folder)
-    if folder.metrics.exists():
-        typer.echo(f"{folder.metrics} was measured on another version: run kizu evaluate again", err=True)
+def _tell_stale(metrics: Path | None) -> None:
+    if metrics is not None:
+        typer.echo(f"{metrics} was measured on another version: run kizu evaluate again", err=True)

@@ -125,9 +125,9 @@ class Work:
         with blas_threads(1):
             yield from self.pool.map(make, items, workers=count, ahead=2 * count)
 
-    def using(self, runtime: Runtime) -> Work:
-        """The same in another runtime."""
-        return replace(self, runtime=runtime)
+    def using(self, runtime: Runtime, device: Device | None = None) -> Work:
+        """The same in another runtime, and on another device where one is named."""
+        return replace(self, runtime=runtime, device=device or self.device)
 
     def quiet(self) -> Work:
         """The same, and nobody is told how far it is; it can still be called off."""

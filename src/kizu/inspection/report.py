@@ -83,6 +83,10 @@ class Report(Written):
     defect_stats: DefectStats | None = Field(description="null without images")
     created_at: Annotated[str, Field(pattern=UTC_TIME)] = Field(description="when it was written, UTC")
 
+    def told(self) -> str:
+        """One line for a person."""
+        return f"{self.num_images} images: {self.num_ok} OK, {self.num_ng} NG, {self.num_errors} unreadable"
+
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         if self.num_ok + self.num_ng != self.num_images:

@@ -21,7 +21,7 @@ from kizu.protocol.compare import (
 )
 from kizu.protocol.frozen import MethodResult
 from kizu.report.comparison import write_comparison
-from kizu.report.predictions import predict_run
+from kizu.tasks.predict import predict_run
 from kizu.runs.folder import RunFolder
 
 

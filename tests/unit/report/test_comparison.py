@@ -16,7 +16,7 @@ from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import Difference
 from kizu.report.comparison import TILE_PX, write_comparison
-from kizu.report.predictions import predict_run
+from kizu.tasks.predict import predict_run
 from kizu.runs.folder import RunFolder
 
 

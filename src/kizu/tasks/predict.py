@@ -4,6 +4,8 @@
 <run_dir>/predictions/<category>/...                                    of a run of several
 """
 
+from pathlib import Path
+
 from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.work import Work
@@ -12,7 +14,14 @@ from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import own_manifest
 from kizu.lab.predictions import true_mask
-from kizu.runs.folder import RunFolder
+from kizu.runs.folder import RunFolder, open_run
+from kizu.tasks.inspect import folder_options, policy_config
+from kizu.tasks.options import MarkOptions, SavedOptions
+
+
+def predict(run_dir: Path, marks: MarkOptions, saved: SavedOptions, work: Work) -> dict[str, FolderResult]:
+    """As `predict_run`, from options."""
+    return predict_run(open_run(run_dir), folder_options(saved), policy=policy_config(marks), work=work)
 
 
 def predict_run(
@@ -35,6 +44,5 @@ def predict_run(
             raise DataError(f"{name} has no test image", hint="kizu inspect takes any folder")
         inspector = Inspector(bundle, category=name if manifest.parts else None, policy=policy, work=work)
         place = folder.predictions_dir / name if manifest.parts else folder.predictions_dir
-        runner = FolderRunner(inspector, place, options, true_mask=true_mask)
-        results[name] = runner.run(samples)
+        results[name] = FolderRunner(inspector, place, options, true_mask=true_mask).run(samples)
     return results

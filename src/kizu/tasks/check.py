@@ -1,0 +1,16 @@
+"""Look a data set over before anything is fitted."""
+
+from kizu.core.work import Work
+from kizu.data.check import CheckReport, check, preview_sheet
+from kizu.imaging.codec import encode_png
+from kizu.lab.train import scan_data
+from kizu.tasks.data import data_config
+from kizu.tasks.options import CheckOptions, DataOptions
+
+
+def check_data(data: DataOptions, options: CheckOptions, work: Work) -> CheckReport:
+    """Count, measure and look for problems; write the contact sheet."""
+    manifest = scan_data(data_config(data))
+    report = check(manifest, work)
+    encode_png(options.preview, preview_sheet(manifest))
+    return report

@@ -1,0 +1,29 @@
+"""Data sets as options name them."""
+
+from pathlib import Path
+
+from kizu.core.lists import comma_separated
+from kizu.data.manifest import Manifest
+from kizu.lab.train import DataConfig, scan_data
+from kizu.tasks.options import CategoriesOptions, DataOptions
+
+
+def data_config(options: DataOptions) -> DataConfig:
+    """As `config.yaml` has it; what was not given is the default."""
+    return DataConfig(
+        layout=options.layout or DataConfig().layout, root=options.root, category=options.category
+    )
+
+
+def scan_all(categories: str, options: CategoriesOptions, *, flag: str = "--categories") -> list[Manifest]:
+    """The manifests of comma separated categories, which `flag` gave: names below the root, or folders."""
+    found = []
+    for name in comma_separated(categories, where=flag):
+        is_folder = options.root is None and Path(name).is_dir()
+        data = DataOptions(
+            root=Path(name) if is_folder else options.root,
+            category=None if is_folder else name,
+            layout=options.layout,
+        )
+        found.append(scan_data(data_config(data)))
+    return found

@@ -1,0 +1,109 @@
+"""Fit and measure methods on real and on drawn parts, and write a page to look at.
+
+<output_dir>/demo.json            which run folders this demo made: the next one replaces these, and nothing else
+<output_dir>/runs/, drawn_parts/, index.html
+"""
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kizu.core.errors import OutputError
+from kizu.core.files import read_json, write_json
+from kizu.core.work import Work
+from kizu.lab.evaluate import Evaluation, evaluate_run
+from kizu.lab.train import DataConfig, RunConfig, TrainedRun, train_run
+from kizu.report.cases import Section, run_section, write_page
+from kizu.tasks.options import DemoOptions
+
+METHODS = ("patchcore", "padim")
+RUN_ID = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """One method on one set."""
+
+    run: TrainedRun
+    evaluation: Evaluation
+
+    @property
+    def name(self) -> str:
+        """Category and method."""
+        manifest = self.run.fitted.bundle.manifest
+        return f"{manifest.category} {manifest.model}"
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By stage."""
+        return self.run.fitted.seconds | self.evaluation.seconds
+
+
+@dataclass(slots=True)
+class Demo:
+    """What was made."""
+
+    page: Path
+    runs: list[DemoRun] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By stage, of all runs, and of all of it."""
+
+
+def run_demo(options: DemoOptions, work: Work) -> Demo:
+    """Replace what an earlier demo made in the folder. Raises `OutputError` where its runs would meet others."""
+    mark = options.output_dir / "demo.json"
+    runs = options.output_dir / "runs"
+    _remove_earlier(mark, runs)
+    sets = [
+        DataConfig(layout="elpv", category="mono"),
+        DataConfig(layout="demo", root=options.output_dir / "drawn_parts", category="disc"),
+    ]
+    made = Demo(options.output_dir / "index.html")
+    sections: list[Section] = []
+    start = time.perf_counter()
+    for data in sets:
+        for method in METHODS:
+            config = RunConfig(data=data, seed=options.seed).with_detector(method, {})
+            place = Path(method) / str(data.category) / RUN_ID
+            if (runs / place).exists():
+                raise OutputError(f"{runs / place} is no demo's", hint="choose another --output-dir")
+            write_json(mark, {"runs": [*_marked(mark), place.as_posix()]})
+            run = train_run(config, runs, run_id=RUN_ID, work=work)
+            found = DemoRun(run, evaluate_run(run.folder, work=work))
+            made.runs.append(found)
+            sections.append(run_section(run.folder, found.evaluation, work))
+            for stage, value in found.seconds.items():
+                made.seconds[stage] = made.seconds.get(stage, 0.0) + value
+    made.seconds["all"] = time.perf_counter() - start
+    write_page(made.page, "Kizu demo", sections, made.seconds)
+    return made
+
+
+def _marked(mark: Path) -> list[str]:
+    """The run folders that an earlier demo says it made."""
+    if not mark.exists():
+        return []
+    hint = "choose another --output-dir, or remove the file"
+    found = read_json(mark, hint=hint)
+    known = found.get("runs") if isinstance(found, dict) else None
+    if not isinstance(known, list) or not all(Path(str(name)).name == RUN_ID for name in known):
+        raise OutputError(f"{mark} is not what a demo writes", hint=hint)
+    return [str(name) for name in known]
+
+
+def _remove_earlier(mark: Path, runs: Path) -> None:
+    for name in _marked(mark):
+        place = (runs / name).resolve()
+        if not place.is_relative_to(runs.resolve()):
+            raise OutputError(f"{mark} names {name}, which is not below {runs}", hint="remove the file")
+        try:
+            if place.exists():
+                shutil.rmtree(place)
+        except OSError as error:
+            raise OutputError(
+                f"cannot remove the earlier demo's {place}: {error.strerror or error}",
+                hint="remove it by hand, or choose another --output-dir",
+            ) from error
+    if mark.exists():
+        write_json(mark, {"runs": []})

@@ -1,0 +1,66 @@
+"""Choose on development categories, and freeze what was chosen."""
+
+from kizu.core.errors import ConfigError
+from kizu.core.files import write_json
+from kizu.core.lists import comma_separated
+from kizu.core.registry import look_up
+from kizu.core.work import Work
+from kizu.pipeline.config import PipelineConfig
+from kizu.protocol.design import Design, design, known_candidates, read_candidates, read_design
+from kizu.protocol.freeze import DevSet, FrozenPipeline, Origin, freeze, write_frozen
+from kizu.tasks.data import scan_all
+from kizu.tasks.options import CategoriesOptions, DesignOptions, FreezeOptions, parse_seeds
+
+
+def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Design:
+    """Try every candidate on the categories, and write what was chosen."""
+    file = options.candidates_file
+    known = known_candidates() if file is None else read_candidates(file)
+    names = comma_separated(options.methods, where="--methods")
+    found = design(
+        scan_all(options.categories, where),
+        candidates={name: look_up(known, name, noun="method") for name in names},
+        seeds=parse_seeds(options.seeds),
+        base=PipelineConfig.read(options.config_file) if options.config_file else PipelineConfig(),
+        rate=options.rate,
+        work=work,
+    )
+    write_json(
+        options.output,
+        {
+            "pipelines": {name: config.model_dump(mode="json") for name, config in found.pipelines.items()},
+            "thresholds": {name: t.model_dump(mode="json") for name, t in found.thresholds.items()},
+            "origin": found.origin.model_dump(mode="json"),
+        },
+    )
+    return found
+
+
+def freeze_choices(options: FreezeOptions, where: CategoriesOptions) -> FrozenPipeline:
+    """Write the one hashed file, from a design or from choices made by hand. Raises `ConfigError`."""
+    if (options.design_file is None) == (not options.config_files):
+        raise ConfigError("give either --design or --config", hint="see kizu freeze --help")
+    if options.design_file is not None:
+        found = read_design(options.design_file)
+    else:
+        found = _by_hand(options, where)
+    frozen = freeze(
+        found.pipelines, found.origin, thresholds=found.thresholds, seeds=parse_seeds(options.seeds)
+    )
+    write_frozen(frozen, options.output)
+    return frozen
+
+
+def _by_hand(options: FreezeOptions, where: CategoriesOptions) -> Design:
+    if options.note is None:
+        raise ConfigError("choices by hand need --note", hint="say in a sentence where they came from")
+    configs = [PipelineConfig.read(path) for path in options.config_files or []]
+    pipelines = {config.detector.kind: config for config in configs}
+    if len(pipelines) < len(configs):
+        raise ConfigError("two of the configs are of one method", hint="give one for each method")
+    manifests = scan_all(options.dev, where, flag="--dev") if options.dev else []
+    dev = tuple(
+        DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash())
+        for m in (manifest.with_hashes() for manifest in manifests)
+    )
+    return Design(pipelines, {}, Origin(how=options.note, dev=dev))

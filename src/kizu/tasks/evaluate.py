@@ -1,0 +1,91 @@
+"""A run measured on a test split, its page, card and figures written; its thresholds set anew before, where asked."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from kizu.core.errors import ConfigError
+from kizu.core.work import Work
+from kizu.decision.calibration import CalibrationConfig, Thresholds
+from kizu.inspection.inspector import Inspector
+from kizu.lab.evaluate import Evaluation, evaluate_parts, evaluate_run, mean_metrics
+from kizu.lab.train import RunConfig, scan_data
+from kizu.lab.tune import compute_thresholds, tune_on_validation
+from kizu.report.cases import write_case_page
+from kizu.report.gallery import write_figures
+from kizu.report.model_card import write_model_card
+from kizu.runs.folder import RunFolder, open_run
+from kizu.tasks.data import data_config
+from kizu.tasks.options import DataOptions, ThresholdOptions, parse_grid
+from kizu.tasks.train import given
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What was measured of a run, by category."""
+
+    folder: RunFolder
+    by_category: dict[str, Evaluation]
+    is_merged: bool
+    """The run is of several categories."""
+    written: tuple[Path, ...]
+    drawn: bool
+    """False: no figures, for matplotlib is not installed."""
+
+    @property
+    def mean(self) -> dict[str, float | None]:
+        """Over the categories."""
+        return mean_metrics(list(self.by_category.values()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Of one category its numbers; of several each one's, and their mean."""
+        told = {name: evaluation.as_json() for name, evaluation in self.by_category.items()}
+        return told | {"mean": self.mean} if self.is_merged else next(iter(told.values()))
+
+
+def set_thresholds(run_dir: Path, options: ThresholdOptions, work: Work) -> Thresholds | None:
+    """Set them anew as asked; None: nothing was asked. Raises `ConfigError` for options that contradict each other."""
+    zones = parse_grid("--zones", options.zones) if options.zones else None
+    changes = given(rule=options.rule, false_alarm_rate=options.false_alarm_rate, zones=zones)
+    if not (options.compute_thresholds or options.tune_on_validation or changes):
+        return None
+    if options.compute_thresholds == options.tune_on_validation:
+        raise ConfigError("give one of --compute-thresholds and --tune-on-validation")
+    if options.tune_on_validation and changes:
+        raise ConfigError("--rule, --false-alarm-rate and --zones go with --compute-thresholds only")
+    folder = open_run(run_dir)
+    if options.tune_on_validation:
+        return tune_on_validation(folder, pixel_metric=options.pixel_metric.value, work=work)
+    values = RunConfig.read(folder.config).calibration.model_dump(mode="json")
+    config = CalibrationConfig.parse({**values, **changes}, where="options")
+    return compute_thresholds(folder, config, work=work)
+
+
+def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
+    """Measure a run on its own test split, or on that of the data set that `data` names."""
+    folder = open_run(run_dir)
+    if folder.read_manifest().parts:
+        if data.root is not None or data.category is not None:
+            raise ConfigError("a run of several categories is measured on its own test splits")
+        return _evaluate_parts(folder, work)
+    elsewhere = None if data.root is None else scan_data(data_config(data))
+    evaluation = evaluate_run(folder, elsewhere, work=work)
+    write_case_page(folder, evaluation, work=work)
+    write_model_card(folder)
+    drawn = find_spec("matplotlib") is not None
+    if drawn:
+        write_figures(folder.figures, evaluation, Inspector.open(folder.path, work=work))
+    category = evaluation.category
+    return Evaluated(folder, {category: evaluation}, False, (folder.metrics, folder.page), drawn)
+
+
+def _evaluate_parts(folder: RunFolder, work: Work) -> Evaluated:
+    found = evaluate_parts(folder, work=work)
+    drawn = find_spec("matplotlib") is not None
+    if drawn:
+        for name, evaluation in found.items():
+            inspector = Inspector.open(folder.path, category=name, work=work)
+            write_figures(folder.part(name).figures, evaluation, inspector)
+    write_model_card(folder)
+    return Evaluated(folder, found, True, (folder.metrics, folder.path / "categories"), drawn)

@@ -1,0 +1,67 @@
+"""A frozen pipeline measured on categories, with its report and figures."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from kizu.core.errors import ConfigError
+from kizu.core.files import write_bytes
+from kizu.core.work import Work
+from kizu.inspection.inspector import Inspector
+from kizu.protocol.freeze import read_frozen
+from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen
+from kizu.report.gallery import write_figures
+from kizu.report.portfolio import write_portfolio
+from kizu.tasks.data import scan_all
+from kizu.tasks.options import CategoriesOptions, FrozenOptions
+
+OUTPUT_DIR = Path("runs/eval")
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """Every method on every category, and where it is written."""
+
+    results: list[MethodResult]
+    output_dir: Path
+    figures: Path | None
+    """Where the first seed's figures lie; None: nothing could be drawn."""
+
+
+def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work: Work) -> Portfolio:
+    """Fit and measure for each of its seeds; write `report.md`, `report.html`, and figures beside the frozen file too.
+
+    Raises `ConfigError` without categories, `LeakageError` for one that it was designed on.
+    """
+    if options.frozen is None or options.categories is None:
+        raise ConfigError("--frozen needs --categories", hint="name those to evaluate, comma separated")
+    frozen = read_frozen(options.frozen)
+    output_dir = options.output_dir or OUTPUT_DIR
+    figures = options.frozen.parent / "figs"
+
+    def draw(category: str, method: str, result: SeedResult, folder: Path) -> None:
+        if find_spec("matplotlib") is None:
+            return
+        fitted = result.trial.fitted
+        inspector = Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
+        pictures = write_figures(folder / "figs", result.trial.evaluation, inspector)
+        if result.seed == frozen.seeds[0]:
+            for picture in pictures:
+                write_bytes(figures / f"{category}-{method}" / picture.name, picture.read_bytes())
+
+    results = list(
+        evaluate_frozen(
+            frozen,
+            scan_all(options.categories, where),
+            output_dir,
+            include_dev=options.include_dev,
+            work=work,
+            on_seed=draw,
+        )
+    )
+    write_portfolio(output_dir, frozen, results)
+    scatter = output_dir / "figs" / "auroc.png"
+    if not scatter.exists():
+        return Portfolio(results, output_dir, None)
+    write_bytes(figures / scatter.name, scatter.read_bytes())
+    return Portfolio(results, output_dir, figures)

@@ -1,0 +1,34 @@
+"""Rank a folder of pictures without one good image."""
+
+from dataclasses import dataclass
+
+from kizu.core.work import Work
+from kizu.data.listing import list_images
+from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
+from kizu.tasks.options import RankOptions, parse_size
+from kizu.tasks.train import given
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The pictures, least usual first, and those that cannot be read, with the reason."""
+
+    ranked: list[Ranked]
+    broken: dict[str, str]
+
+
+def rank(options: RankOptions, work: Work) -> Ranking:
+    """Rank them, and write `ranking.jsonl` and the overlays of the least usual ones."""
+    image_size = parse_size(options.image_size) if options.image_size else None
+    config = ZeroShotConfig.parse(
+        {
+            "embedding": given(backbone=options.backbone),
+            "placement": given(image_size=image_size),
+            "seed": options.seed,
+        },
+        where="options",
+    )
+    broken: dict[str, str] = {}
+    ranked = rank_images(list_images(options.folder), config, on_broken=broken, work=work)
+    write_ranking(options.output_dir, ranked, broken, config, overlays=options.overlays)
+    return Ranking(ranked, broken)

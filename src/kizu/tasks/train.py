@@ -1,0 +1,64 @@
+"""A data set in, a run folder with its card out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kizu.core.lists import comma_separated
+from kizu.core.work import Work
+from kizu.lab.train import RunConfig, TrainedRun, train_run
+from kizu.report.model_card import write_model_card
+from kizu.tasks.options import DataOptions, PipelineOptions, RunOptions, parse_grid, parse_size
+
+
+def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
+    """The config file with what the options change. Raises `ConfigError`."""
+    config = RunConfig.read(pipeline.config_file) if pipeline.config_file else RunConfig()
+    layers, zones = pipeline.layers, pipeline.zones
+    changes: dict[str, dict[str, Any]] = {
+        "embedding": given(
+            backbone=pipeline.backbone,
+            layers=comma_separated(layers, where="--layers") if layers else None,
+        ),
+        "placement": given(
+            image_size=parse_size(pipeline.image_size) if pipeline.image_size else None,
+            resize=parse_size(pipeline.resize, flag="--resize") if pipeline.resize else None,
+            tile_overlap=pipeline.tile_overlap,
+        ),
+        "calibration": given(
+            false_alarm_rate=pipeline.false_alarm_rate,
+            zones=parse_grid("--zones", zones) if zones else None,
+        ),
+        "data": given(
+            layout=data.layout,
+            category=data.category,
+            root=None if data.root is None else str(data.root),
+            group=pipeline.group,
+        ),
+    }
+    with_method = config.with_detector(pipeline.model, given(coreset=pipeline.coreset))
+    return with_method.changed(changes, seed=pipeline.seed, where="options")
+
+
+def train(
+    pipeline: PipelineOptions,
+    data: DataOptions,
+    options: RunOptions,
+    work: Work,
+    on_estimate: Callable[[int], None] | None = None,
+) -> TrainedRun:
+    """Fit, calibrate, and write the run folder with its model card."""
+    run = train_run(
+        run_config(pipeline, data),
+        options.output_dir,
+        run_id=options.run_id,
+        skip_broken=options.skip_broken,
+        work=work,
+        on_estimate=on_estimate,
+    )
+    write_model_card(run.folder)
+    return run
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
