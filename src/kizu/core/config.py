@@ -22,6 +22,12 @@ class Config(BaseModel):
             raise ConfigError(f"{where}: {_in_plain_words(cls, error)}") from error
 
 
+class Stored(Config):
+    """Base of what an own file holds: keys that another version wrote beside ours are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def _in_plain_words(cls: type[BaseModel], error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
