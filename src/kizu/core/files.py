@@ -24,8 +24,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on success it becomes `path` in one step, on failure it is removed.
 
     A new file gets the mode that `open` gives it, under the user's umask; one that is replaced keeps its own. `durable`:
-    it outlives a power cut from then on; what is made again without loss need not wait for the disk. Raises
-    `OutputError` when the folder cannot be written (read-only, full disk).
+    it outlives a power cut; what is made again without loss need not wait for the disk. Raises `OutputError` when the
+    folder cannot be written (read-only, full disk).
     """
     temporary: Path | None = None
     try:

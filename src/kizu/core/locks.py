@@ -17,7 +17,7 @@ PATIENCE_S = 5.0
 def locked(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Hold `folder`, which is made where it is missing, until the block ends. Not twice by one thread.
 
-    Raises `OutputError` naming the folder when somebody else still holds it after `patience_s`, or it cannot be written.
+    Raises `OutputError` naming the folder when another still holds it after `patience_s`, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
