@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, KizuError, OutputError
 
+_JSON: dict[str, Any] = {"allow_nan": False, "ensure_ascii": False}
 _COPY_AGAIN = "copy it again from where it is whole, or make it anew"
 
 C = TypeVar("C", bound=Config)
@@ -23,8 +24,8 @@ C = TypeVar("C", bound=Config)
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on success it becomes `path` in one step, on failure it is removed.
 
-    A new file gets the mode that `open` gives it, under the user's umask; one that is replaced keeps its own. `durable`:
-    it outlives a power cut; what is made again without loss need not wait for the disk. Raises `OutputError` when the
+    A new file gets the mode that `open` gives it, under the user's umask; a replaced one keeps its own. `durable`: it
+    outlives a power cut; what is made again without loss need not wait for the disk. Raises `OutputError` when the
     folder cannot be written (read-only, full disk).
     """
     temporary: Path | None = None
@@ -85,13 +86,17 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write `value` as indented JSON; NaN and infinity are refused."""
-    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_text(path, text, durable=durable)
+    write_bytes(path, _as_utf8(json.dumps(value, indent=2, **_JSON)), durable=durable)
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Write each of `rows` as a line of JSON; NaN and infinity are refused."""
-    write_text(path, "".join(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows))
+    write_bytes(path, b"".join(_as_utf8(json.dumps(row, **_JSON)) for row in rows))
+
+
+def write_stored(path: Path, content: Config) -> None:
+    """Write what `read_stored` reads."""
+    write_json(path, content.model_dump(mode="json"))
 
 
 def read_json(path: Path, *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def read_stored(
     path: Path, kind: type[C], *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError
 ) -> C:
     """The same as `read_json`, as `kind`; what has another shape is refused likewise."""
-    return _shaped(read_json(path, hint=hint, raises=raises), kind, str(path), hint, raises)
+    return shaped(read_json(path, hint=hint, raises=raises), kind, str(path), hint=hint, raises=raises)
 
 
 def read_rows(
@@ -136,12 +141,27 @@ def read_rows(
 ) -> list[C]:
     """The same as `read_jsonl`, as `kind`. A file without a line is refused: what is written has one."""
     rows = [
-        _shaped(row, kind, f"{path}, line {number}", hint, raises)
+        shaped(row, kind, f"{path}, line {number}", hint=hint, raises=raises)
         for number, row in enumerate(read_jsonl(path, hint=hint, raises=raises), start=1)
     ]
     if not rows:
         raise raises(f"{path} is empty", hint=hint)
     return rows
+
+
+def shaped(
+    values: dict[str, Any],
+    kind: type[C],
+    where: str,
+    *,
+    hint: str = _COPY_AGAIN,
+    raises: type[KizuError] = DataError,
+) -> C:
+    """What was read, as `kind`. Raises `raises` in plain words; `where` names the file, and the line."""
+    try:
+        return kind.parse(values, where=where)
+    except ConfigError as error:
+        raise raises(error.message, hint=hint) from error
 
 
 def sync_file(path: Path) -> None:
@@ -177,6 +197,11 @@ def _keep_mode(path: Path, temporary: Path) -> None:
         temporary.chmod(wanted)
 
 
+def _as_utf8(text: str) -> bytes:
+    """A line. A name that is no UTF-8 holds lone surrogates; with a backslash they are JSON's way to write them."""
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
 def _object(text: str) -> dict[str, Any]:
     found = json.loads(text, parse_constant=_no_number)
     if not isinstance(found, dict):
@@ -188,18 +213,9 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
 
 
-def _shaped(values: dict[str, Any], kind: type[C], where: str, hint: str, raises: type[KizuError]) -> C:
-    try:
-        return kind.parse(values, where=where)
-    except ConfigError as error:
-        raise _cannot_read(where, error, hint, raises) from error
-
-
 def _cannot_read(path: Path | str, error: Exception, hint: str, raises: type[KizuError]) -> KizuError:
     if isinstance(error, FileNotFoundError):
         return raises(f"{path} is missing", hint=hint)
-    if isinstance(error, ConfigError):
-        return raises(error.message, hint=hint)
     told = error.strerror if isinstance(error, OSError) else error
     return raises(f"{path} cannot be read: {told}", hint=hint)
 

@@ -5,7 +5,6 @@
 <output_dir>/comparison_grids/<group>-<image>.jpg                 picture, first, second
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from kizu.lab.predictions import true_mask
 from kizu.protocol.compare import RunComparison
 from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number
+from kizu.runs.folder import RunFolder
 
 TILE_PX = 320
 
@@ -135,7 +135,7 @@ def _table(found: RunComparison) -> str:
             interval = f"{d.low:+.4f} to {d.high:+.4f}"
             text.append(f"| {name} | {d.value:+.4f} | {interval} | {d.p_value:.3g} | {d.method} |")
         text += ["", f"Verdicts differ on {len(found.disagree)} of them.", ""]
-    seconds = [_seconds(folder.path / "meta.json") for folder in found.folders]
+    seconds = [_seconds(folder) for folder in found.folders]
     text += [
         "Fit and calibration: "
         + ", ".join(f"{n} {s}" for n, s in zip(found.names, seconds, strict=True))
@@ -146,11 +146,9 @@ def _table(found: RunComparison) -> str:
     return "\n".join(text).rstrip() + "\n"
 
 
-def _seconds(meta: Path) -> str:
-    try:
-        return f"{json.loads(meta.read_text(encoding='utf-8'))['seconds']['total']:.1f} s"
-    except (OSError, ValueError, KeyError):
-        return "not known"
+def _seconds(folder: RunFolder) -> str:
+    total = folder.read_meta().seconds.get("total")
+    return "not known" if total is None else f"{total:.1f} s"
 
 
 def _report(found: RunComparison, chosen: Chosen | None) -> dict[str, Any]:

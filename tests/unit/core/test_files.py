@@ -162,6 +162,9 @@ def test_the_line_that_is_broken_is_named(tmp_path: Path) -> None:
 
 
 def test_rows_come_back_whatever_their_names_hold(tmp_path: Path) -> None:
-    names = ["a", "b\u2028c", "d\x85e", "f\x1cg", "h\r\ni", "傷"]
+    no_utf8 = b"\xff\\.png".decode("utf-8", "surrogateescape")
+    names = ["a", "b\u2028c", "d\x85e", "f\x1cg", "h\r\ni", "傷", no_utf8]
+    write_json(tmp_path / "names.json", {"names": names})
+    assert read_json(tmp_path / "names.json") == {"names": names}
     write_jsonl(tmp_path / "rows.jsonl", [{"id": name, "later": 1} for name in names])
     assert [row.id for row in read_rows(tmp_path / "rows.jsonl", Row)] == names
