@@ -52,7 +52,7 @@ def design(
 ) -> None:
     """Choose settings on development categories, by their test images. Writes a file for `kizu freeze --design`."""
     start_logging(verbose)
-    from kizu.core.files import write_json
+    from kizu.core.files import write_stored
     from kizu.core.registry import look_up
     from kizu.pipeline.config import PipelineConfig
     from kizu.protocol.design import design as choose
@@ -72,14 +72,7 @@ def design(
             rate=rate,
             work=work,
         )
-    write_json(
-        output,
-        {
-            "pipelines": {name: config.model_dump(mode="json") for name, config in found.pipelines.items()},
-            "thresholds": {name: t.model_dump(mode="json") for name, t in found.thresholds.items()},
-            "origin": found.origin.model_dump(mode="json"),
-        },
-    )
+    write_stored(output, found)
     rows = [
         [
             f"{'*' if row['chosen'] else ' '} {row['method']}",
@@ -114,6 +107,7 @@ def freeze(
     from kizu.core.errors import ConfigError
     from kizu.decision.standard import StandardThreshold
     from kizu.pipeline.config import PipelineConfig
+    from kizu.protocol.design import read_design
     from kizu.protocol.freeze import DevSet, Origin, write_frozen
     from kizu.protocol.freeze import freeze as make
 
@@ -121,16 +115,8 @@ def freeze(
         raise ConfigError("give either --design or --config", hint="see kizu freeze --help")
     thresholds: dict[str, StandardThreshold] = {}
     if design_file is not None:
-        content = _read_design(design_file)
-        pipelines = {
-            name: PipelineConfig.parse(values, where=str(design_file))
-            for name, values in content["pipelines"].items()
-        }
-        thresholds = {
-            name: StandardThreshold.parse(values, where=str(design_file))
-            for name, values in content["thresholds"].items()
-        }
-        origin = Origin.parse(content["origin"], where=str(design_file))
+        chosen = read_design(design_file)
+        pipelines, thresholds, origin = chosen.pipelines, chosen.thresholds, chosen.origin
     else:
         if note is None:
             raise ConfigError("choices by hand need --note", hint="say in a sentence where they came from")
@@ -178,15 +164,3 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in parts):
         raise ConfigError(f"--seeds {text!r} are not whole numbers", hint="give 0,1,2")
     return tuple(int(part) for part in parts)
-
-
-def _read_design(path: Path) -> dict[str, Any]:
-    from kizu.core.errors import ConfigError
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="make it with `kizu design`") from error
-    if not isinstance(content, dict) or not {"pipelines", "thresholds", "origin"} <= content.keys():
-        raise ConfigError(f"{path} is not what `kizu design` writes")
-    return content

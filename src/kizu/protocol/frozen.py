@@ -101,7 +101,7 @@ def evaluate_frozen(
     for manifest, is_dev in zip(hashed, dev, strict=True):
         if not manifest.test():
             raise DataError(f"{manifest.dataset}/{manifest.category} has no test image")
-        others = _meet(output_dir / "encounters.jsonl", frozen.sha256, manifest)
+        others = meet(output_dir / "encounters.jsonl", frozen.sha256, manifest)
         for name in frozen.methods:
             folder = output_dir / manifest.category / name
             seeds = {
@@ -221,7 +221,7 @@ def _test_hash(manifest: Manifest) -> str:
     return hash_value([[s.id, s.label, s.sha256, s.mask_sha256] for s in manifest.test()])
 
 
-def _meet(path: Path, frozen_sha256: str, manifest: Manifest) -> int:
+def meet(path: Path, frozen_sha256: str, manifest: Manifest) -> int:
     """Note that this pipeline meets this test set, and count the others that have.
 
     The folder is held meanwhile, so that two evaluations at once both leave their line.

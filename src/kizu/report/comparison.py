@@ -32,6 +32,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
 
     Returns the images that are shown. Raises `OutputError` when the folder cannot be written.
     """
+    table = _table(found)
     known = [_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
     samples = [
         sample
@@ -42,7 +43,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
     if chosen is not None:
         shown = _write_pictures(output_dir, found, chosen, known)
         write_text(output_dir / "sample_visualizations.md", _visualizations(found, chosen, shown))
-    write_text(output_dir / "comparison_table.md", _table(found))
+    write_text(output_dir / "comparison_table.md", table)
     write_json(output_dir / "comparison_report.json", _report(found, chosen))
     return chosen
 

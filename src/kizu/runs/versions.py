@@ -38,7 +38,7 @@ class Step(Stored):
 class History(Stored):
     """The contents of `versions.json`."""
 
-    in_force: int = FIRST
+    in_force: int
     steps: tuple[Step, ...] = ()
 
     def parent(self, version: int) -> int | None:
@@ -60,7 +60,7 @@ def read_history(run: Path) -> History:
     """Of the run folder; of one that was never updated, version 1 and no step. Raises `BundleError`."""
     path = run / HISTORY
     if not path.exists():
-        return History()
+        return History(in_force=FIRST)
     hint = "copy the run folder again, or mend the file by hand"
     return read_stored(path, History, hint=hint, raises=BundleError)
 
