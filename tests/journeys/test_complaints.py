@@ -40,7 +40,7 @@ def test_an_update_needs_no_image_of_the_fit(tmp_path: Path) -> None:
     category(tmp_path, "plate", 0)
     run = trained(tmp_path, tmp_path / "runs")
     by_id = {sample.id: sample for sample in read_manifest(run.manifest).samples}
-    for name in run.read_meta()["fit"]:
+    for name in run.read_meta().fit:
         by_id[name].path.unlink()
     for number in range(3):
         encode_png(tmp_path / "more" / f"{number}.png", part_picture(900 + number))

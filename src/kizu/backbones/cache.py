@@ -57,8 +57,8 @@ def cached(name: str, weights_sha256: str, draw: Callable[[], onnx.ModelProto]) 
     model = draw()
     content = model.SerializeToString()
     try:
-        write_bytes(path, content)
-        write_text(digest, hash_bytes(content))
+        write_bytes(path, content, durable=False)
+        write_text(digest, hash_bytes(content), durable=False)
     except OutputError as error:
         _log.warning("cache not written reason=%s", error.message)
     return model

@@ -57,7 +57,7 @@ class FeatureCache:
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             _log.warning("feature cache unreadable path=%s reason=%s: computed again", path, error)
             return None
         return embedding
@@ -66,7 +66,7 @@ class FeatureCache:
         """Keep it. A folder that cannot be written costs time and nothing else."""
         path = self._path(key)
         try:
-            with replacing(path) as temporary, temporary.open("wb") as stream:
+            with replacing(path, durable=False) as temporary, temporary.open("wb") as stream:
                 np.save(stream, embedding, allow_pickle=False)
         except OutputError as error:
             _log.warning("feature cache not written reason=%s", error.message)

@@ -5,17 +5,14 @@ graph.onnx           image -> embedding
 arrays/<name>.npy    what the detector learned
 """
 
-import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kizu.bundles.manifest import FORMAT, Bundle, BundleManifest
-from kizu.core.errors import BundleError, ConfigError, OutputError
-from kizu.core.files import write_json
+from kizu.core.errors import BundleError, ConfigError
+from kizu.core.files import new_folder, read_json, write_json
 from kizu.core.hashing import hash_file, hash_value
 from kizu.decision.calibration import Thresholds
 
@@ -29,24 +26,8 @@ def save(bundle: Bundle, folder: Path) -> str:
 
     Raises `OutputError` when `folder` exists or cannot be written.
     """
-    if folder.exists():
-        raise OutputError(f"{folder} exists", hint="a bundle is never overwritten: choose another run id")
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-        digest = _write(bundle, temporary)
-        temporary.chmod(0o755)
-        temporary.replace(folder)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the bundle {folder}: {error.strerror or error}",
-            hint="check that the folder is writable and the disk has room",
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return digest
+    with new_folder(folder) as temporary:
+        return _write(bundle, temporary)
 
 
 def load(folder: Path) -> Bundle:
@@ -114,7 +95,7 @@ def _write(bundle: Bundle, folder: Path) -> str:
     }
     body = {"manifest": bundle.manifest.model_dump(mode="json"), "files": files}
     digest = hash_value(body)
-    write_json(folder / INDEX, {**body, "sha256": digest})
+    write_json(folder / INDEX, {**body, "sha256": digest}, durable=False)
     return digest
 
 
@@ -124,8 +105,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise BundleError(
             f"{folder} is not a bundle: it has no {INDEX}", hint="give a run folder or its bundle folder"
         )
+    index = read_json(path, hint="copy the whole folder again", raises=BundleError)
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
         body = {"manifest": index["manifest"], "files": index["files"]}
         intact = hash_value(body) == index["sha256"]
     except (ValueError, KeyError, TypeError) as error:

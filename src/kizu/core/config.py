@@ -22,6 +22,12 @@ class Config(BaseModel):
             raise ConfigError(f"{where}: {_in_plain_words(cls, error)}") from error
 
 
+class Stored(Config):
+    """Base of what an own file holds: keys that another version wrote beside ours are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def _in_plain_words(cls: type[BaseModel], error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
@@ -29,6 +35,8 @@ def _in_plain_words(cls: type[BaseModel], error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             near = get_close_matches(str(problem["loc"][-1]), list(cls.model_fields), n=1)
             lines.append(f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+        elif problem["type"] == "missing":
+            lines.append(f"{key!r} is missing")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
     return "; ".join(lines)

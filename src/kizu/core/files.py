@@ -1,52 +1,227 @@
-"""Write whole files or none: to a temporary name beside the target, then renamed over it."""
+"""Own files: written whole or not at all, and read with an error that names the file, the line and what to do."""
 
+import errno
 import json
 import os
-import tempfile
-from collections.abc import Iterator
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from kizu.core.errors import OutputError
+from kizu.core.config import Config
+from kizu.core.errors import ConfigError, DataError, KizuError, OutputError
+
+_JSON: dict[str, Any] = {"allow_nan": False, "ensure_ascii": False}
+_COPY_AGAIN = "copy it again from where it is whole, or make it anew"
+
+C = TypeVar("C", bound=Config)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on success it becomes `path` in one step, on failure it is removed.
 
-    Raises `OutputError` when the folder cannot be written (read-only, full disk).
+    A new file gets the mode that `open` gives it, under the user's umask; a replaced one keeps its own. `durable`: it
+    outlives a power cut; what is made again without loss need not wait for the disk. Raises `OutputError` when the
+    folder cannot be written (read-only, full disk).
     """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path)
+        temporary.open("xb").close()
         yield temporary
-        temporary.chmod(0o644)
+        if durable:
+            sync_file(temporary)
+        _keep_mode(path, temporary)
         temporary.replace(path)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="check that the folder is writable and the disk has room",
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all."""
-    with replacing(path) as temporary:
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it becomes `path` in one step, on failure it is removed.
+
+    All that is in it is on the disk by then. Raises `OutputError` when `path` exists or cannot be written.
+    """
+    if path.exists():
+        raise OutputError(f"{path} exists", hint="what is there is never overwritten: choose another name")
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(path)
+        temporary.mkdir()
+        yield temporary
+        for inside in sorted(temporary.rglob("*"), reverse=True):
+            sync_folder(inside) if inside.is_dir() else sync_file(inside)
+        sync_folder(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write `content` to `path`, whole or not at all; `durable` and errors as for `replacing`."""
+    with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Write `text` (UTF-8) to `path`, whole or not at all."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable=durable)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write `value` as indented JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_bytes(path, _as_utf8(json.dumps(value, indent=2, **_JSON)), durable=durable)
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Write each of `rows` as a line of JSON; NaN and infinity are refused."""
+    write_bytes(path, b"".join(_as_utf8(json.dumps(row, **_JSON)) for row in rows))
+
+
+def write_stored(path: Path, content: Config) -> None:
+    """Write what `read_stored` reads."""
+    write_json(path, content.model_dump(mode="json"))
+
+
+def read_json(path: Path, *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError) -> dict[str, Any]:
+    """The JSON object that an own file holds.
+
+    Raises `raises` naming the file when it is missing, cannot be read, or holds anything else.
+    """
+    try:
+        return _object(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _cannot_read(path, error, hint, raises) from error
+
+
+def read_jsonl(
+    path: Path, *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError
+) -> Iterator[dict[str, Any]]:
+    """The JSON objects that an own file holds, one to a line. Raises `raises` naming the file and the line.
+
+    Lines end at a line feed alone: names in them may hold what else Unicode calls the end of a line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    row = _object(line)
+                except (ValueError, RecursionError) as error:
+                    raise _cannot_read(f"{path}, line {number}", error, hint, raises) from error
+                yield row
+    except (OSError, UnicodeDecodeError) as error:
+        raise _cannot_read(path, error, hint, raises) from error
+
+
+def read_stored(
+    path: Path, kind: type[C], *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError
+) -> C:
+    """The same as `read_json`, as `kind`; what has another shape is refused likewise."""
+    return shaped(read_json(path, hint=hint, raises=raises), kind, str(path), hint=hint, raises=raises)
+
+
+def read_rows(
+    path: Path, kind: type[C], *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError
+) -> list[C]:
+    """The same as `read_jsonl`, as `kind`. A file without a line is refused: what is written has one."""
+    rows = [
+        shaped(row, kind, f"{path}, line {number}", hint=hint, raises=raises)
+        for number, row in enumerate(read_jsonl(path, hint=hint, raises=raises), start=1)
+    ]
+    if not rows:
+        raise raises(f"{path} is empty", hint=hint)
+    return rows
+
+
+def shaped(
+    values: dict[str, Any],
+    kind: type[C],
+    where: str,
+    *,
+    hint: str = _COPY_AGAIN,
+    raises: type[KizuError] = DataError,
+) -> C:
+    """What was read, as `kind`. Raises `raises` in plain words; `where` names the file, and the line."""
+    try:
+        return kind.parse(values, where=where)
+    except ConfigError as error:
+        raise raises(error.message, hint=hint) from error
+
+
+def sync_file(path: Path) -> None:
+    """Have the file's content on the disk before this returns."""
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """The same for a folder's names. Where the system does not offer that, a rename alone must do."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _keep_mode(path: Path, temporary: Path) -> None:
+    try:
+        wanted = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    if wanted != stat.S_IMODE(temporary.stat().st_mode):
+        temporary.chmod(wanted)
+
+
+def _as_utf8(text: str) -> bytes:
+    """A line. A name that is no UTF-8 holds lone surrogates; with a backslash they are JSON's way to write them."""
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text, parse_constant=_no_number)
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds {type(found).__name__}, not an object")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def _cannot_read(path: Path | str, error: Exception, hint: str, raises: type[KizuError]) -> KizuError:
+    if isinstance(error, FileNotFoundError):
+        return raises(f"{path} is missing", hint=hint)
+    told = error.strerror if isinstance(error, OSError) else error
+    return raises(f"{path} cannot be read: {told}", hint=hint)
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}",
+        hint="check that the folder is writable and the disk has room",
+    )

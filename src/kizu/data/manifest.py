@@ -1,22 +1,19 @@
 """What a data set consists of: ordered, immutable samples, and one hash over all that numbers depend on."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from kizu.core.config import Stored
 from kizu.core.errors import ConfigError, DataError, ImageError
-from kizu.core.files import write_text
+from kizu.core.files import read_jsonl, shaped, write_jsonl
 from kizu.core.hashing import hash_file, hash_value
 from kizu.core.split import Split
 from kizu.core.threads import in_order
 from kizu.core.work import Work
-
-T = TypeVar("T")
 
 Label = Literal["good", "defect"]
 
@@ -149,8 +146,45 @@ class Manifest:
             "notes": list(self.notes),
             "parts": list(self.parts),
         }
-        rows = [head, *(_row(sample, self.root) for sample in self.samples)]
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_jsonl(path, [head, *(_row(sample, self.root) for sample in self.samples)])
+
+
+class ManifestHead(Stored):
+    """The first line of a manifest: the set."""
+
+    dataset: str
+    category: str
+    root: str
+    notes: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+
+
+class ManifestRow(Stored):
+    """Each other line: a sample, its paths below the root."""
+
+    id: str
+    path: str
+    label: Label | None
+    mask: str | None
+    defect: str
+    split: Split | None
+    group: str | None
+    sha256: str | None
+    mask_sha256: str | None
+
+    def sample(self, root: Path) -> Sample:
+        """The same, with whole paths."""
+        return Sample(
+            id=self.id,
+            path=root / self.path,
+            label=self.label,
+            mask_path=None if self.mask is None else root / self.mask,
+            defect=self.defect,
+            split=self.split,
+            group=self.group,
+            sha256=self.sha256,
+            mask_sha256=self.mask_sha256,
+        )
 
 
 def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
@@ -158,20 +192,17 @@ def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
 
     Raises `DataError` naming the file and the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the manifest {path}: {error}") from error
-    if not lines:
+    lines = read_jsonl(path, hint=_REWRITE)
+    first = next(lines, None)
+    if first is None:
         raise DataError(f"the manifest {path} is empty", hint=_REWRITE)
-    head = _line(path, 1, lines[0], _head)
-    base = Path(head["root"]) if root is None else root
-    samples = [
-        _line(path, number, line, partial(_sample, root=base))
-        for number, line in enumerate(lines[1:], start=2)
-    ]
-    notes, parts = tuple(head["notes"]), tuple(head["parts"])
-    return Manifest(head["dataset"], head["category"], base, tuple(samples), notes, parts)
+    head = shaped(first, ManifestHead, f"{path}, line 1", hint=_REWRITE)
+    base = Path(head.root) if root is None else root
+    samples = tuple(
+        shaped(line, ManifestRow, f"{path}, line {number}", hint=_REWRITE).sample(base)
+        for number, line in enumerate(lines, start=2)
+    )
+    return Manifest(head.dataset, head.category, base, samples, head.notes, head.parts)
 
 
 def merged(manifests: Sequence[Manifest]) -> Manifest:
@@ -191,21 +222,6 @@ def merged(manifests: Sequence[Manifest]) -> Manifest:
     dataset = "+".join(dict.fromkeys(m.dataset for m in manifests))
     root = Path(os.path.commonpath([m.root.absolute() for m in manifests]))
     return Manifest(dataset, "+".join(names), root, samples, notes, names)
-
-
-def _line(path: Path, number: int, line: str, build: Callable[[dict[str, Any]], T]) -> T:
-    try:
-        return build(json.loads(line))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}, line {number}: not a line of a manifest ({error!r})", hint=_REWRITE
-        ) from error
-
-
-def _head(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("dataset", "category", "root", "notes")} | {
-        "parts": row.get("parts", [])
-    }
 
 
 def _hashed(sample: Sample) -> Sample:
@@ -232,22 +248,6 @@ def _row(sample: Sample, root: Path) -> dict[str, Any]:
         "sha256": sample.sha256,
         "mask_sha256": sample.mask_sha256,
     }
-
-
-def _sample(row: dict[str, Any], root: Path) -> Sample:
-    if row["label"] not in ("good", "defect", None):
-        raise ValueError(f"label {row['label']!r}")
-    return Sample(
-        id=row["id"],
-        path=root / row["path"],
-        label=row["label"],
-        mask_path=None if row["mask"] is None else root / row["mask"],
-        defect=row["defect"],
-        split=None if row["split"] is None else Split(row["split"]),
-        group=row["group"],
-        sha256=row["sha256"],
-        mask_sha256=row["mask_sha256"],
-    )
 
 
 def _relative(path: Path, root: Path) -> str:

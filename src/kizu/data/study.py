@@ -4,7 +4,6 @@ Train is most of train/good; validation is the rest of it and a part of the test
 left. Parted as `hold_out` parts: groups and copies of a file stay on one side.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,31 @@ from pathlib import Path
 
 import numpy as np
 
+from kizu.core.config import Stored
 from kizu.core.errors import DataError
-from kizu.core.files import write_json
+from kizu.core.files import read_stored, write_stored
 from kizu.core.split import Split
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.splits import ensure_apart, hold_out
 
 GOOD_FRACTION, DEFECT_FRACTION = 0.2, 0.3
 _REDRAW = "draw the split anew under another name, and say so beside its numbers"
+
+
+class StudyRow(Stored):
+    """One image of `study.json`."""
+
+    id: str
+    split: Split
+    sha256: str | None
+    mask_sha256: str | None
+
+
+class StudyFile(Stored):
+    """`study.json`: which side each image is on."""
+
+    seed: int
+    samples: tuple[StudyRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +109,21 @@ def load_or_draw(path: Path, manifest: Manifest, rng: np.random.Generator, *, se
 
 def write_study(path: Path, study: StudySplit) -> None:
     """As JSON."""
-    rows = [
-        {
-            "id": name,
-            "split": str(side),
-            "sha256": study.contents[name][0],
-            "mask_sha256": study.contents[name][1],
-        }
+    rows = tuple(
+        StudyRow(id=name, split=side, sha256=study.contents[name][0], mask_sha256=study.contents[name][1])
         for name, side in study.sides.items()
-    ]
-    write_json(path, {"seed": study.seed, "samples": rows})
+    )
+    write_stored(path, StudyFile(seed=study.seed, samples=rows))
 
 
 def read_study(path: Path) -> StudySplit:
     """What `write_study` wrote. Raises `DataError`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        sides = {row["id"]: Split(row["split"]) for row in content["samples"]}
-        contents = {row["id"]: (row["sha256"], row["mask_sha256"]) for row in content["samples"]}
-        return StudySplit(int(content["seed"]), sides, contents)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"cannot read the study split {path}: {error}", hint=_REDRAW) from error
+    content = read_stored(path, StudyFile, hint=_REDRAW)
+    return StudySplit(
+        content.seed,
+        {row.id: row.split for row in content.samples},
+        {row.id: (row.sha256, row.mask_sha256) for row in content.samples},
+    )
 
 
 def _pairs(manifest: Manifest) -> list[tuple[Sequence[Sample], Sequence[Sample]]]:

@@ -156,13 +156,16 @@ def jpeg_bytes(array: U8, quality: int = 90) -> bytes:
 
 
 def encode_png(path: Path, array: U8 | Bool) -> None:
-    """Write `png_bytes`, whole or not at all. Raises `OutputError`."""
-    write_bytes(path, png_bytes(array))
+    """Write `png_bytes`, whole or not at all; a picture can be made again, so it does not wait for the disk.
+
+    Raises `OutputError`.
+    """
+    write_bytes(path, png_bytes(array), durable=False)
 
 
 def encode_jpeg(path: Path, array: U8, quality: int = 90) -> None:
-    """Write `jpeg_bytes`, whole or not at all. Raises `OutputError`."""
-    write_bytes(path, jpeg_bytes(array, quality))
+    """Write `jpeg_bytes` as `encode_png` writes its own."""
+    write_bytes(path, jpeg_bytes(array, quality), durable=False)
 
 
 def _encoded(array: U8 | Bool, format: str, **options: int) -> bytes:

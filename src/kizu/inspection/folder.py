@@ -140,10 +140,10 @@ class FolderRunner:
 
     def _finish(self, totals: Tally) -> Report:
         report = totals.report(self._inspector.manifest)
-        write_json(self._output_dir / "report.json", report.as_json())
+        write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (
-                replacing(self._output_dir / "preds.csv") as temporary,
+                replacing(self._output_dir / "preds.csv", durable=False) as temporary,
                 temporary.open("w", encoding="utf-8") as out,
             ):
                 out.writelines(csv_lines(lines_of(self._output_dir / "preds.jsonl")))

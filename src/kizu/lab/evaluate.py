@@ -1,6 +1,5 @@
 """Score the test split once and measure it, at the masks' own resolution, with the thresholds the bundle carries."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import DataError
-from kizu.core.files import write_json, write_text
+from kizu.core.files import write_json
 from kizu.core.randomness import rng_for
 from kizu.core.threads import spread
 from kizu.core.types import F32, F64, Bool
@@ -35,7 +34,9 @@ from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
 from kizu.metrics.undefined import Undefined
 from kizu.pipeline.opened import open_pipeline
+from kizu.runs.contents import PredictionRow, ProbabilityFile
 from kizu.runs.folder import RunFolder
+from kizu.runs.folder import write_predictions as write_rows
 
 RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
 """Metrics that get a bootstrap interval over images."""
@@ -210,8 +211,9 @@ def evaluate_run(
         evaluate(bundle, samples, work=work),
         bundle_sha256=bundle_hash(folder.bundle),
     )
-    if folder.probability.exists():
-        evaluation = replace(evaluation, shown=_shown(folder.probability, evaluation.predictions))
+    probability = folder.read_probability()
+    if probability is not None:
+        evaluation = replace(evaluation, shown=_shown(probability, evaluation.predictions))
     write_predictions(folder.predictions, evaluation.predictions)
     write_json(folder.metrics, evaluation.as_json())
     return evaluation
@@ -251,9 +253,8 @@ def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
     return means
 
 
-def _shown(path: Path, predictions: Sequence[Prediction]) -> ShownProbability:
-    known = json.loads(path.read_text(encoding="utf-8"))
-    shown = ProbabilityMap(known["slope"], known["offset"])
+def _shown(learned: ProbabilityFile, predictions: Sequence[Prediction]) -> ShownProbability:
+    shown = ProbabilityMap(learned.slope, learned.offset)
     labels = np.array([p.sample.label == "defect" for p in predictions])
     probabilities = shown(np.array([p.score for p in predictions]))
     return ShownProbability(
@@ -271,14 +272,16 @@ def own_manifest(folder: RunFolder) -> Manifest:
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """One line of JSON for each image."""
-    rows = (
-        {
-            "id": p.sample.id,
-            "defect": p.sample.defect,
-            "gt_label": p.sample.label,
-            "pred_score": p.score,
-            "is_anomaly": p.is_anomaly,
-        }
-        for p in predictions
+    write_rows(
+        path,
+        (
+            PredictionRow(
+                id=p.sample.id,
+                defect=p.sample.defect,
+                gt_label=p.sample.label,
+                pred_score=p.score,
+                is_anomaly=p.is_anomaly,
+            )
+            for p in predictions
+        ),
     )
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

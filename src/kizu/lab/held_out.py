@@ -21,7 +21,7 @@ def sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
     meta = folder.read_meta()
     by_id = {sample.id: sample for sample in read_manifest(folder.manifest).samples}
     try:
-        fit, held = ([by_id[name] for name in meta[side]] for side in ("fit", "calibration"))
+        fit, held = ([by_id[name] for name in side] for side in (meta.fit, meta.calibration))
     except KeyError as error:
         raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
     return [*fit, *added_later(folder)], held

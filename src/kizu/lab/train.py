@@ -12,7 +12,7 @@ from pydantic import Field
 from kizu.bundles.store import save
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError
-from kizu.core.files import write_json, write_text
+from kizu.core.files import write_stored, write_text
 from kizu.core.lists import comma_separated
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
@@ -28,6 +28,7 @@ from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
+from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder, new_run
 
 
@@ -101,22 +102,22 @@ def train_run(
     )
     skipped = list(left_out.reasons)
     bundle_sha256 = save(fitted.bundle, folder.bundle)
-    meta = {
-        "created_at": utc_now(),
-        "bundle_sha256": bundle_sha256,
-        "manifest_sha256": fitted.bundle.manifest.fitted_on.manifest_sha256,
-        "fit": [sample.id for sample in cut.fit if sample.id not in skipped],
-        "calibration": [sample.id for sample in cut.calibration if sample.id not in skipped],
-        "skipped": skipped,
-        "thresholds": fitted.bundle.manifest.thresholds.model_dump(mode="json"),
-        "calibration_scores": np.round(fitted.calibration.scores.astype(float), 6).tolist(),
-        "seconds": {stage: round(value, 4) for stage, value in fitted.seconds.items()}
+    meta = RunMeta(
+        created_at=utc_now(),
+        bundle_sha256=bundle_sha256,
+        manifest_sha256=fitted.bundle.manifest.fitted_on.manifest_sha256,
+        fit=tuple(sample.id for sample in cut.fit if sample.id not in skipped),
+        calibration=tuple(sample.id for sample in cut.calibration if sample.id not in skipped),
+        skipped=tuple(skipped),
+        thresholds=fitted.bundle.manifest.thresholds,
+        calibration_scores=tuple(np.round(fitted.calibration.scores.astype(float), 6).tolist()),
+        seconds={stage: round(value, 4) for stage, value in fitted.seconds.items()}
         | {"total": round(time.perf_counter() - start, 4)},
-        "memory_mb": {"estimated": fitted.estimated_peak_bytes >> 20, "peak": peak_memory() >> 20},
-        "versions": package_versions(),
-        "machine": machine(),
-    }
-    write_json(folder.meta, meta)
+        memory_mb={"estimated": fitted.estimated_peak_bytes >> 20, "peak": peak_memory() >> 20},
+        versions=package_versions(),
+        machine=machine(),
+    )
+    write_stored(folder.meta, meta)
     return TrainedRun(folder, fitted, tuple(skipped))
 
 

@@ -3,7 +3,6 @@
 The bundle gets them, so that what is measured is what runs; `thresholds.json` keeps what was in force before.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load, set_thresholds
 from kizu.core.errors import CalibrationError
-from kizu.core.files import write_json
+from kizu.core.files import write_json, write_stored
 from kizu.core.provenance import utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
@@ -28,6 +27,7 @@ from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.probability import fit_probability
 from kizu.metrics.ranking import oracle_f1_of
 from kizu.pipeline.opened import open_pipeline
+from kizu.runs.contents import ProbabilityFile, ThresholdsFile, ToldThresholds
 from kizu.runs.folder import RunFolder
 
 PixelMetric = Literal["f1", "iou"]
@@ -101,9 +101,9 @@ def tune_on_validation(
         )
         shown = fit_probability(found.defective, found.scores)
     put_in_force(folder, bundle, thresholds)
-    write_json(
+    write_stored(
         folder.probability,
-        {**asdict(shown), "rule": "Platt", "split": Split.VALIDATION, "count": len(samples)},
+        ProbabilityFile(**asdict(shown), rule="Platt", split=Split.VALIDATION, count=len(samples)),
     )
     write_train_predictions(folder, thresholds, work=work)
     return thresholds
@@ -111,18 +111,15 @@ def tune_on_validation(
 
 def put_in_force(folder: RunFolder, bundle: Bundle, thresholds: Thresholds) -> None:
     """Into the bundle, and into `thresholds.json` with those it had."""
-    before = json.loads(folder.thresholds.read_text("utf-8"))["before"] if folder.thresholds.exists() else []
-    old = bundle.manifest.thresholds
-    digest = set_thresholds(folder.bundle, thresholds)
-    write_json(
-        folder.thresholds,
-        {
-            **_told(thresholds),
-            "bundle_sha256": digest,
-            "written_at": utc_now(),
-            "before": [*before, _told(old)],
-        },
+    known = folder.read_thresholds()
+    before = () if known is None else known.before
+    told = ThresholdsFile(
+        **dict(ToldThresholds.of(thresholds)),
+        bundle_sha256=set_thresholds(folder.bundle, thresholds),
+        written_at=utc_now(),
+        before=(*before, ToldThresholds.of(bundle.manifest.thresholds)),
     )
+    write_json(folder.thresholds, told.as_json())
 
 
 def write_train_predictions(
@@ -158,12 +155,3 @@ def _best_pixel_threshold(found: Predictions, metric: PixelMetric) -> Threshold 
     return Threshold(
         value=best.threshold, rule=_PIXEL_RULES[metric], split=Split.VALIDATION, count=len(found.mapped)
     )
-
-
-def _told(thresholds: Thresholds) -> dict[str, dict[str, object]]:
-    parts = {"image": thresholds.image, "pixel": thresholds.pixel, "zones": thresholds.zones}
-    return {
-        name: {**part.model_dump(mode="json"), "says": part.describe()}
-        for name, part in parts.items()
-        if part is not None
-    }

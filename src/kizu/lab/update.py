@@ -4,15 +4,14 @@ New images go to the fit side only. Thresholds are set anew on the good images t
 has learned; they promise what they did, for parts like those.
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import bundle_hash, load, save
-from kizu.core.errors import CalibrationError, ConfigError, DataError, OutputError
+from kizu.core.errors import CalibrationError, ConfigError, DataError
+from kizu.core.files import new_folder
 from kizu.core.hashing import hash_file
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.split import Split
@@ -176,8 +175,8 @@ def _held_out(folder: RunFolder) -> list[Sample]:
 def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], dict[str, str]]:
     """Those that the run does not know, each content once; and why the others are left out."""
     meta = folder.read_meta()
-    roles = dict.fromkeys(meta["fit"], "it is learned already")
-    roles |= dict.fromkeys(meta["calibration"], "it is held out to set the thresholds")
+    roles = dict.fromkeys(meta.fit, "it is learned already")
+    roles |= dict.fromkeys(meta.calibration, "it is held out to set the thresholds")
     known: dict[str | None, str] = {}
     for sample in read_manifest(folder.manifest).samples:
         known[sample.sha256] = roles.get(sample.id, f"it is in the run's data set, split {sample.split}")
@@ -202,20 +201,6 @@ def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], di
 def _write(folder: RunFolder, bundle: Bundle, added: Manifest) -> str:
     """The whole version or nothing, and its bundle's hash."""
     place = version_folder(folder.path, bundle.manifest.version).parent
-    temporary: Path | None = None
-    try:
-        place.parent.mkdir(exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part"))
+    with new_folder(place) as temporary:
         added.write(temporary / ADDED)
-        digest = save(bundle, temporary / "bundle")
-        temporary.chmod(0o755)
-        temporary.replace(place)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the version {place}: {error.strerror or error}",
-            hint="check that the folder is writable and the disk has room",
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return digest
+        return save(bundle, temporary / "bundle")

@@ -1,11 +1,9 @@
 """Two methods on the same images: their differences, with what chance alone would give."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +23,8 @@ from kizu.metrics.compare import (
 from kizu.metrics.suite import METRICS
 from kizu.metrics.undefined import Undefined
 from kizu.protocol.frozen import MethodResult
-from kizu.runs.folder import RunFolder
+from kizu.runs.contents import PredictionRow
+from kizu.runs.folder import RunFolder, read_predictions
 
 METRIC_KEYS = tuple(row.key for row in METRICS)
 
@@ -68,10 +67,10 @@ def paired_scores(first: Path, second: Path) -> PairedScores:
             f"{first} and {second} have no image in common", hint="compare runs on the same test split"
         )
     for name in ids:
-        if rows[0][name]["gt_label"] != rows[1][name]["gt_label"]:
-            raise DataError(f"{name} is {rows[0][name]['gt_label']} in {first} and not in {second}")
-    scores = [np.array([row[name]["pred_score"] for name in ids], np.float64) for row in rows]
-    labels = np.array([rows[0][name]["gt_label"] == "defect" for name in ids])
+        if rows[0][name].gt_label != rows[1][name].gt_label:
+            raise DataError(f"{name} is {rows[0][name].gt_label} in {first} and not in {second}")
+    scores = [np.array([row[name].pred_score for name in ids], np.float64) for row in rows]
+    labels = np.array([rows[0][name].gt_label == "defect" for name in ids])
     return PairedScores(ids, labels, *scores)
 
 
@@ -180,14 +179,15 @@ def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunCo
     shared: int | None = None
     found: dict[str, Difference] = {}
     disagree: tuple[str, ...] = ()
-    if all(folder.metrics.exists() and folder.predictions.exists() for folder in folders):
-        metrics = [json.loads(folder.metrics.read_text(encoding="utf-8")) for folder in folders]
-        rows = [MetricRow(key, metrics[0][key], metrics[1][key]) for key in METRIC_KEYS]
+    metrics = [folder.read_metrics() for folder in folders]
+    if metrics[0] and metrics[1] and all(folder.predictions.exists() for folder in folders):
+        both = metrics[0].values, metrics[1].values
+        rows = [MetricRow(key, both[0].get(key), both[1].get(key)) for key in METRIC_KEYS]
         pair = paired_scores(first.predictions, second.predictions)
         shared, found = len(pair.ids), differences(pair, seed=seed)
         verdicts = [_by_id(folder.predictions) for folder in folders]
         disagree = tuple(
-            name for name in pair.ids if verdicts[0][name]["is_anomaly"] != verdicts[1][name]["is_anomaly"]
+            name for name in pair.ids if verdicts[0][name].is_anomaly != verdicts[1][name].is_anomaly
         )
     return RunComparison((names[0], names[1]), folders, tuple(rows), shared, found, disagree, tuple(missing))
 
@@ -213,8 +213,5 @@ def _first_seed(result: MethodResult) -> Path:
     return result.folder / f"seed-{next(iter(result.metrics['per_seed']))}" / "preds_test.jsonl"
 
 
-def _by_id(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        raise DataError(f"{path} is missing", hint="run kizu evaluate first")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row["id"]: row for row in rows}
+def _by_id(path: Path) -> dict[str, PredictionRow]:
+    return {row.id: row for row in read_predictions(path)}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from kizu.core.config import Config
+from kizu.core.config import Config, Stored
 from kizu.core.errors import ConfigError, DataError
+from kizu.core.files import read_stored
 from kizu.core.split import Split
 from kizu.core.types import F64
 from kizu.core.work import Work
@@ -47,9 +48,8 @@ class _Change(Config):
     calibration: dict[str, Any] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
-    """What was chosen, and why."""
+class Design(Stored):
+    """What was chosen, and why: what `kizu freeze --design` reads."""
 
     pipelines: dict[str, PipelineConfig]
     thresholds: dict[str, StandardThreshold]
@@ -132,7 +132,13 @@ def design(
     dev = tuple(
         DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash()) for m in hashed
     )
-    return Design(pipelines, thresholds, Origin(how="kizu design", dev=dev, evidence=tuple(evidence)))
+    origin = Origin(how="kizu design", dev=dev, evidence=tuple(evidence))
+    return Design(pipelines=pipelines, thresholds=thresholds, origin=origin)
+
+
+def read_design(path: Path) -> Design:
+    """What `kizu design` wrote. Raises `ConfigError` for a file that is missing, broken or something else."""
+    return read_stored(path, Design, hint="make it with `kizu design`", raises=ConfigError)
 
 
 def _try(config: PipelineConfig, manifest: Manifest, work: Work) -> _Outcome:

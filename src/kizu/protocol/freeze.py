@@ -3,7 +3,6 @@
 What is chosen is chosen on development categories; then it is frozen, and other categories are evaluated with it once.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ from pydantic import Field, field_validator
 from kizu.backbones.store import load_backbone
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, LeakageError
-from kizu.core.files import write_json
+from kizu.core.files import read_json, write_json
 from kizu.core.hashing import hash_value
 from kizu.core.provenance import package_versions, utc_now
 from kizu.decision.standard import StandardThreshold
@@ -125,15 +124,10 @@ def write_frozen(frozen: FrozenPipeline, path: Path) -> None:
 
 def read_frozen(path: Path) -> FrozenPipeline:
     """What `write_frozen` wrote. Raises `ConfigError` when it is missing, was changed, or needs other weights."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there is no frozen pipeline at {path}", hint="make one with `kizu freeze`"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a frozen pipeline: {error}") from error
-    if not isinstance(content, dict) or "sha256" not in content:
+    if not path.exists():
+        raise ConfigError(f"there is no frozen pipeline at {path}", hint="make one with `kizu freeze`")
+    content = read_json(path, hint="restore it, or make one with `kizu freeze`", raises=ConfigError)
+    if "sha256" not in content:
         raise ConfigError(
             f"{path} is not a frozen pipeline: it has no hash", hint="make one with `kizu freeze`"
         )

@@ -6,7 +6,6 @@
 <output_dir>/<category>/<method>/seed-<n>/          metrics.json, thresholds.json, preds_test.jsonl
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from kizu.core.config import Stored
 from kizu.core.errors import DataError
-from kizu.core.files import write_json, write_text
+from kizu.core.files import read_json, read_rows, read_stored, shaped, write_json, write_jsonl, write_stored
 from kizu.core.hashing import hash_value
+from kizu.core.locks import locked
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
@@ -29,6 +30,25 @@ from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import mean_interval
 from kizu.metrics.undefined import Undefined
 from kizu.protocol.freeze import FrozenPipeline
+from kizu.runs.contents import MetricsFile
+
+
+class Encounter(Stored):
+    """A line of `encounters.jsonl`: a frozen pipeline has met a test set."""
+
+    frozen_sha256: str
+    test_sha256: str
+    category: str
+    dataset: str
+    at: str
+
+
+class Done(Stored):
+    """`done.json`: a seed that was evaluated to its end."""
+
+    stamp: str
+    """Of the frozen pipeline, the data and the seed."""
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,8 @@ class MethodResult:
     """How many other frozen pipelines have met the same test set in this output folder."""
 
 
+_RESTORE = "restore it: what has met a test set cannot be counted without it"
+
 OnSeed = Callable[[str, str, SeedResult, Path], None]
 """Called with category, method, what was found and the seed's folder, while the maps are there."""
 
@@ -79,7 +101,7 @@ def evaluate_frozen(
     for manifest, is_dev in zip(hashed, dev, strict=True):
         if not manifest.test():
             raise DataError(f"{manifest.dataset}/{manifest.category} has no test image")
-        others = _meet(output_dir / "encounters.jsonl", frozen.sha256, manifest)
+        others = meet(output_dir / "encounters.jsonl", frozen.sha256, manifest)
         for name in frozen.methods:
             folder = output_dir / manifest.category / name
             seeds = {
@@ -128,8 +150,11 @@ def _seed_metrics(
     here = folder / f"seed-{seed}"
     stamp = hash_value([frozen.sha256, manifest.content_hash(), seed])
     done = here / "done.json"
-    if done.exists() and json.loads(done.read_text(encoding="utf-8")).get("stamp") == stamp:
-        return dict(json.loads((here / "metrics.json").read_text(encoding="utf-8")))
+    again = f"remove {here}, and the same command evaluates it again"
+    if done.exists() and read_stored(done, Done, hint=again).stamp == stamp:
+        known = read_json(here / "metrics.json", hint=again)
+        shaped(known, MetricsFile, str(here / "metrics.json"), hint=again)
+        return known
     start = time.perf_counter()
     method = frozen.methods[name]
     with run_trial(method.config(seed), manifest, run_id=f"seed-{seed}", work=work) as trial:
@@ -141,7 +166,7 @@ def _seed_metrics(
         write_predictions(here / "preds_test.jsonl", evaluation.predictions)
         if on_seed is not None:
             on_seed(manifest.category, name, SeedResult(seed, trial, metrics), here)
-    write_json(done, {"stamp": stamp, "seconds": round(time.perf_counter() - start, 3)})
+    write_stored(done, Done(stamp=stamp, seconds=round(time.perf_counter() - start, 3)))
     return metrics
 
 
@@ -196,19 +221,22 @@ def _test_hash(manifest: Manifest) -> str:
     return hash_value([[s.id, s.label, s.sha256, s.mask_sha256] for s in manifest.test()])
 
 
-def _meet(path: Path, frozen_sha256: str, manifest: Manifest) -> int:
-    """Note that this pipeline meets this test set, and count the others that have."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    known = [json.loads(line) for line in lines]
+def meet(path: Path, frozen_sha256: str, manifest: Manifest) -> int:
+    """Note that this pipeline meets this test set, and count the others that have.
+
+    The folder is held meanwhile, so that two evaluations at once both leave their line.
+    """
     test_sha256 = _test_hash(manifest)
-    met = {row["frozen_sha256"] for row in known if row["test_sha256"] == test_sha256}
-    if frozen_sha256 not in met:
-        row = {
-            "frozen_sha256": frozen_sha256,
-            "test_sha256": test_sha256,
-            "category": manifest.category,
-            "dataset": manifest.dataset,
-            "at": utc_now(),
-        }
-        write_text(path, "".join(f"{line}\n" for line in [*lines, json.dumps(row)]))
+    with locked(path.parent):
+        known = read_rows(path, Encounter, hint=_RESTORE) if path.exists() else []
+        met = {row.frozen_sha256 for row in known if row.test_sha256 == test_sha256}
+        if frozen_sha256 not in met:
+            row = Encounter(
+                frozen_sha256=frozen_sha256,
+                test_sha256=test_sha256,
+                category=manifest.category,
+                dataset=manifest.dataset,
+                at=utc_now(),
+            )
+            write_jsonl(path, [one.model_dump(mode="json") for one in (*known, row)])
     return len(met - {frozen_sha256})

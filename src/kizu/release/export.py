@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,11 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from kizu.bundles.exported import META, ExportedFile, ExportedGraph, ExportMeta, read_export_meta
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import ConfigError, DataError, OutputError
-from kizu.core.files import write_bytes, write_json
+from kizu.core.files import write_bytes, write_stored
 from kizu.core.hashing import hash_file
+from kizu.core.locks import locked
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.types import U8, Scorer
 from kizu.core.work import Work
@@ -32,9 +33,10 @@ from kizu.lab.held_out import sides
 from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
 from kizu.pipeline.opened import open_pipeline
 from kizu.release.parity import Agreement, Tolerances, compare_scorers
+from kizu.runs.contents import ConsistencyFile
 from kizu.runs.folder import RunFolder
 from kizu.runtimes.convert import save_ir, to_half, to_int8
-from kizu.runtimes.model import IR_META, SUFFIXES, read_model
+from kizu.runtimes.model import SUFFIXES, read_model
 
 if TYPE_CHECKING:
     import onnx
@@ -83,12 +85,13 @@ def export_run(
     with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
         made = Path(scratch, name)
         _write(model, made, half=precision == "f16")
-        meta = _meta(made, model, bundle, precision)
-        write_json(Path(scratch, IR_META), {**meta, "models": {name: meta["model"]}})
+        meta = _meta(made, model, bundle, precision, digest)
+        write_stored(Path(scratch, META), meta)
         if precision != "f32":
             agreement = _same_decisions(folder, bundle, made, name, work)
-        _keep(made, place)
-    _write_meta(place, name, meta, digest)
+        with locked(place):
+            _keep(made, place)
+            _write_meta(place, meta)
     return Exported(place / name, agreement)
 
 
@@ -140,18 +143,18 @@ def verify_run(
             random_images=random_images,
             work=work,
         )
-    write_json(
-        folder.path / "consistency.json",
-        {
-            "bundle_sha256": digest,
-            "images": len(samples),
-            "random_images": random_images,
-            "tolerances": asdict(tolerances),
-            "agrees": not any(agreement.failures(tolerances) for agreement in found),
-            "compared": [agreement.as_json(tolerances) for agreement in found],
-            "versions": package_versions(),
-            "created_at": utc_now(),
-        },
+    write_stored(
+        folder.consistency,
+        ConsistencyFile(
+            bundle_sha256=digest,
+            images=len(samples),
+            random_images=random_images,
+            tolerances=asdict(tolerances),
+            agrees=not any(agreement.failures(tolerances) for agreement in found),
+            compared=tuple(agreement.as_json(tolerances) for agreement in found),
+            versions=package_versions(),
+            created_at=utc_now(),
+        ),
     )
     return found
 
@@ -215,45 +218,46 @@ def _keep(made: Path, place: Path) -> None:
         raise OutputError(f"cannot read {made} back: {error.strerror}") from error
 
 
-def _meta(path: Path, model: onnx.ModelProto, bundle: Bundle, precision: Precision) -> dict[str, Any]:
+def _meta(
+    path: Path, model: onnx.ModelProto, bundle: Bundle, precision: Precision, digest: str
+) -> ExportMeta:
     files = [file for file in (path, path.with_suffix(".bin")) if file.exists()]
-    thresholds = bundle.manifest.thresholds.model_dump(mode="json")
-    return {
-        "model": {
-            "precision": precision,
-            "files": {file.name: {"sha256": hash_file(file), "bytes": file.stat().st_size} for file in files},
-            "opset": next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
-            "inputs": {port.name: _sides(port) for port in model.graph.input},
-            "outputs": {port.name: _sides(port) for port in model.graph.output},
-            "created_at": utc_now(),
-        },
-        "thresholds": thresholds,
-        "metadata": {prop.key: prop.value for prop in model.metadata_props},
-        "versions": package_versions(),
-    }
+    graph = ExportedGraph(
+        precision=precision,
+        files={file.name: ExportedFile(sha256=hash_file(file), bytes=file.stat().st_size) for file in files},
+        opset=next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
+        inputs={port.name: _sides(port) for port in model.graph.input},
+        outputs={port.name: _sides(port) for port in model.graph.output},
+        created_at=utc_now(),
+    )
+    return ExportMeta(
+        bundle_sha256=digest,
+        models={path.name: graph},
+        thresholds=bundle.manifest.thresholds,
+        metadata={prop.key: prop.value for prop in model.metadata_props},
+        versions=package_versions(),
+    )
 
 
-def _write_meta(place: Path, name: str, meta: dict[str, Any], digest: str) -> None:
+def _write_meta(place: Path, meta: ExportMeta) -> None:
     """`export_meta.json`: this model beside those that were exported from the same bundle before."""
-    path = place / IR_META
-    models: dict[str, Any] = {}
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        models = before["models"] if before["bundle_sha256"] == digest else {}
-    rest = {key: value for key, value in meta.items() if key != "model"}
-    write_json(path, {"bundle_sha256": digest, "models": models | {name: meta["model"]}, **rest})
+    path = place / META
+    before = read_export_meta(path) if path.exists() else None
+    if before is not None and before.bundle_sha256 == meta.bundle_sha256:
+        meta = meta.model_copy(update={"models": before.models | meta.models})
+    write_stored(path, meta)
 
 
 def _exported(folder: RunFolder, digest: str) -> list[Path]:
     """The files of the last export that are of this bundle."""
-    path = folder.path / "export" / IR_META
+    path = folder.path / "export" / META
     if not path.exists():
         return []
-    meta = json.loads(path.read_text(encoding="utf-8"))
-    if meta["bundle_sha256"] != digest:
+    meta = read_export_meta(path)
+    if meta.bundle_sha256 != digest:
         return []
-    return [path.with_name(name) for name in meta["models"] if Path(name).suffix in SUFFIXES]
+    return [path.with_name(name) for name in meta.models if Path(name).suffix in SUFFIXES]
 
 
-def _sides(port: Any) -> list[int | str]:
-    return [side.dim_param or side.dim_value for side in port.type.tensor_type.shape.dim]
+def _sides(port: Any) -> tuple[int | str, ...]:
+    return tuple(side.dim_param or side.dim_value for side in port.type.tensor_type.shape.dim)

@@ -5,7 +5,6 @@
 <output_dir>/comparison_grids/<group>-<image>.jpg                 picture, first, second
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from kizu.lab.predictions import true_mask
 from kizu.protocol.compare import RunComparison
 from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number
+from kizu.runs.folder import RunFolder
 
 TILE_PX = 320
 
@@ -32,6 +32,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
 
     Returns the images that are shown. Raises `OutputError` when the folder cannot be written.
     """
+    table = _table(found)
     known = [_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
     samples = [
         sample
@@ -42,7 +43,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
     if chosen is not None:
         shown = _write_pictures(output_dir, found, chosen, known)
         write_text(output_dir / "sample_visualizations.md", _visualizations(found, chosen, shown))
-    write_text(output_dir / "comparison_table.md", _table(found))
+    write_text(output_dir / "comparison_table.md", table)
     write_json(output_dir / "comparison_report.json", _report(found, chosen))
     return chosen
 
@@ -135,7 +136,7 @@ def _table(found: RunComparison) -> str:
             interval = f"{d.low:+.4f} to {d.high:+.4f}"
             text.append(f"| {name} | {d.value:+.4f} | {interval} | {d.p_value:.3g} | {d.method} |")
         text += ["", f"Verdicts differ on {len(found.disagree)} of them.", ""]
-    seconds = [_seconds(folder.path / "meta.json") for folder in found.folders]
+    seconds = [_seconds(folder) for folder in found.folders]
     text += [
         "Fit and calibration: "
         + ", ".join(f"{n} {s}" for n, s in zip(found.names, seconds, strict=True))
@@ -146,11 +147,9 @@ def _table(found: RunComparison) -> str:
     return "\n".join(text).rstrip() + "\n"
 
 
-def _seconds(meta: Path) -> str:
-    try:
-        return f"{json.loads(meta.read_text(encoding='utf-8'))['seconds']['total']:.1f} s"
-    except (OSError, ValueError, KeyError):
-        return "not known"
+def _seconds(folder: RunFolder) -> str:
+    total = folder.read_meta().seconds.get("total")
+    return "not known" if total is None else f"{total:.1f} s"
 
 
 def _report(found: RunComparison, chosen: Chosen | None) -> dict[str, Any]:

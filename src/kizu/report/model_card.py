@@ -4,9 +4,7 @@ After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -15,6 +13,7 @@ from kizu.bundles.store import bundle_hash, load
 from kizu.core.files import write_text
 from kizu.detectors.registry import method
 from kizu.report.tables import number
+from kizu.runs.contents import MetricsFile
 from kizu.runs.folder import RunFolder
 
 MEASURED = {
@@ -40,8 +39,8 @@ def write_model_card(folder: RunFolder) -> Path:
     """
     manifest = load(folder.bundle).manifest
     sha256 = bundle_hash(folder.bundle)
-    metrics = json.loads(folder.metrics.read_text(encoding="utf-8")) if folder.metrics.exists() else None
-    if metrics is not None and metrics.get("bundle_sha256") != sha256:
+    metrics = folder.read_metrics()
+    if metrics is not None and metrics.bundle_sha256 != sha256:
         metrics = None  # measured on another version, or with other thresholds
     environment = Environment(
         loader=PackageLoader("kizu.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -50,11 +49,11 @@ def write_model_card(folder: RunFolder) -> Path:
         m=manifest,
         sha256=sha256,
         thresholds=_thresholds(manifest),
-        rows=_rows(metrics) if metrics and "counts" in metrics else [],
-        parts=_parts(metrics) if metrics and "categories" in metrics else [],
+        rows=_rows(metrics) if metrics and metrics.counts else [],
+        parts=_parts(metrics) if metrics and metrics.categories else [],
         part_head=["", *PART_KEYS.values()],
-        counts=(metrics or {}).get("counts", {}),
-        reasons=(metrics or {}).get("reasons", {}),
+        counts=(metrics.counts if metrics else None) or {},
+        reasons=metrics.reasons if metrics else {},
         limits=_limits(manifest),
         settings=json.dumps(manifest.detector, ensure_ascii=False),
     )
@@ -78,20 +77,20 @@ def _thresholds(manifest: BundleManifest) -> dict[str, str]:
     return told if found.zones is None else told | {"by zone, in its place": found.zones.describe()}
 
 
-def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _rows(metrics: MetricsFile) -> list[tuple[str, str, str]]:
     """Name, value, and its 95 % interval where there is one."""
     rows = []
     for key, name in MEASURED.items():
-        interval = metrics["intervals"].get(key)
-        told = "" if interval is None else f"{interval['low']:.3f} to {interval['high']:.3f}"
-        rows.append((name, number(metrics[key]), told))
+        interval = metrics.intervals.get(key)
+        told = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+        rows.append((name, number(metrics.values.get(key)), told))
     return rows
 
 
-def _parts(metrics: Mapping[str, Any]) -> list[list[str]]:
+def _parts(metrics: MetricsFile) -> list[list[str]]:
     """A row for each category, and the mean."""
-    found = {**metrics["categories"], "mean": metrics["mean"]}
-    return [[name, *(number(values[key]) for key in PART_KEYS)] for name, values in found.items()]
+    found = {**(metrics.categories or {}), "mean": metrics.mean}
+    return [[name, *(number(values.get(key)) for key in PART_KEYS)] for name, values in found.items()]
 
 
 def _limits(manifest: BundleManifest) -> list[str]:

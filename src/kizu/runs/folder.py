@@ -1,13 +1,22 @@
 """Run folders: `<output_dir>/<model>/<category>/<run_id>/`."""
 
-import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from kizu.bundles.manifest import Bundle
+from kizu.bundles.store import load
 from kizu.core.errors import DataError, OutputError
+from kizu.core.files import read_rows, read_stored, write_jsonl
+from kizu.core.locks import PATIENCE_S, locked
+from kizu.runs.contents import MetricsFile, PredictionRow, ProbabilityFile, RunMeta, ThresholdsFile
 from kizu.runs.versions import bundle_in_force
+
+TRAIN_ANEW = "copy the run folder again from where it is whole, or train anew"
+SET_ANEW = "copy the file again, or remove it and set the thresholds anew"
+EVALUATE_AGAIN = "run kizu evaluate again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +94,52 @@ class RunFolder:
         """The worst and the best cases, to look at."""
         return self.path / "report.html"
 
-    def read_meta(self) -> dict[str, Any]:
-        """The contents of `meta.json`."""
-        return dict(json.loads(self.meta.read_text(encoding="utf-8")))
+    @property
+    def consistency(self) -> Path:
+        """Whether exported files decide as the run does."""
+        return self.path / "consistency.json"
+
+    @contextmanager
+    def locked(self, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+        """Whoever changes the run holds it meanwhile. Raises `OutputError` when another command does."""
+        with locked(self.path, patience_s=patience_s):
+            yield
+
+    def open_bundle(self) -> Bundle:
+        """The version in force, read once and with its hash, so that both are of one. Raises `BundleError`."""
+        return load(self.bundle)
+
+    def read_meta(self) -> RunMeta:
+        """Raises `DataError` when the file is missing or broken, as the others do."""
+        return read_stored(self.meta, RunMeta, hint=TRAIN_ANEW)
+
+    def read_metrics(self) -> MetricsFile | None:
+        """None: not evaluated."""
+        if not self.metrics.exists():
+            return None
+        return read_stored(self.metrics, MetricsFile, hint=EVALUATE_AGAIN)
+
+    def read_thresholds(self) -> ThresholdsFile | None:
+        """None: in force are those that the run was trained with."""
+        if not self.thresholds.exists():
+            return None
+        return read_stored(self.thresholds, ThresholdsFile, hint=SET_ANEW)
+
+    def read_probability(self) -> ProbabilityFile | None:
+        """None: there were no labelled images to learn it from."""
+        if not self.probability.exists():
+            return None
+        return read_stored(self.probability, ProbabilityFile, hint=SET_ANEW)
+
+
+def read_predictions(path: Path) -> list[PredictionRow]:
+    """What `write_predictions` wrote. Raises `DataError`."""
+    return read_rows(path, PredictionRow, hint=EVALUATE_AGAIN)
+
+
+def write_predictions(path: Path, rows: Iterable[PredictionRow]) -> None:
+    """A line for each image."""
+    write_jsonl(path, (row.model_dump(mode="json") for row in rows))
 
 
 def new_run(output_dir: Path, model: str, category: str, run_id: str | None) -> RunFolder:

@@ -9,20 +9,19 @@ A version is written under a temporary name and renamed, and comes into force wh
 interrupted leaves the version in force that was.
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from kizu.core.config import Config
-from kizu.core.errors import BundleError, ConfigError
-from kizu.core.files import write_json
+from kizu.core.config import Stored
+from kizu.core.errors import BundleError
+from kizu.core.files import read_stored, write_stored
 
 HISTORY = "versions.json"
 ADDED = "added.jsonl"
 FIRST = 1
 
 
-class Step(Config):
+class Step(Stored):
     """One change of what is in force."""
 
     action: Literal["update", "rollback"]
@@ -36,10 +35,10 @@ class Step(Config):
     images_added: int = 0
 
 
-class History(Config):
+class History(Stored):
     """The contents of `versions.json`."""
 
-    in_force: int = FIRST
+    in_force: int
     steps: tuple[Step, ...] = ()
 
     def parent(self, version: int) -> int | None:
@@ -61,13 +60,9 @@ def read_history(run: Path) -> History:
     """Of the run folder; of one that was never updated, version 1 and no step. Raises `BundleError`."""
     path = run / HISTORY
     if not path.exists():
-        return History()
-    try:
-        return History.parse(json.loads(path.read_text(encoding="utf-8")), where=str(path))
-    except (OSError, ValueError, ConfigError) as error:
-        raise BundleError(
-            f"{path} cannot be read: {error}", hint="copy the run folder again, or mend the file by hand"
-        ) from error
+        return History(in_force=FIRST)
+    hint = "copy the run folder again, or mend the file by hand"
+    return read_stored(path, History, hint=hint, raises=BundleError)
 
 
 def version_folder(run: Path, version: int) -> Path:
@@ -90,4 +85,4 @@ def put_in_force(run: Path, step: Step) -> None:
     """Make `step.version` the one in force, in one move. Raises `OutputError` when it cannot be written."""
     history = read_history(run)
     changed = History(in_force=step.version, steps=(*history.steps, step))
-    write_json(run / HISTORY, changed.model_dump(mode="json"))
+    write_stored(run / HISTORY, changed)

@@ -5,7 +5,6 @@ A graph that stores less than float32 computes in float32 again once it is opene
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from kizu.backbones.graph import IMAGE
 from kizu.backbones.session import GraphSession
-from kizu.bundles.exported import MAP, PRECISION, SCORE, manifest_in
+from kizu.bundles.exported import MAP, META, PRECISION, SCORE, manifest_in, read_export_meta
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import BundleError, ConfigError, ScoreError
 from kizu.core.types import U8, Scores
@@ -21,8 +20,6 @@ from kizu.core.work import Work
 
 SUFFIXES = (".onnx", ".xml")
 """Files that `read_model` takes."""
-IR_META = "export_meta.json"
-"""Beside an OpenVINO IR: what ONNX keeps in the file itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +99,11 @@ def read_model(path: Path) -> ModelFile:
 
 
 def _ir_metadata(path: Path) -> dict[str, str]:
-    beside = path.with_name(IR_META)
-    try:
-        meta = json.loads(beside.read_text(encoding="utf-8"))
-        return {**meta["metadata"], PRECISION: meta["models"][path.name]["precision"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(
-            f"{beside} is missing or broken",
-            hint="copy the whole export folder: the .xml, the .bin and this file",
-        ) from error
+    beside = path.with_name(META)
+    meta = read_export_meta(beside)
+    if path.name not in meta.models:
+        raise BundleError(f"{beside} does not know {path.name}", hint="export it again")
+    return {**meta.metadata, PRECISION: meta.models[path.name].precision}
 
 
 def _content(path: Path) -> bytes:

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kizu.core.config import Stored
 from kizu.core.errors import OutputError
-from kizu.core.files import read_json, write_json
+from kizu.core.files import read_stored, write_stored
 from kizu.core.work import Work
 from kizu.lab.evaluate import Evaluation, evaluate_run
 from kizu.lab.train import DataConfig, RunConfig, TrainedRun, train_run
@@ -19,6 +20,13 @@ from kizu.tasks.options import DemoOptions
 
 METHODS = ("patchcore", "padim")
 RUN_ID = "demo"
+
+
+class Mark(Stored):
+    """The contents of `demo.json`."""
+
+    runs: tuple[str, ...]
+    """Below `runs/`, with forward slashes; each ends in `RUN_ID`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,11 @@ def run_demo(options: DemoOptions, work: Work) -> Demo:
             config = RunConfig(data=data, seed=options.seed).with_detector(method, {})
             place = Path(method) / str(data.category) / RUN_ID
             if (runs / place).exists():
-                raise OutputError(f"{runs / place} is no demo's", hint="choose another --output-dir")
-            write_json(mark, {"runs": [*_marked(mark), place.as_posix()]})
+                raise OutputError(
+                    f"{runs / place} exists, and no demo says that it made it",
+                    hint="choose another --output-dir",
+                )
+            write_stored(mark, Mark(runs=(*_marked(mark), place.as_posix())))
             run = train_run(config, runs, run_id=RUN_ID, work=work)
             found = DemoRun(run, evaluate_run(run.folder, work=work))
             made.runs.append(found)
@@ -80,23 +91,17 @@ def run_demo(options: DemoOptions, work: Work) -> Demo:
     return made
 
 
-def _marked(mark: Path) -> list[str]:
+def _marked(mark: Path) -> tuple[str, ...]:
     """The run folders that an earlier demo says it made."""
-    if not mark.exists():
-        return []
     hint = "choose another --output-dir, or remove the file"
-    found = read_json(mark, hint=hint)
-    known = found.get("runs") if isinstance(found, dict) else None
-    if not isinstance(known, list) or not all(Path(str(name)).name == RUN_ID for name in known):
-        raise OutputError(f"{mark} is not what a demo writes", hint=hint)
-    return [str(name) for name in known]
+    return read_stored(mark, Mark, hint=hint).runs if mark.exists() else ()
 
 
 def _remove_earlier(mark: Path, runs: Path) -> None:
     for name in _marked(mark):
         place = (runs / name).resolve()
-        if not place.is_relative_to(runs.resolve()):
-            raise OutputError(f"{mark} names {name}, which is not below {runs}", hint="remove the file")
+        if not place.is_relative_to(runs.resolve()) or place.name != RUN_ID:
+            raise OutputError(f"{mark} names {name}, which is no demo's run", hint="remove the file")
         try:
             if place.exists():
                 shutil.rmtree(place)
@@ -106,4 +111,4 @@ def _remove_earlier(mark: Path, runs: Path) -> None:
                 hint="remove it by hand, or choose another --output-dir",
             ) from error
     if mark.exists():
-        write_json(mark, {"runs": []})
+        write_stored(mark, Mark(runs=()))

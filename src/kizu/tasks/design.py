@@ -1,7 +1,7 @@
 """Choose on development categories, and freeze what was chosen."""
 
 from kizu.core.errors import ConfigError
-from kizu.core.files import write_json
+from kizu.core.files import write_stored
 from kizu.core.lists import comma_separated
 from kizu.core.registry import look_up
 from kizu.core.work import Work
@@ -25,14 +25,7 @@ def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Desi
         rate=options.rate,
         work=work,
     )
-    write_json(
-        options.output,
-        {
-            "pipelines": {name: config.model_dump(mode="json") for name, config in found.pipelines.items()},
-            "thresholds": {name: t.model_dump(mode="json") for name, t in found.thresholds.items()},
-            "origin": found.origin.model_dump(mode="json"),
-        },
-    )
+    write_stored(options.output, found)
     return found
 
 
@@ -40,10 +33,8 @@ def freeze_choices(options: FreezeOptions, where: CategoriesOptions) -> FrozenPi
     """Write the one hashed file, from a design or from choices made by hand. Raises `ConfigError`."""
     if (options.design_file is None) == (not options.config_files):
         raise ConfigError("give either --design or --config", hint="see kizu freeze --help")
-    if options.design_file is not None:
-        found = read_design(options.design_file)
-    else:
-        found = _by_hand(options, where)
+    file = options.design_file
+    found = _by_hand(options, where) if file is None else read_design(file)
     frozen = freeze(
         found.pipelines, found.origin, thresholds=found.thresholds, seeds=parse_seeds(options.seeds)
     )
@@ -63,4 +54,4 @@ def _by_hand(options: FreezeOptions, where: CategoriesOptions) -> Design:
         DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash())
         for m in (manifest.with_hashes() for manifest in manifests)
     )
-    return Design(pipelines, {}, Origin(how=options.note, dev=dev))
+    return Design(pipelines=pipelines, thresholds={}, origin=Origin(how=options.note, dev=dev))

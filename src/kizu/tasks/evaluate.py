@@ -7,6 +7,7 @@ from typing import Any
 
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
+from kizu.data.manifest import read_manifest
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, evaluate_parts, evaluate_run, mean_metrics
@@ -65,7 +66,8 @@ def set_thresholds(run_dir: Path, options: ThresholdOptions, work: Work) -> Thre
 def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
     """Measure a run on its own test split, or on that of the data set that `data` names."""
     folder = open_run(run_dir)
-    if folder.read_manifest().parts:
+    manifest = read_manifest(folder.manifest)
+    if manifest.parts:
         if data.root is not None or data.category is not None:
             raise ConfigError("a run of several categories is measured on its own test splits")
         return _evaluate_parts(folder, work)
@@ -76,8 +78,7 @@ def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
     drawn = find_spec("matplotlib") is not None
     if drawn:
         write_figures(folder.figures, evaluation, Inspector.open(folder.path, work=work))
-    category = evaluation.category
-    return Evaluated(folder, {category: evaluation}, False, (folder.metrics, folder.page), drawn)
+    return Evaluated(folder, {manifest.category: evaluation}, False, (folder.metrics, folder.page), drawn)
 
 
 def _evaluate_parts(folder: RunFolder, work: Work) -> Evaluated:

@@ -1,5 +1,3 @@
-import json
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -71,12 +69,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         fail()
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"x": 1})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
-    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o644
 
 
 def test_what_is_not_a_number_is_not_written(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_changed_missing_and_new_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=said):
             load_or_draw(path, replace(whole, samples=samples), rng(), seed=0)
     path.write_text("{}")
-    with pytest.raises(DataError, match="cannot read the study split"):
+    with pytest.raises(DataError, match=r"study\.json: 'seed' is missing"):
         load_or_draw(path, whole, rng(), seed=0)
 
 

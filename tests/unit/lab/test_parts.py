@@ -47,9 +47,9 @@ def test_it_is_fitted_on_all_and_calibrated_on_each(run: RunFolder) -> None:
     assert manifest.thresholds.image.count == 10
     assert manifest.thresholds.image.value == max(t.image.value for t in by_category.values())
     meta = run.read_meta()
-    held = np.array(meta["calibration_scores"])
+    held = np.array(meta.calibration_scores)
     assert by_category["plate"].image.value == pytest.approx(held[:5].max() * (1 + MARGIN), rel=1e-5)
-    assert all(name.startswith("plate/") for name in meta["calibration"][:5])
+    assert all(name.startswith("plate/") for name in meta.calibration[:5])
 
 
 def test_each_category_is_measured_with_its_own_thresholds(run: RunFolder) -> None:

@@ -46,7 +46,7 @@ def test_another_rule_is_in_force_and_what_was_before_is_kept(run: RunFolder) ->
     assert told["bundle_sha256"] == bundle_hash(run.bundle) != digest
     rows = [json.loads(line) for line in run.train_predictions.read_text().splitlines()]
     meta = run.read_meta()
-    assert [row["id"] for row in rows] == [*meta["fit"], *meta["calibration"]]
+    assert [row["id"] for row in rows] == [*meta.fit, *meta.calibration]
 
 
 def test_a_rule_that_wants_more_images_changes_nothing(run: RunFolder) -> None:

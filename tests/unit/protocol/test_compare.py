@@ -1,6 +1,5 @@
 """Two methods on the same images: only what both have scored is compared, and many tests are corrected for."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,20 @@ from kizu.protocol.compare import (
 )
 from kizu.protocol.frozen import MethodResult
 from kizu.report.comparison import write_comparison
+from kizu.runs.contents import PredictionRow
+from kizu.runs.folder import RunFolder, write_predictions
 from kizu.tasks.predict import predict_run
-from kizu.runs.folder import RunFolder
 
 
 def predictions(path: Path, labels: np.ndarray, scores: np.ndarray, *, first: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {"id": f"{i}", "gt_label": "defect" if label else "good", "pred_score": float(score)}
-        for i, (label, score) in enumerate(zip(labels, scores, strict=True), start=first)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kinds = ["defect" if label else "good" for label in labels]
+    write_predictions(
+        path,
+        [
+            PredictionRow(id=f"{i}", defect=kind, gt_label=kind, pred_score=score, is_anomaly=score > 0)
+            for i, (kind, score) in enumerate(zip(kinds, scores, strict=True), start=first)
+        ],
+    )
     return path
 
 

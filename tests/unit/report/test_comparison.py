@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kizu.lab.compare import MetricRow, RunComparison, compare_runs
 from tests.support import BASE, category
 
 from kizu.imaging.codec import decode
 from kizu.imaging.overlay import GREEN
-from kizu.lab.compare import MetricRow, RunComparison, compare_runs
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import Difference
 from kizu.report.comparison import TILE_PX, write_comparison
-from kizu.tasks.predict import predict_run
 from kizu.runs.folder import RunFolder
+from kizu.tasks.predict import predict_run
 
 
 @pytest.fixture(scope="module")

@@ -50,9 +50,9 @@ def test_a_group_pattern_keeps_parts_together_and_one_that_matches_nothing_is_re
     values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path), "category": "plate"}}
     values["data"]["group"] = r"(part\d+)-"
     meta = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder.read_meta()
-    sides = [{name.rsplit("-", 1)[0] for name in meta[side]} for side in ("fit", "calibration")]
+    sides = [{name.rsplit("-", 1)[0] for name in side} for side in (meta.fit, meta.calibration)]
     assert not sides[0] & sides[1]
-    assert len(meta["calibration"]) >= 2
+    assert len(meta.calibration) >= 2
     values["data"]["group"] = r"^(part\d+)"
     with pytest.raises(ConfigError, match="matches no image of plate") as refused:
         train_run(RunConfig.parse(values, where="test"), tmp_path / "runs")

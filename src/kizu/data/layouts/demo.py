@@ -3,18 +3,17 @@
 They are written once into `<root>/<category>`, laid out like MVTec AD, and listed from there from then on.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from kizu.core.config import Config
+from kizu.core.config import Config, Stored
 from kizu.core.errors import DataError
-from kizu.core.files import write_json
+from kizu.core.files import read_stored, write_stored
 from kizu.core.randomness import rng_for
 from kizu.core.threads import spread
 from kizu.data.defects import PAINTERS
@@ -41,6 +40,13 @@ class DemoOptions(Config):
     side_px: Annotated[int, Field(ge=32, le=4096)] = 256
 
 
+class Mark(Stored):
+    """`demo.json`."""
+
+    options: dict[str, Any]
+    complete: bool
+
+
 def scan(
     root: Path | None = None, category: str | None = None, options: DemoOptions = DemoOptions()
 ) -> Manifest:
@@ -52,9 +58,9 @@ def scan(
         raise DataError("the drawn parts need a folder to be written to", hint="give it as the data root")
     folder = root.expanduser() / (category or CATEGORY)
     if not _is_drawn(folder, options):
-        write_json(folder / _MARK, {"options": options.model_dump(), "complete": False})
+        write_stored(folder / _MARK, Mark(options=options.model_dump(), complete=False))
         _draw(folder, options)
-        write_json(folder / _MARK, {"options": options.model_dump(), "complete": True})
+        write_stored(folder / _MARK, Mark(options=options.model_dump(), complete=True))
     return replace(mvtec_ad.scan(folder), dataset="demo")
 
 
@@ -62,9 +68,9 @@ def _is_drawn(folder: Path, options: DemoOptions) -> bool:
     """Whether all parts are there. Raises `DataError` rather than draw among files that are not ours."""
     mark = folder / _MARK
     if mark.is_file():
-        found = json.loads(mark.read_text(encoding="utf-8"))
-        if found["options"] == options.model_dump():
-            return bool(found["complete"])
+        found = read_stored(mark, Mark, hint="remove the folder, and it is drawn again")
+        if found.options == options.model_dump():
+            return found.complete
         raise DataError(
             f"{folder} holds parts drawn with other options", hint="name another folder, or remove it"
         )
