@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kizu.lab.compare import MetricRow, RunComparison, compare_runs
+from kizu.protocol.compare import MetricRow, RunComparison, compare_runs
 from tests.support import BASE, category
 
 from kizu.imaging.codec import decode

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kizu.report.predictions import predict_run
+from kizu.tasks.predict import predict_run
 from tests.support import BASE, category, part_picture
 
 from kizu.core.errors import KizuError
