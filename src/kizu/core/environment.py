@@ -10,6 +10,6 @@ def whole_number(variable: str) -> int | None:
     given = os.environ.get(variable, "").strip()
     if not given:
         return None
-    if not given.isdigit():
+    if not given.isdecimal():
         raise ConfigError(f"{variable}={given} is not a whole number", hint="give a number, or unset it")
     return int(given)
