@@ -1,8 +1,12 @@
-"""Settings that the environment gives."""
+"""What the environment gives: settings, and how the system writes file names."""
 
 import os
+import sys
 
 from kizu.core.errors import ConfigError
+
+FILE_NAME_ERRORS = sys.getfilesystemencodeerrors()
+"""How plain text that holds file names is opened (`errors=`): a name that is no UTF-8 keeps its own bytes."""
 
 
 def whole_number(variable: str) -> int | None:

@@ -1,9 +1,14 @@
-"""What the environment sets is a whole number, or is named."""
+"""What the environment sets is a whole number, or is named; file names of any bytes are kept."""
+
+import json
+import os
+from pathlib import Path
 
 import pytest
 
-from kizu.core.environment import whole_number
+from kizu.core.environment import FILE_NAME_ERRORS, whole_number
 from kizu.core.errors import ConfigError
+from kizu.core.files import write_json, write_text
 from kizu.core.work import FEATURES_VARIABLE, MEMORY_VARIABLE, Work
 
 
@@ -28,3 +33,21 @@ def test_what_is_no_number_is_refused_with_the_name_of_the_variable(
     with pytest.raises(ConfigError, match=f"{variable}={given} is not a whole number") as caught:
         Work().memory_budget() if variable == MEMORY_VARIABLE else Work().features_budget()
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.png", b"a\\\xe9\xff", "café \N{GRINNING FACE}".encode(), b"plain"]
+)
+def test_file_names_of_any_bytes_read_back_the_same(name: bytes, tmp_path: Path) -> None:
+    text = os.fsdecode(name)
+    write_json(tmp_path / "a.json", {"name": text})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": text}
+    with (tmp_path / "list").open("w", encoding="utf-8", errors=FILE_NAME_ERRORS) as stream:
+        stream.write(text)
+    assert (tmp_path / "list").read_bytes() == name
+    assert (tmp_path / "list").read_text(encoding="utf-8", errors=FILE_NAME_ERRORS) == text
+
+
+def test_names_in_utf8_are_written_as_they_are_read(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "café")
+    assert (tmp_path / "a").read_bytes() == "café".encode()
