@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kizu.core.errors import DataError
-from kizu.core.hashing import hash_bytes, hash_file, hash_value
+from kizu.core.hashing import hash_bytes, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
 from kizu.data.batches import stream
+from kizu.data.manifest import hash_image
 from kizu.inspection.inspector import Inspector
 from kizu.lab.fit import Identity, Sides, fit_bundle
 from kizu.pipeline.config import PipelineConfig
@@ -39,10 +40,7 @@ def fit(
     fewer than two different images, `ImageError` for one that cannot be read.
     """
     sources = [Path(image) if isinstance(image, str) else image for image in images]
-    hashes = [
-        hash_file(s) if isinstance(s, Path) else hash_bytes(np.ascontiguousarray(s).tobytes())
-        for s in sources
-    ]
+    hashes = [_content_hash(source) for source in sources]
     different = sorted(set(hashes), key=hashes.index)
     if len(different) < 2:
         raise DataError(
@@ -61,3 +59,11 @@ def fit(
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
     fitted = fit_bundle(config, Sides(fit_side, calibration_side), identity, work=work)
     return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
+
+
+def _content_hash(picture: Path | NDArray[Any]) -> str:
+    """The same for copies of one picture: the same bytes, and of arrays the same shape and type too."""
+    if isinstance(picture, Path):
+        return hash_image(picture)
+    pixels = np.ascontiguousarray(picture)
+    return hash_bytes(f"{pixels.shape} {pixels.dtype.str} ".encode() + pixels.tobytes())

@@ -1,5 +1,6 @@
 """The three lines of a notebook."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from tests.support import part_picture, with_flaw
 
 import kizu
+from kizu.core.errors import ImageError
 from kizu.imaging.codec import encode_png
 
 CONFIG = {
@@ -56,6 +58,22 @@ def test_a_saved_inspector_says_the_same(config: kizu.PipelineConfig, tmp_path: 
 def test_copies_do_not_stand_on_both_sides(config: kizu.PipelineConfig) -> None:
     with pytest.raises(kizu.KizuError, match="1 different good image"):
         kizu.fit([part_picture(0)] * 10, config)
+
+
+def test_equal_bytes_of_another_shape_are_another_picture(config: kizu.PipelineConfig) -> None:
+    wide = np.full((32, 64), 120, np.uint8)
+    inspector = kizu.fit([wide, wide.reshape(64, 32)] * 2, config)
+    assert inspector.manifest.fitted_on.fit_count == inspector.manifest.fitted_on.calibration_count == 2
+    two = kizu.fit([wide, wide.reshape(32, 64).copy(), part_picture(0)], config).manifest.fitted_on
+    assert sorted((two.fit_count, two.calibration_count)) == [1, 2]
+
+
+def test_a_file_that_is_not_there_is_named(config: kizu.PipelineConfig, tmp_path: Path) -> None:
+    encode_png(tmp_path / "a.png", part_picture(0))
+    for wrong in (tmp_path / "gone.png", tmp_path):
+        with pytest.raises(ImageError, match=re.escape(str(wrong))) as caught:
+            kizu.fit([tmp_path / "a.png", wrong, str(tmp_path / "a.png")], config)
+        assert caught.value.path == wrong
 
 
 def test_one_unknown_setting_is_an_error() -> None:

@@ -3,6 +3,8 @@
 Exit codes: 0 done; 1 NG found, only when asked with --fail-on-ng; 2 the user can mend it; 130 interrupted.
 """
 
+import io
+import sys
 from typing import Any
 
 import typer
@@ -24,6 +26,7 @@ from kizu.cli import (
     zero_shot,
 )
 from kizu.cli.flags import with_flags
+from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import KizuError
 
 EXIT_USER_ERROR = 2
@@ -89,4 +92,7 @@ def _main(
 
 def run() -> None:
     """The entry point."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=FILE_NAME_ERRORS)
     app()

@@ -1,8 +1,12 @@
-"""Settings that the environment gives."""
+"""What the environment gives: settings, and how the system writes file names."""
 
 import os
+import sys
 
 from kizu.core.errors import ConfigError
+
+FILE_NAME_ERRORS = sys.getfilesystemencodeerrors()
+"""How plain text that holds file names is opened (`errors=`): a name that is no UTF-8 keeps its own bytes."""
 
 
 def whole_number(variable: str) -> int | None:
@@ -10,6 +14,6 @@ def whole_number(variable: str) -> int | None:
     given = os.environ.get(variable, "").strip()
     if not given:
         return None
-    if not given.isdigit():
+    if not given.isdecimal():
         raise ConfigError(f"{variable}={given} is not a whole number", hint="give a number, or unset it")
     return int(given)

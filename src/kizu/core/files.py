@@ -80,8 +80,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
-    write_bytes(path, text.encode(), durable=durable)
+    """Write `text` (UTF-8) to `path`, whole or not at all; of a name that is no UTF-8 the odd bytes as `\\udce9`."""
+    write_bytes(path, text.encode(errors="backslashreplace"), durable=durable)
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:

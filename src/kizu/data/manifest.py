@@ -224,16 +224,19 @@ def merged(manifests: Sequence[Manifest]) -> Manifest:
     return Manifest(dataset, "+".join(names), root, samples, notes, names)
 
 
-def _hashed(sample: Sample) -> Sample:
+def hash_image(path: Path) -> str:
+    """SHA-256 of the file's bytes. Raises `ImageError` naming a file that cannot be read."""
     try:
-        image = sample.sha256 or hash_file(sample.path)
-        mask = sample.mask_sha256
-        if mask is None and sample.mask_path is not None:
-            mask = hash_file(sample.mask_path)
+        return hash_file(path)
     except OSError as error:
-        path = Path(error.filename) if error.filename else sample.path
         raise ImageError(f"{path}: cannot be read ({error.strerror})", path=path) from error
-    return replace(sample, sha256=image, mask_sha256=mask)
+
+
+def _hashed(sample: Sample) -> Sample:
+    mask = sample.mask_sha256
+    if mask is None and sample.mask_path is not None:
+        mask = hash_image(sample.mask_path)
+    return replace(sample, sha256=sample.sha256 or hash_image(sample.path), mask_sha256=mask)
 
 
 def _row(sample: Sample, root: Path) -> dict[str, Any]:

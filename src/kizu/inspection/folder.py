@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from kizu.core.config import Config
+from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ImageError
 from kizu.core.files import replacing, write_json
 from kizu.core.hashing import hash_value
@@ -144,7 +145,7 @@ class FolderRunner:
         if self._options.save_csv:
             with (
                 replacing(self._output_dir / "preds.csv", durable=False) as temporary,
-                temporary.open("w", encoding="utf-8") as out,
+                temporary.open("w", encoding="utf-8", errors=FILE_NAME_ERRORS) as out,
             ):
                 out.writelines(csv_lines(lines_of(self._output_dir / "preds.jsonl")))
         return report

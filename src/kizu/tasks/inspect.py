@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
 from kizu.data.listing import list_images, listed_images
@@ -93,6 +94,6 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8", errors=FILE_NAME_ERRORS).split("\n")
+    except OSError as error:
         raise ConfigError(f"cannot read the list {path}: {error}") from error

@@ -99,3 +99,11 @@ def test_layers_may_have_blanks_between_them(sets: Path, config: Path, tmp_path:
         "--layers", "blocks.0, blocks.1", ok=0,
     )  # fmt: skip
     assert "layers:\n  - blocks.0\n  - blocks.1\n" in (Path(out.strip()) / "config.yaml").read_text()
+
+
+def test_a_memory_limit_that_is_no_number_names_its_variable(
+    sets: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KIZU_MEMORY_MB", "lots")
+    flags = ["--data-root", sets / "plate", "--config", config, "--output-dir", tmp_path / "runs"]
+    assert "KIZU_MEMORY_MB=lots is not a whole number" in kizu("train", *flags, ok=2)

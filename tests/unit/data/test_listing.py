@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kizu.core.errors import DataError
-from kizu.data.listing import list_images
+from kizu.data.listing import list_images, listed_images
 
 
 def test_images_are_found_at_any_depth_and_others_are_not(tmp_path: Path) -> None:
@@ -29,3 +29,8 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     assert ".txt" in (caught.value.hint or "")
     with pytest.raises(DataError, match="does not exist"):
         list_images(tmp_path / "missing")
+
+
+def test_a_list_with_nul_characters_is_no_text() -> None:
+    with pytest.raises(DataError, match="NUL characters"):
+        listed_images(["a.png", "b\0.png"])

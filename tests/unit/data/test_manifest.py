@@ -116,3 +116,15 @@ def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
 def test_groups_come_from_a_pattern_over_ids(manifest: Manifest) -> None:
     assert [s.group for s in manifest.grouped_by(r"/([a-z])\d").samples] == ["a", "a", "b", None]
     assert [s.group for s in manifest.grouped_by("^train").samples] == ["train", "train", None, None]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", "two\N{LINE SEPARATOR}lines.png".encode()])
+def test_names_that_are_no_utf8_or_hold_an_end_of_line_survive_the_disk(
+    name: bytes, manifest: Manifest, tmp_path: Path
+) -> None:
+    """As Python has them; tests/journeys/test_file_names.py has real files."""
+    told = name.decode("utf-8", "surrogateescape")
+    sample = Sample(f"test/{told}", manifest.root / told, "good", manifest.root / "masks" / told, group=told)
+    odd = replace(manifest, samples=(*manifest.samples, sample), notes=(f"{told} passed over",))
+    odd.write(tmp_path / "m.jsonl")
+    assert read_manifest(tmp_path / "m.jsonl") == odd

@@ -66,6 +66,8 @@ def inspection(*regions: Region, score: float = 31.601608276367188, threshold: f
         map=np.zeros((373, 248), np.float32),
         mask=np.zeros((373, 248), np.bool_),
         regions=regions,
+        by="score",
+        reason="",
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.support import BASE, IDENTITY, category, part_picture, placed
 
-import kizu.lab.fit as module
+import kizu.pipeline.fitting as module
 from kizu.core.errors import ConfigError
 from kizu.core.types import U8
 from kizu.data.listing import list_images

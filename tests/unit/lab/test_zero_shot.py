@@ -9,6 +9,7 @@ from tests.support import part_picture, with_flaw
 import kizu.lab.zero_shot as module
 from kizu.core.errors import DataError, ImageError
 from kizu.core.randomness import rng_for
+from kizu.core.work import Work
 from kizu.data.listing import list_images
 from kizu.imaging.codec import encode_png
 from kizu.lab.zero_shot import ZeroShotConfig, grouped, rank_images, write_ranking
@@ -85,9 +86,8 @@ def test_every_picture_is_ranked_or_named_wherever_the_broken_ones_lie(
         samples[order[place]].path.write_bytes(b"no picture")
     named: dict[str, str] = {}
     told: list[tuple[int, int]] = []
-    ranked = rank_images(
-        samples, CONFIG, on_broken=named, on_progress=lambda _, done, total: told.append((done, total))
-    )
+    work = Work(on_progress=lambda _, done, total: told.append((done, total)))
+    ranked = rank_images(samples, CONFIG, on_broken=named, work=work)
     assert len(named) == len(broken)
     assert {str(item.sample.path) for item in ranked} | named.keys() == {str(s.path) for s in samples}
     assert len(ranked) + len(named) == len(samples)
