@@ -29,8 +29,6 @@ from kizu.metrics.compare import (
 from kizu.metrics.suite import METRICS
 from kizu.metrics.undefined import Undefined
 
-METRIC_KEYS = tuple(row.key for row in METRICS)
-
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
@@ -120,9 +118,6 @@ def between_methods(results: Sequence[MethodResult]) -> list[MethodDifference]:
     ]
 
 
-LOWER_IS_BETTER = frozenset({"image_escape_rate", "image_overkill_rate", "image_fpr_at_95_tpr"})
-
-
 @dataclass(frozen=True, slots=True)
 class MetricRow:
     """One metric of both runs."""
@@ -130,13 +125,14 @@ class MetricRow:
     name: str
     first: float | None
     second: float | None
+    lower_is_better: bool
 
     @property
     def better(self) -> str:
         """ "a", "b", or "" where they are equal or one is missing."""
         if self.first is None or self.second is None or self.first == self.second:
             return ""
-        return "a" if (self.first > self.second) != (self.name in LOWER_IS_BETTER) else "b"
+        return "a" if (self.first > self.second) != self.lower_is_better else "b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +180,10 @@ def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunCo
     disagree: tuple[str, ...] = ()
     if all(folder.metrics.exists() and folder.predictions.exists() for folder in folders):
         metrics = [json.loads(folder.metrics.read_text(encoding="utf-8")) for folder in folders]
-        rows = [MetricRow(key, metrics[0][key], metrics[1][key]) for key in METRIC_KEYS]
+        rows = [
+            MetricRow(row.key, metrics[0][row.key], metrics[1][row.key], row.lower_is_better)
+            for row in METRICS
+        ]
         pair = paired_scores(first.predictions, second.predictions)
         shared, found = len(pair.ids), differences(pair, seed=seed)
         verdicts = [_by_id(folder.predictions) for folder in folders]

@@ -35,6 +35,19 @@ def test_before_and_after_an_evaluation(run: RunFolder) -> None:
     assert "Nothing yet" not in after
     assert "On 4 good and 4 defective test images" in after
     assert "| image AUROC | 1.0000 | 1.000 to 1.000 |" in after
+    told = [line.split("|")[1].strip() for line in after.splitlines() if line.startswith("| ")]
+    for title in (
+        "image AUPRC",
+        "F1 at the image threshold",
+        "defective parts passed",
+        "good parts rejected",
+        "pixel AUROC",
+        "AU-PRO@0.30",
+        "AU-PRO@0.05",
+        "AUPIMO",
+        "SegF1",
+    ):
+        assert title in told
 
 
 def test_numbers_of_other_thresholds_are_not_shown(run: RunFolder) -> None:

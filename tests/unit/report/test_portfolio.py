@@ -5,7 +5,7 @@ from pathlib import Path
 from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.freeze import DevSet, Origin, freeze
 from kizu.protocol.frozen import MethodResult
-from kizu.report.portfolio import portfolio_rows, portfolio_table, write_portfolio
+from kizu.report.portfolio import HEAD, portfolio_rows, portfolio_table, write_portfolio
 
 KEYS = ("image_auroc", "image_auprc", "image_f1_at_fpr", "image_f1", "aupro_030", "aupimo")
 
@@ -18,6 +18,25 @@ def result(category: str, auroc: float | None, *, is_dev: bool = False, others: 
         "per_seed": {"0": {"reasons": {"aupimo": "no masks"}}},
     }
     return MethodResult(category, "padim", is_dev, Path(), metrics, others)
+
+
+def test_columns_are_headed_by_what_they_show() -> None:
+    assert HEAD == (
+        "Category",
+        "Method",
+        "AUROC",
+        "AUPRC",
+        "F1 (FPR=1%)",
+        "F1 (deployed)",
+        "AU-PRO@0.30",
+        "AUPIMO",
+    )
+    values = {key: number / 10 for number, key in enumerate(KEYS)}
+    shown = result("a", None)
+    shown.metrics["mean"].update(values)
+    shown.metrics["std"]["image_auroc"] = None
+    shown.metrics["intervals"].clear()
+    assert portfolio_rows([shown])[0][2:] == ["0.000", "0.100", "0.200", "0.300", "0.400", "0.500"]
 
 
 def test_averages_leave_out_what_was_designed_on() -> None:
