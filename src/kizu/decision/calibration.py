@@ -61,7 +61,8 @@ class CalibrationConfig(Config):
     pixel_quantile: Annotated[float, Field(ge=0, le=1)] = 0.999
     zones: Grid | None = None
     """(rows, columns): a pixel threshold for each cell of this grid, by `pixel_rule` over the cell's highest pixel in
-    each good map. A rate is shared out among the cells. They decide where regions are cut, not OK or NG."""
+    each good map. A rate is shared out among the cells. They decide where regions are cut; OK or NG only where the map
+    decides that, in a region of interest."""
 
 
 class Thresholds(Config):

@@ -66,37 +66,62 @@ class Evidence:
 
 
 class Row(NamedTuple):
-    """One metric of the suite: its key in reports and how it comes from the evidence."""
+    """One metric of the suite: its key in reports, what a person calls it, and how it comes from the evidence."""
 
     key: str
+    title: str
     value: Callable[[Evidence], float]
+    lower_is_better: bool = False
+    short: str | None = None
+    """The title where there is little room and the image's metrics come first; None: `title` is short enough."""
 
 
 METRICS = (
-    Row("image_auroc", lambda e: float(auroc.of(e.images))),
-    Row("image_auprc", lambda e: float(auprc.of(e.images))),
-    Row("image_f1", lambda e: e.image_decisions.f1),
-    Row("image_precision", lambda e: e.image_decisions.precision),
-    Row("image_recall", lambda e: e.image_decisions.recall),
-    Row("image_accuracy", lambda e: e.image_decisions.accuracy),
-    Row("image_specificity", lambda e: e.image_decisions.specificity),
-    Row("image_escape_rate", lambda e: e.image_decisions.escape_rate),
-    Row("image_overkill_rate", lambda e: e.image_decisions.overkill_rate),
-    Row("image_oracle_f1_max", lambda e: oracle_f1_of(e.images).value),
-    Row("image_fpr_at_95_tpr", lambda e: float(fpr_at_tpr(0.95).of(e.images))),
-    Row("pixel_auroc", lambda e: float(auroc.of(e.pixels.ranking))),
-    Row("pixel_auprc", lambda e: float(auprc.of(e.pixels.ranking))),
-    Row("pixel_f1", lambda e: e.pixel_decisions.f1),
-    Row("pixel_dice", lambda e: e.pixel_decisions.f1),  # the same number, by the name segmentation has for it
-    Row("pixel_iou", lambda e: e.pixel_decisions.iou),
-    Row("pixel_precision", lambda e: e.pixel_decisions.precision),
-    Row("pixel_recall", lambda e: e.pixel_decisions.recall),
-    Row("pixel_oracle_f1_max", lambda e: oracle_f1_of(e.pixels.ranking).value),
-    Row("seg_f1", lambda e: e.submitted.f1),
-    Row("aupro_030", lambda e: aupro_of(e.pixels, 0.30)),
-    Row("aupro_005", lambda e: aupro_of(e.pixels, 0.05)),
-    Row("aupimo", lambda e: aupimo(_present(e.maps, "maps"), _present(e.masks, "masks"))),
+    Row("image_auroc", "image AUROC", lambda e: float(auroc.of(e.images)), short="AUROC"),
+    Row("image_auprc", "image AUPRC", lambda e: float(auprc.of(e.images)), short="AUPRC"),
+    Row("image_f1", "F1 at the image threshold", lambda e: e.image_decisions.f1, short="F1 (deployed)"),
+    Row("image_precision", "precision at the image threshold", lambda e: e.image_decisions.precision),
+    Row("image_recall", "recall at the image threshold", lambda e: e.image_decisions.recall),
+    Row("image_accuracy", "accuracy at the image threshold", lambda e: e.image_decisions.accuracy),
+    Row("image_specificity", "specificity at the image threshold", lambda e: e.image_decisions.specificity),
+    Row(
+        "image_escape_rate",
+        "defective parts passed",
+        lambda e: e.image_decisions.escape_rate,
+        lower_is_better=True,
+    ),
+    Row(
+        "image_overkill_rate",
+        "good parts rejected",
+        lambda e: e.image_decisions.overkill_rate,
+        lower_is_better=True,
+    ),
+    Row("image_oracle_f1_max", "highest F1 of any image threshold", lambda e: oracle_f1_of(e.images).value),
+    Row(
+        "image_fpr_at_95_tpr",
+        "good parts rejected where 95 % of the defective are found",
+        lambda e: float(fpr_at_tpr(0.95).of(e.images)),
+        lower_is_better=True,
+    ),
+    Row("pixel_auroc", "pixel AUROC", lambda e: float(auroc.of(e.pixels.ranking))),
+    Row("pixel_auprc", "pixel AUPRC", lambda e: float(auprc.of(e.pixels.ranking))),
+    Row("pixel_f1", "F1 at the pixel threshold", lambda e: e.pixel_decisions.f1),
+    # The same number, by the name that segmentation has for it.
+    Row("pixel_dice", "Dice at the pixel threshold", lambda e: e.pixel_decisions.f1),
+    Row("pixel_iou", "IoU at the pixel threshold", lambda e: e.pixel_decisions.iou),
+    Row("pixel_precision", "precision at the pixel threshold", lambda e: e.pixel_decisions.precision),
+    Row("pixel_recall", "recall at the pixel threshold", lambda e: e.pixel_decisions.recall),
+    Row(
+        "pixel_oracle_f1_max",
+        "highest F1 of any pixel threshold",
+        lambda e: oracle_f1_of(e.pixels.ranking).value,
+    ),
+    Row("seg_f1", "SegF1", lambda e: e.submitted.f1),
+    Row("aupro_030", "AU-PRO@0.30", lambda e: aupro_of(e.pixels, 0.30)),
+    Row("aupro_005", "AU-PRO@0.05", lambda e: aupro_of(e.pixels, 0.05)),
+    Row("aupimo", "AUPIMO", lambda e: aupimo(_present(e.maps, "maps"), _present(e.masks, "masks"))),
 )
+ROWS = {row.key: row for row in METRICS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,6 @@ from kizu.protocol.frozen import MethodResult
 from kizu.runs.contents import PredictionRow
 from kizu.runs.folder import RunFolder, read_predictions
 
-METRIC_KEYS = tuple(row.key for row in METRICS)
-
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
@@ -117,9 +115,6 @@ def between_methods(results: Sequence[MethodResult]) -> list[MethodDifference]:
     ]
 
 
-LOWER_IS_BETTER = frozenset({"image_escape_rate", "image_overkill_rate", "image_fpr_at_95_tpr"})
-
-
 @dataclass(frozen=True, slots=True)
 class MetricRow:
     """One metric of both runs."""
@@ -127,13 +122,14 @@ class MetricRow:
     name: str
     first: float | None
     second: float | None
+    lower_is_better: bool
 
     @property
     def better(self) -> str:
         """ "a", "b", or "" where they are equal or one is missing."""
         if self.first is None or self.second is None or self.first == self.second:
             return ""
-        return "a" if (self.first > self.second) != (self.name in LOWER_IS_BETTER) else "b"
+        return "a" if (self.first > self.second) != self.lower_is_better else "b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +178,10 @@ def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunCo
     metrics = [folder.read_metrics() for folder in folders]
     if metrics[0] and metrics[1] and all(folder.predictions.exists() for folder in folders):
         both = metrics[0].values, metrics[1].values
-        rows = [MetricRow(key, both[0].get(key), both[1].get(key)) for key in METRIC_KEYS]
+        rows = [
+            MetricRow(row.key, both[0].get(row.key), both[1].get(row.key), row.lower_is_better)
+            for row in METRICS
+        ]
         pair = paired_scores(first.predictions, second.predictions)
         shared, found = len(pair.ids), differences(pair, seed=seed)
         verdicts = [_by_id(folder.predictions) for folder in folders]

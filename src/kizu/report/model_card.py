@@ -12,24 +12,25 @@ from kizu.bundles.manifest import BundleManifest
 from kizu.bundles.store import bundle_hash, load
 from kizu.core.files import write_text
 from kizu.detectors.registry import method
+from kizu.metrics.suite import ROWS
 from kizu.report.tables import number
 from kizu.runs.contents import MetricsFile
 from kizu.runs.folder import RunFolder
 
-MEASURED = {
-    "image_auroc": "image AUROC",
-    "image_auprc": "image AUPRC",
-    "image_f1": "F1 at the image threshold",
-    "image_escape_rate": "defective parts passed",
-    "image_overkill_rate": "good parts rejected",
-    "pixel_auroc": "pixel AUROC",
-    "aupro_030": "AU-PRO@0.30",
-    "aupro_005": "AU-PRO@0.05",
-    "aupimo": "AUPIMO",
-    "seg_f1": "SegF1",
-}
-
-PART_KEYS = {key: MEASURED[key] for key in ("image_auroc", "image_f1", "aupro_030", "aupimo")}
+MEASURED = (
+    "image_auroc",
+    "image_auprc",
+    "image_f1",
+    "image_escape_rate",
+    "image_overkill_rate",
+    "pixel_auroc",
+    "aupro_030",
+    "aupro_005",
+    "aupimo",
+    "seg_f1",
+)
+OF_PARTS = ("image_auroc", "image_f1", "aupro_030", "aupimo")
+"""For each category of a model of several."""
 
 
 def write_model_card(folder: RunFolder) -> Path:
@@ -51,7 +52,7 @@ def write_model_card(folder: RunFolder) -> Path:
         thresholds=_thresholds(manifest),
         rows=_rows(metrics) if metrics and metrics.counts else [],
         parts=_parts(metrics) if metrics and metrics.categories else [],
-        part_head=["", *PART_KEYS.values()],
+        part_head=["", *(ROWS[key].title for key in OF_PARTS)],
         counts=(metrics.counts if metrics else None) or {},
         reasons=metrics.reasons if metrics else {},
         limits=_limits(manifest),
@@ -80,17 +81,17 @@ def _thresholds(manifest: BundleManifest) -> dict[str, str]:
 def _rows(metrics: MetricsFile) -> list[tuple[str, str, str]]:
     """Name, value, and its 95 % interval where there is one."""
     rows = []
-    for key, name in MEASURED.items():
+    for key in MEASURED:
         interval = metrics.intervals.get(key)
         told = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
-        rows.append((name, number(metrics.values.get(key)), told))
+        rows.append((ROWS[key].title, number(metrics.values.get(key)), told))
     return rows
 
 
 def _parts(metrics: MetricsFile) -> list[list[str]]:
     """A row for each category, and the mean."""
     found = {**(metrics.categories or {}), "mean": metrics.mean}
-    return [[name, *(number(values.get(key)) for key in PART_KEYS)] for name, values in found.items()]
+    return [[name, *(number(values.get(key)) for key in OF_PARTS)] for name, values in found.items()]
 
 
 def _limits(manifest: BundleManifest) -> list[str]:

@@ -9,35 +9,29 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kizu.core.files import write_bytes, write_text
 from kizu.core.provenance import package_versions
+from kizu.metrics.suite import ROWS
 from kizu.protocol.compare import between_methods
 from kizu.protocol.freeze import FrozenPipeline
 from kizu.protocol.frozen import MethodResult
 from kizu.report.figures import auroc_scatter
 
-COLUMNS = {
-    "AUROC": "image_auroc",
-    "AUPRC": "image_auprc",
-    "F1 (FPR=1%)": "image_f1_at_fpr",
-    "F1 (deployed)": "image_f1",
-    "AU-PRO@0.30": "aupro_030",
-    "AUPIMO": "aupimo",
-}
-HEAD = ("Category", "Method", *COLUMNS)
+CARRIED = {"image_f1_at_fpr": "F1 (FPR=1%)"}
+"""At the threshold that was carried from the development categories: of a frozen evaluation, not of the suite."""
+COLUMNS = ("image_auroc", "image_auprc", *CARRIED, "image_f1", "aupro_030", "aupimo")
+HEAD = ("Category", "Method", *(CARRIED.get(key) or ROWS[key].short or ROWS[key].title for key in COLUMNS))
 COMPARED = ("Category", "Methods", "Difference of image AUROC", "p (Holm)", "Test")
 
 
 def portfolio_rows(results: Sequence[MethodResult]) -> list[list[str]]:
     """One row for each category and method, then the macro average of each method over what it was not designed on."""
     rows = [
-        [r.category + (" (dev)" if r.is_dev else ""), r.method, *(_cell(r, key) for key in COLUMNS.values())]
+        [r.category + (" (dev)" if r.is_dev else ""), r.method, *(_cell(r, key) for key in COLUMNS)]
         for r in results
     ]
     for method in dict.fromkeys(r.method for r in results):
         counted = [r for r in results if r.method == method and not r.is_dev]
         if len(counted) > 1:
-            rows.append(
-                [f"mean of {len(counted)}", method, *(_average(counted, key) for key in COLUMNS.values())]
-            )
+            rows.append([f"mean of {len(counted)}", method, *(_average(counted, key) for key in COLUMNS)])
     return rows
 
 
@@ -118,7 +112,7 @@ def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> 
         f"{r.category}, {r.method}: {key} is missing ({why})"
         for r in results
         for key, why in next(iter(r.metrics["per_seed"].values()))["reasons"].items()
-        if key in COLUMNS.values()
+        if key in COLUMNS
     }
     return [*notes, *(f"{reason}." for reason in sorted(reasons))]
 

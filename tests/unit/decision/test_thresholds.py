@@ -202,28 +202,76 @@ def test_the_fpr_target_is_kept_on_the_images_it_was_set_on(count: int, rate: fl
         fpr_target(scores, rate, split=Split.TEST)
 
 
-def test_the_cost_rule_is_the_cheapest_of_all_thresholds() -> None:
+def cost_by_counting(
+    scores: np.ndarray, defective: np.ndarray, threshold: float, escape: float, overkill: float, share: float
+) -> float:
+    """What a part costs on average, when `share` of all parts is defective."""
+    escapes = np.mean(scores[defective] <= threshold)
+    overkills = np.mean(scores[~defective] > threshold)
+    return float(share * escape * escapes + (1 - share) * overkill * overkills)
+
+
+@pytest.mark.parametrize("prevalence", [None, 0.02, 0.3, 0.9])
+@pytest.mark.parametrize(("escape", "overkill"), [(10, 1), (1, 10), (1, 1), (0.5, 0.25), (1000, 1)])
+def test_the_cost_rule_is_the_cheapest_of_all_thresholds_and_says_what_it_costs(
+    escape: float, overkill: float, prevalence: float | None
+) -> None:
+    rng = np.random.default_rng(3)
+    defective = rng.random(83) < 0.3
+    scores = np.round(rng.normal(size=83) + 1.2 * defective, 1)
+    share = defective.mean() if prevalence is None else prevalence
+    found = least_cost(scores, defective, escape_cost=escape, overkill_cost=overkill, prevalence=prevalence)
+    everywhere = [
+        cost_by_counting(scores, defective, cut, escape, overkill, share) for cut in np.linspace(-9, 9, 4001)
+    ]
+    here = cost_by_counting(scores, defective, found.value, escape, overkill, share)
+    assert here == pytest.approx(min(everywhere))
+    rule = found.rule
+    assert rule.expected_cost == pytest.approx(here)
+    assert (rule.escape_cost, rule.overkill_cost) == (escape, overkill)
+    assert rule.prevalence == pytest.approx(share)
+    assert (found.count, found.split, found.false_alarm_rate) == (83, Split.VALIDATION, None)
+
+
+def test_the_dearer_an_escape_the_lower_the_threshold() -> None:
     rng = np.random.default_rng(3)
     defective = rng.random(80) < 0.3
-    scores = np.round(rng.normal(size=80) + 1.2 * defective, 1)
+    scores = rng.normal(size=80) + 1.2 * defective
+    values = [
+        least_cost(scores, defective, escape_cost=price, overkill_cost=1).value for price in (100, 1, 0.01)
+    ]
+    assert values[0] < values[1] < values[2]
 
-    def cost(threshold: float, escape: float, overkill: float, share: float) -> float:
-        escapes = np.mean(scores[defective] <= threshold)
-        overkills = np.mean(scores[~defective] > threshold)
-        return float(share * escape * escapes + (1 - share) * overkill * overkills)
 
-    for escape, overkill, share in ((10, 1, 0.02), (1, 10, 0.5), (1, 1, 0.3)):
-        found = least_cost(scores, defective, escape_cost=escape, overkill_cost=overkill, prevalence=share)
-        everywhere = [cost(t, escape, overkill, share) for t in np.linspace(-9, 9, 4001)]
-        assert cost(found.value, escape, overkill, share) == pytest.approx(min(everywhere))
-    dear, cheap = (
-        least_cost(scores, defective, escape_cost=price, overkill_cost=1).value for price in (100, 0.1)
-    )
-    assert dear < cheap
-    with pytest.raises(CalibrationError, match="positive"):
-        least_cost(scores, defective, escape_cost=0, overkill_cost=1)
-    with pytest.raises(CalibrationError, match="0 defective"):
-        least_cost(scores, defective & False, escape_cost=1, overkill_cost=1)
+def test_of_equally_cheap_thresholds_the_highest_is_taken() -> None:
+    scores, defective = np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, True, False, True])
+    found = least_cost(scores, defective, escape_cost=1, overkill_cost=1)  # 1.5 and 3.5 make one mistake each
+    assert found.value == 3.5
+    assert found.rule.expected_cost == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"escape_cost": 0}, "positive"),
+        ({"overkill_cost": 0}, "positive"),
+        ({"overkill_cost": -1}, "positive"),
+        ({"prevalence": 0}, "prevalence of 0"),
+        ({"prevalence": 1}, "prevalence of 1"),
+    ],
+)
+def test_the_cost_rule_refuses_what_is_no_price_or_share(changes: dict[str, float], message: str) -> None:
+    scores, defective = np.arange(4.0), np.array([False, True, False, True])
+    with pytest.raises(CalibrationError, match=message):
+        least_cost(scores, defective, **{"escape_cost": 1, "overkill_cost": 1, **changes})
+
+
+def test_the_cost_rule_needs_both_kinds() -> None:
+    scores, good = np.arange(4.0), np.zeros(4, bool)
+    with pytest.raises(CalibrationError, match=r"the cost rule needs .* 4 good and 0 defective"):
+        least_cost(scores, good, escape_cost=1, overkill_cost=1)
+    with pytest.raises(CalibrationError, match="0 good and 4 defective"):
+        least_cost(scores, ~good, escape_cost=1, overkill_cost=1)
 
 
 def test_every_rule_of_the_settings_makes_a_threshold() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kizu.core.errors import DataError, ScoreError
-from kizu.metrics.suite import METRICS, evaluate
+from kizu.metrics.suite import METRICS, ROWS, evaluate
 
 LABELS = np.array([False, True, False, True])
 SCORES = np.array([1, 4, 2, 3], np.float32)
@@ -31,6 +31,22 @@ def test_a_perfect_scorer_gets_perfect_numbers():
     lowest = {"image_escape_rate", "image_overkill_rate", "image_fpr_at_95_tpr"}
     assert result.values == {key: 0.0 if key in lowest else 1.0 for key in KEYS}
     assert {type(value) for value in result.values.values()} == {float}
+
+
+def test_each_metric_says_whether_low_or_high_is_better():
+    """What finds everything against what finds the opposite: one of them is better by every metric."""
+    best = run().values
+    worst = run(scores=-SCORES, image_threshold=-2.5, maps=[-m for m in MAPS], pixel_threshold=-0.5).values
+    for row in METRICS:
+        if row.key in KEYS:
+            assert (best[row.key] < worst[row.key]) == row.lower_is_better, row.key
+            assert best[row.key] != worst[row.key], row.key
+
+
+def test_metrics_are_told_apart_by_their_titles():
+    for titles in ([row.title for row in METRICS], [row.short or row.title for row in METRICS]):
+        assert all(titles)
+        assert len(set(titles)) == len(METRICS) == len(ROWS)
 
 
 @pytest.mark.parametrize(

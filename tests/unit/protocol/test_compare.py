@@ -1,5 +1,6 @@
 """Two methods on the same images: only what both have scored is compared, and many tests are corrected for."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import delong
 from kizu.metrics.ranking import auroc
+from kizu.metrics.suite import METRICS, Row
 from kizu.protocol.compare import (
     MetricRow,
     between_methods,
@@ -129,11 +131,37 @@ def test_runs_of_one_model_are_told_apart_and_what_is_missing_is_said(
     assert len(list((tmp_path / "out/comparison_samples/patchcore-b").iterdir())) == 7
 
 
-def test_less_is_better_for_what_should_be_low() -> None:
-    assert MetricRow("image_auroc", 0.9, 0.8).better == "a"
-    assert MetricRow("image_escape_rate", 0.1, 0.2).better == "a"
-    assert MetricRow("image_overkill_rate", 0.2, 0.1).better == "b"
-    assert MetricRow("image_auroc", 0.9, None).better == MetricRow("image_auroc", 0.9, 0.9).better == ""
+@pytest.mark.parametrize(
+    ("first", "second", "lower_is_better", "better"),
+    [
+        (0.9, 0.8, False, "a"),
+        (0.8, 0.9, False, "b"),
+        (0.1, 0.2, True, "a"),
+        (0.2, 0.1, True, "b"),
+        (0.9, 0.9, False, ""),
+        (0.9, 0.9, True, ""),
+        (0.9, None, True, ""),
+        (None, 0.9, False, ""),
+    ],
+)
+def test_less_is_better_for_what_should_be_low(
+    first: float | None, second: float | None, lower_is_better: bool, better: str
+) -> None:
+    assert MetricRow("any", first, second, lower_is_better).better == better
+
+
+def test_which_run_is_better_is_said_by_the_metric_also_by_one_that_is_new(
+    two_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = Row("ms_per_image", "time for an image, ms", lambda _: 0.0, lower_is_better=True)
+    monkeypatch.setattr("kizu.lab.compare.METRICS", (*METRICS, new))
+    for run, value in zip(two_runs, (3.0, 7.0), strict=True):
+        evaluate_run(run)
+        told = json.loads(run.metrics.read_text())
+        told |= {new.key: value, "image_escape_rate": value / 10, "image_f1": value / 10}
+        run.metrics.write_text(json.dumps(told))
+    better = {row.name: row.better for row in compare_runs(*two_runs).rows}
+    assert (better[new.key], better["image_escape_rate"], better["image_f1"]) == ("a", "a", "b")
 
 
 def test_runs_of_different_parts_are_not_compared(two_runs: list[RunFolder], tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kizu.protocol.compare import MetricRow, RunComparison, compare_runs
 from tests.support import BASE, category
 
 from kizu.imaging.codec import decode
@@ -15,6 +14,7 @@ from kizu.imaging.overlay import GREEN
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import Difference
+from kizu.protocol.compare import MetricRow, RunComparison, compare_runs
 from kizu.report.comparison import TILE_PX, write_comparison
 from kizu.runs.folder import RunFolder
 from kizu.tasks.predict import predict_run

@@ -16,7 +16,7 @@ from kizu.decision.zones import ZoneThresholds
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
-from kizu.metrics.suite import METRICS
+from kizu.metrics.suite import METRICS, ROWS
 from kizu.report.model_card import MEASURED, write_model_card
 from kizu.runs.folder import RunFolder
 
@@ -42,6 +42,19 @@ def test_before_and_after_an_evaluation(run: RunFolder) -> None:
     assert "Nothing yet" not in after
     assert "On 4 good and 4 defective test images" in after
     assert "| image AUROC | 1.0000 | 1.000 to 1.000 |" in after
+    told = [line.split("|")[1].strip() for line in after.splitlines() if line.startswith("| ")]
+    for title in (
+        "image AUPRC",
+        "F1 at the image threshold",
+        "defective parts passed",
+        "good parts rejected",
+        "pixel AUROC",
+        "AU-PRO@0.30",
+        "AU-PRO@0.05",
+        "AUPIMO",
+        "SegF1",
+    ):
+        assert title in told
 
 
 def test_numbers_of_other_thresholds_are_not_shown(run: RunFolder) -> None:
@@ -103,8 +116,8 @@ def test_each_number_stands_by_its_own_name(tmp_path: Path) -> None:
     card = write_model_card(folder).read_text()
     written = json.loads(folder.metrics.read_text())
     found = rows(card)
-    assert {name: found[name][0] for name in MEASURED.values()} == {
-        name: f"{written[key]:.4f}" for key, name in MEASURED.items()
+    assert {ROWS[key].title: found[ROWS[key].title][0] for key in MEASURED} == {
+        ROWS[key].title: f"{written[key]:.4f}" for key in MEASURED
     }
     assert found["image AUROC"] == [f"{written['image_auroc']:.4f}", "0.875 to 0.938"]
     assert found["image AUPRC"][1] == ""

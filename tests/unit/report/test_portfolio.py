@@ -14,6 +14,7 @@ from kizu.protocol.freeze import DevSet, FrozenPipeline, Origin, freeze
 from kizu.protocol.frozen import MethodResult
 from kizu.report.portfolio import (
     COLUMNS,
+    HEAD,
     comparison_rows,
     portfolio_notes,
     portfolio_rows,
@@ -43,6 +44,25 @@ def frozen() -> FrozenPipeline:
     return freeze({"padim": config}, Origin(how="by hand", dev=dev), seeds=(3, 4))
 
 
+def test_columns_are_headed_by_what_they_show() -> None:
+    assert HEAD == (
+        "Category",
+        "Method",
+        "AUROC",
+        "AUPRC",
+        "F1 (FPR=1%)",
+        "F1 (deployed)",
+        "AU-PRO@0.30",
+        "AUPIMO",
+    )
+    values = {key: number / 10 for number, key in enumerate(KEYS)}
+    shown = result("a", None)
+    shown.metrics["mean"].update(values)
+    shown.metrics["std"]["image_auroc"] = None
+    shown.metrics["intervals"].clear()
+    assert portfolio_rows([shown])[0][2:] == ["0.000", "0.100", "0.200", "0.300", "0.400", "0.500"]
+
+
 def test_averages_leave_out_what_was_designed_on() -> None:
     rows = portfolio_rows([result("a", 0.9), result("b", 0.8), result("dev", 0.1, is_dev=True)])
     assert rows[0][:3] == ["a", "padim", "0.900 ± 0.004 [0.910, 0.990]"]
@@ -69,12 +89,12 @@ def test_one_category_has_no_average_and_a_missing_number_is_a_dash() -> None:
 
 def test_each_number_stands_under_its_own_name() -> None:
     found = result("a", 0.9)
-    values = {key: 0.1 * (index + 1) for index, key in enumerate(COLUMNS.values())}
+    values = {key: 0.1 * (index + 1) for index, key in enumerate(COLUMNS)}
     found.metrics.update(mean=values, std=dict.fromkeys(values), intervals={})
     head, _, row = portfolio_table([found]).splitlines()
     cells = dict(zip(head.strip("| ").split(" | "), row.strip("| ").split(" | "), strict=True))
     assert cells == {"Category": "a", "Method": "padim"} | {
-        name: f"{values[key]:.3f}" for name, key in COLUMNS.items()
+        name: f"{values[key]:.3f}" for name, key in zip(HEAD[2:], COLUMNS, strict=True)
     }
     assert cells["F1 (FPR=1%)"] == "0.300"
     assert cells["F1 (deployed)"] == "0.400"

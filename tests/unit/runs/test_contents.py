@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kizu.tasks.predict import predict_run
 from tests.support import BASE, category, part_picture
 
 from kizu.core.errors import KizuError
@@ -30,6 +29,7 @@ from kizu.report.model_card import write_model_card
 from kizu.runs.contents import MetricsFile, RunMeta, ThresholdsFile
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runtimes.model import read_model
+from kizu.tasks.predict import predict_run
 
 
 @pytest.fixture(scope="module")
