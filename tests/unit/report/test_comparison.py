@@ -11,10 +11,10 @@ from tests.support import BASE, category
 
 from kizu.imaging.codec import decode
 from kizu.imaging.overlay import GREEN
-from kizu.lab.compare import MetricRow, RunComparison, compare_runs
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.compare import Difference
+from kizu.protocol.compare import MetricRow, RunComparison, compare_runs
 from kizu.report.comparison import TILE_PX, write_comparison
 from kizu.report.predictions import predict_run
 from kizu.runs.folder import RunFolder
