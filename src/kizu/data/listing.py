@@ -21,13 +21,19 @@ def list_images(
         return (Sample(source.name, source),)
     passed = Passed()
     folder = existing(source)
-    every = ((path.relative_to(folder).as_posix(), path) for path in images_in(folder, passed, deep=True))
-    found = tuple(Sample(name, path) for name, path in every if pattern is None or fnmatch(name, pattern))
-    if not found and not may_be_empty:
+    every = [
+        Sample(path.relative_to(folder).as_posix(), path) for path in images_in(folder, passed, deep=True)
+    ]
+    if not every and not may_be_empty:
         notes = "; ".join(passed.notes()) or "the folder is empty"
-        wanted = "" if pattern is None else f" that matches {pattern!r}"
         raise DataError(
-            f"no image in {source}{wanted}", hint=f"PNG, JPEG, BMP, TIFF and WebP are looked for; {notes}"
+            f"no image in {source}", hint=f"PNG, JPEG, BMP, TIFF and WebP are looked for; {notes}"
+        )
+    found = tuple(sample for sample in every if pattern is None or fnmatch(sample.id, pattern))
+    if not found and not may_be_empty:
+        raise DataError(
+            f"no image in {source} that matches {pattern!r}",
+            hint=f"there are {len(every)} images, with paths such as {every[0].id!r}",
         )
     return found
 

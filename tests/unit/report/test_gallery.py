@@ -30,7 +30,7 @@ class Judge:
         grey = int(image[0, 0, 0])
         label = "NG" if grey > 100 else "OK"
         empty = np.zeros(image.shape[:2], bool)
-        return Inspection(label, float(grey), 100.0, 1e9, empty.astype(np.float32), empty, ())
+        return Inspection(label, float(grey), 100.0, 1e9, empty.astype(np.float32), empty, (), "score", "")
 
 
 def prediction(folder: Path, label: str, grey: int, mask: Path | None = None) -> Prediction:

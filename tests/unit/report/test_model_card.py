@@ -11,6 +11,7 @@ from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import bundle_hash, save
 from kizu.core.split import Split
 from kizu.decision.calibration import CalibrationConfig, Thresholds
+from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 from kizu.lab.evaluate import evaluate_run
@@ -75,10 +76,10 @@ def stored(path: Path, **changes: Any) -> RunFolder:
 EMBEDDING = {"backbone": "tiny", "layers": ["blocks.1", "blocks.2"], "normalisation": "imagenet"}
 
 
-def threshold(
-    value: float = 1.5, *, rule: str = "by hand", count: int = 30, rate: float | None = None
-) -> Threshold:
-    return Threshold(value=value, rule=rule, split=Split.CALIBRATION, count=count, false_alarm_rate=rate)
+def threshold(value: float = 1.5, *, count: int = 30, rate: float | None = None) -> Threshold:
+    return Threshold(
+        value=value, rule=Rule(name="maximum"), split=Split.CALIBRATION, count=count, false_alarm_rate=rate
+    )
 
 
 def limits(card: str) -> list[str]:
