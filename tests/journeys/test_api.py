@@ -1,13 +1,16 @@
 """The three lines of a notebook."""
 
+import pickle
 import re
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from tests.support import part_picture, with_flaw
 
 import kizu
+from kizu.backbones.session import GraphSession
 from kizu.core.errors import ImageError
 from kizu.imaging.codec import encode_png
 
@@ -79,3 +82,47 @@ def test_a_file_that_is_not_there_is_named(config: kizu.PipelineConfig, tmp_path
 def test_one_unknown_setting_is_an_error() -> None:
     with pytest.raises(kizu.KizuError, match="did you mean 'embedding'"):
         kizu.PipelineConfig.parse({"embeding": {}}, where="test")
+
+
+def test_folds_hold_every_image_out_once_and_promise_nothing(config: kizu.PipelineConfig) -> None:
+    pictures = [part_picture(seed) for seed in range(9)]
+    folded = config.changed({"calibration": {"folds": 3}}, where="test")
+    inspector = kizu.fit([*pictures, pictures[0]], folded)
+    thresholds, fitted_on = inspector.manifest.thresholds, inspector.manifest.fitted_on
+    assert (fitted_on.fit_count, fitted_on.calibration_count) == (10, 10)
+    assert thresholds.image.rule.folds == 3
+    assert thresholds.image.false_alarm_rate is None
+    assert inspector.inspect(with_flaw(part_picture(50), 20, 24)).label == "NG"
+
+
+def test_a_fit_opens_the_network_once(config: kizu.PipelineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    made = GraphSession.__init__
+
+    def counted(self: GraphSession, *args: object, **options: object) -> None:
+        opened.append(self)
+        made(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GraphSession, "__init__", counted)
+    inspector = kizu.fit([part_picture(seed) for seed in range(6)], config)
+    assert len([session for session in opened if "embedding" in session.outputs]) == 1  # type: ignore[attr-defined]
+    arrived = pickle.loads(pickle.dumps(inspector))  # noqa: S301 - made a line above
+    probe = part_picture(77)
+    assert arrived.inspect(probe).score == pytest.approx(inspector.inspect(probe).score, rel=1e-5)
+
+
+def test_what_is_to_be_called_off_is(config: kizu.PipelineConfig) -> None:
+    stop = Event()
+    told: list[str] = []
+
+    def see(stage: str, done: int, total: int) -> None:
+        told.append(stage)
+        stop.set()
+
+    with pytest.raises(kizu.KizuError, match="called off"):
+        kizu.fit(
+            [part_picture(seed) for seed in range(20)],
+            config,
+            work=kizu.Work(on_progress=see, cancelled=stop),
+        )
+    assert told == ["features"]

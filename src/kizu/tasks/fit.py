@@ -1,0 +1,85 @@
+"""Good pictures in, an inspector out: what a notebook calls."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kizu.core.errors import DataError
+from kizu.core.hashing import hash_bytes, hash_value
+from kizu.core.randomness import rng_for
+from kizu.core.work import Work
+from kizu.data.batches import stream
+from kizu.data.manifest import Sample, hash_image
+from kizu.data.splits import hold_out, k_folds
+from kizu.inspection.inspector import Inspector
+from kizu.lab.fit import Identity, Sides, fit_bundle
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import PlacedImages
+
+Picture = Path | str | NDArray[Any]
+Content = tuple[str, ...]
+"""Hashes of different pictures."""
+
+
+def fit(
+    images: Sequence[Picture],
+    config: PipelineConfig = PipelineConfig(),
+    *,
+    name: str = "part",
+    work: Work = Work(),
+) -> Inspector:
+    """Learn from good images and return what inspects new ones.
+
+    `images`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4), mixed sizes allowed. A part of them, drawn by
+    `config.seed`, is held out to set the thresholds; with `calibration.folds` each is held out of one fit, and the last
+    fit is on all. Copies of one image stay on one side. Raises `DataError` for fewer than two different images,
+    `ImageError` for one that cannot be read, `CalibrationError` for a rule that wants labelled images.
+    """
+    sources = [Path(image) if isinstance(image, str) else image for image in images]
+    hashes = [_hash_content(source) for source in sources]
+    different = tuple(dict.fromkeys(hashes))
+    if len(different) < 2:
+        raise DataError(
+            f"{len(different)} different good image(s) were given",
+            hint="at least 2 are needed: one to fit, one to set the threshold",
+        )
+
+    def place(wanted: Content) -> PlacedImages:
+        chosen = set(wanted)
+        side = [source for source, content in zip(sources, hashes, strict=True) if content in chosen]
+        return PlacedImages(len(side), (batch.images for batch in stream(side, config.placement)))
+
+    identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
+    with work.limited():
+        fitted = fit_bundle(config, _cut(different, config, place), identity, work=work)
+    return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
+
+
+def _cut(different: Content, config: PipelineConfig, place: Callable[[Content], PlacedImages]) -> Sides:
+    """As `lab.train.cut_good` cuts a data set, by the same streams of chance."""
+    samples = [Sample(content, Path(content), "good", sha256=content) for content in different]
+    calibration = config.calibration
+    if calibration.folds is None:
+        fit_side, held = hold_out(samples, calibration.fraction, rng_for(config.seed, "hold_out"))
+        return Sides(place(_contents(fit_side)), place(_contents(held)))
+    folds = k_folds(samples, calibration.folds, rng_for(config.seed, "folds"))
+    return Sides(
+        fit=place(different),
+        calibration=place(()),
+        folds=tuple((place(_contents(fit_side)), place(_contents(held))) for fit_side, held in folds),
+    )
+
+
+def _contents(samples: Sequence[Sample]) -> Content:
+    return tuple(sample.id for sample in samples)
+
+
+def _hash_content(picture: Path | NDArray[Any]) -> str:
+    """The same for copies of one picture: the same bytes, and of arrays the same shape and type too."""
+    if isinstance(picture, Path):
+        return hash_image(picture)
+    pixels = np.ascontiguousarray(picture)
+    return hash_bytes(f"{pixels.shape} {pixels.dtype.str} ".encode() + pixels.tobytes())
