@@ -43,7 +43,7 @@ def test_a_torn_line_is_not_read_and_cut_off(tmp_path: Path) -> None:
         (b'{"image_path": "b.p\n', "not JSON"),
         (b'{"image_path": "\xff"}\n', "not JSON"),
         (b"[1]\n", "no record of an inspection"),
-        (b'{"image_path": "b.png"}\n', "model: Field required"),
+        (b'{"image_path": "b.png"}\n', "'model' is missing"),
         (b'{"image_path": "b.png", "error": 1, "bundle_sha256": "0"}\n', "error: .*, got 1"),
     ],
 )
