@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kizu.core.errors import ConfigError
 from kizu.core.split import Split
 from kizu.core.types import F32
 from kizu.decision.calibration import Thresholds
@@ -93,3 +94,53 @@ def test_numbers_that_differ_are_shown_differently(
 ) -> None:
     assert told_apart(score, limit) == shown
     assert told_apart(limit, score) == shown[::-1]
+
+
+def test_a_multiplier_raises_the_thresholds_of_zones_as_well() -> None:
+    policy, zones = Policy(thresholds(1, 9.0), PolicyConfig(pixel_threshold_mult=1.6)), np.full((20, 20), 2)
+    mapped = a_map(*TWO_REGIONS)  # 3 and 4, against 3.2
+    found = policy.decide(2, mapped, zones.astype(np.float32)).regions.found
+    assert [region.peak for region in found] == [4]
+
+
+def test_a_passed_image_has_an_empty_mask_of_its_own_shape() -> None:
+    verdict = Policy(thresholds(1, 1)).decide(0.5, np.ones((3, 8), np.float32))
+    assert verdict.regions.mask.shape == (3, 8)
+    assert not verdict.regions.mask.any()
+
+
+def test_what_lies_outside_of_a_part_neither_counts_nor_scores() -> None:
+    mapped, inside = a_map(*TWO_REGIONS), np.zeros((20, 20), bool)
+    inside[:8, :8] = True
+    verdict = Policy(thresholds(1, 2.0)).decide_by_map(mapped, inside)
+    assert (verdict.label, verdict.score, len(verdict.regions.found)) == ("NG", 3, 1)
+    inside[2:6] = False
+    verdict = Policy(thresholds(1, 2.0)).decide_by_map(mapped, inside)
+    assert (verdict.label, verdict.score, verdict.regions.found) == ("OK", 1, ())
+
+
+def test_without_a_choice_nothing_is_left_out_and_nothing_is_moved() -> None:
+    assert PolicyConfig().model_dump() == {
+        "min_defect_area": 1,
+        "pixel_threshold_mult": 1.0,
+        "open_px": 1,
+        "close_px": 1,
+    }
+
+
+@pytest.mark.parametrize("name", ["open_px", "close_px"])
+@pytest.mark.parametrize(
+    ("side", "is_fine"), [(0, False), (1, True), (2, False), (3, True), (255, True), (257, False)]
+)
+def test_squares_have_a_centre_and_an_end(name: str, side: int, is_fine: bool) -> None:
+    if is_fine:
+        assert getattr(PolicyConfig.parse({name: side}, where="test"), name) == side
+    else:
+        with pytest.raises(ConfigError, match=r"must be odd|than or equal"):
+            PolicyConfig.parse({name: side}, where="test")
+
+
+@pytest.mark.parametrize("values", [{"min_defect_area": 0}, {"pixel_threshold_mult": 0}])
+def test_an_area_and_a_multiplier_are_above_0(values: dict[str, int]) -> None:
+    with pytest.raises(ConfigError):
+        PolicyConfig.parse(values, where="test")

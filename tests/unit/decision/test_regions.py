@@ -65,3 +65,37 @@ def test_the_multiplier_moves_the_pixel_threshold_only() -> None:
     verdict = policy.decide(2.1, anomaly_map)
     assert verdict.label == "NG"
     assert verdict.regions.found == ()
+
+
+def test_a_region_of_just_the_least_area_is_listed_and_in_the_mask() -> None:
+    anomaly_map = np.zeros((10, 10), dtype=np.float32)
+    anomaly_map[0, :3], anomaly_map[5, :4] = 2, 1
+    regions = find_regions(anomaly_map, 0.5, min_area_px=4)
+    assert [region.area for region in regions.found] == [4]
+    np.testing.assert_array_equal(regions.mask, anomaly_map == 1)
+
+
+def test_by_default_a_single_pixel_is_a_region() -> None:
+    anomaly_map = np.zeros((5, 7), dtype=np.float32)
+    anomaly_map[2, 3] = 1
+    anomaly_map[2, 5] = 1  # and a gap of one pixel stays
+    assert [region.area for region in find_regions(anomaly_map, 0.5).found] == [1, 1]
+    assert (find_regions(anomaly_map, 0.5).mask == (anomaly_map > 0)).all()
+
+
+def test_opening_drops_what_is_thin_but_not_what_the_border_cuts() -> None:
+    anomaly_map = np.zeros((20, 20), dtype=np.float32)
+    anomaly_map[:2, :2] = 1  # may go on beyond the border
+    anomaly_map[8:11, 8:11] = 1
+    anomaly_map[15:17, 4:10] = 1
+    opened = find_regions(anomaly_map, 0.5, open_px=3)
+    assert sorted(region.bbox for region in opened.found) == [(0, 0, 2, 2), (8, 8, 11, 11)]
+    assert opened.mask.sum() == 4 + 9
+
+
+def test_closing_joins_what_a_narrow_gap_parts_and_no_more() -> None:
+    anomaly_map = np.zeros((9, 24), dtype=np.float32)
+    anomaly_map[3:6, 2:6] = anomaly_map[3:6, 8:12] = anomaly_map[3:6, 16:19] = 1  # gaps of 2 and 4 pixels
+    closed = find_regions(anomaly_map, 0.5, close_px=3)
+    assert sorted(region.bbox for region in closed.found) == [(2, 3, 12, 6), (16, 3, 19, 6)]
+    assert len(find_regions(anomaly_map, 0.5, close_px=1).found) == 3

@@ -95,6 +95,13 @@ def test_a_rule_has_its_own_numbers_and_no_others(values: dict[str, object]) -> 
         Rule.model_validate(values)
 
 
+def test_a_rule_with_other_numbers_is_told_which_are_its_own() -> None:
+    with pytest.raises(ValidationError, match="conformal has level; given: none"):
+        Rule(name="conformal")
+    with pytest.raises(ValidationError, match="maximum has no number; given: level, sigmas"):
+        Rule(name="maximum", level=0.1, sigmas=1)
+
+
 def test_each_way_to_set_a_threshold_says_the_words_it_always_said() -> None:
     cost = least_cost(SCORES, FLAWED, escape_cost=10, overkill_cost=1, prevalence=0.02)
     said = {

@@ -42,6 +42,54 @@ def test_conformal_needs_the_count_it_says(rate: float, needed: int) -> None:
     assert f"at least {needed}" in error.value.hint
 
 
+def test_counts_and_ranks_do_not_hang_on_the_rounding_of_a_rate() -> None:
+    assert 1 / (1 / 49) - 1 > 48
+    assert smallest_count(1 / 49) == 48
+    assert 10 * (1 - 0.7) > 3
+    assert conformal(np.arange(1.0, 10), 0.7).value == 3.5  # above the third of nine
+    assert 100 * 0.29 < 29
+    assert fpr_target(np.arange(100.0), 0.29, split=Split.VALIDATION).value == 70.5  # 29 lie above
+
+
+@pytest.mark.parametrize("rate", [-0.1, 0, 1, 1.5])
+def test_what_is_no_rate_is_refused(rate: float) -> None:
+    scores = np.arange(50.0)
+    for refused in (
+        lambda: conformal(scores, rate),
+        lambda: conformal_confident(scores, rate),
+        lambda: conformal_confident(scores, 0.1, rate),
+    ):
+        with pytest.raises(CalibrationError, match=f"of {rate} is not between 0 and 1"):
+            refused()
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_fine"), [(-0.1, False), (0, True), (0.99, True), (1, False), (2, False)]
+)
+def test_an_fpr_target_may_be_0_and_not_1(rate: float, is_fine: bool) -> None:
+    if is_fine:
+        assert fpr_target(np.arange(5.0), rate, split=Split.VALIDATION).rule.level == rate
+    else:
+        with pytest.raises(CalibrationError, match="not between 0 and 1"):
+            fpr_target(np.arange(5.0), rate, split=Split.VALIDATION)
+
+
+def test_confidence_may_be_enough_at_the_lowest_score() -> None:
+    assert conformal_confident(np.array([1.0, 2.0]), 0.9, 0.5).value == 1.5
+    assert conformal_confident(np.array([1.0]), 0.99, 0.5).value == pytest.approx(1, rel=2e-4)
+
+
+@pytest.mark.parametrize(("q", "expected"), [(0, 1.0), (0.5, 2.0), (1, 3.0)])
+def test_a_quantile_reaches_from_the_lowest_to_the_highest(q: float, expected: float) -> None:
+    assert quantile(np.array([3.0, 1.0, 2.0]), q).value == expected
+
+
+@pytest.mark.parametrize("q", [-0.01, 1.01])
+def test_a_quantile_beyond_them_is_refused(q: float) -> None:
+    with pytest.raises(CalibrationError, match="not between 0 and 1"):
+        quantile(np.arange(3.0), q)
+
+
 def test_conformal_is_just_above_the_right_order_statistic() -> None:
     scores = np.random.default_rng(0).permutation(200).astype(np.float32)
     for rate in (0.005, 0.01, 0.05, 0.1, 0.5):
@@ -189,6 +237,7 @@ def test_maximum_and_sigma_rules() -> None:
     assert mean_sigma(scores, 2).false_alarm_rate is None
     with pytest.raises(CalibrationError, match="no standard deviation"):
         mean_sigma(scores[:1], 3)
+    assert mean_sigma(scores[:2], 3).value == pytest.approx(1.5 + 3 * math.sqrt(0.5))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from kizu.core.errors import CalibrationError, ConfigError
+from kizu.core.split import Split
 from kizu.decision.calibration import CalibrationConfig, good_thresholds, held_out, zone_thresholds
 from kizu.decision.policy import Policy
-from kizu.decision.zones import zone_peaks
+from kizu.decision.rules import Rule
+from kizu.decision.thresholds import Threshold
+from kizu.decision.zones import ZoneThresholds, zone_peaks
 from kizu.imaging.placement import PlacementConfig, map_back
 
 RNG = np.random.default_rng
@@ -92,3 +95,33 @@ def test_a_flaw_in_a_calm_zone_is_marked_where_one_threshold_for_all_misses_it()
 def test_more_zones_than_pixels_are_refused():
     with pytest.raises(ConfigError, match="25 zones do not fit into 24 pixels"):
         zone_peaks(maps_with_a_restless_left(2), (25, 2))
+
+
+def zones_of(*values, grid=(2, 2)):
+    zones = [Threshold(value=v, rule=Rule(name="maximum"), split=Split.CALIBRATION, count=9) for v in values]
+    return ZoneThresholds(grid=grid, zones=tuple(zones))
+
+
+def test_a_field_is_never_below_its_thresholds_and_exact_where_float32_can_be():
+    values = (0.1, 0.3, 1.0, 1 + 2.0**-40)
+    assert float(np.float32(0.3)) > 0.3
+    assert float(np.float32(1 + 2.0**-40)) < 1 + 2.0**-40
+    field = zones_of(*values).field((2, 2)).ravel()
+    assert field.dtype == np.float32
+    for narrow, value in zip(field, values, strict=True):
+        assert float(narrow) >= value > float(np.nextafter(narrow, np.float32(0)))
+
+
+def test_zones_say_their_range_and_what_they_are_of():
+    assert zones_of(3.0, 1.25, 4.5, 2.0).describe() == (
+        "1.25 to 4.5 in 2 x 2 zones (maximum on 9 calibration images; no guarantee)"
+    )
+
+
+def test_a_grid_has_a_threshold_for_each_cell_and_not_too_many_cells():
+    with pytest.raises(ValueError, match="4 thresholds for a grid of 2 x 3"):
+        zones_of(1.0, 2.0, 3.0, 4.0, grid=(2, 3))
+    assert CalibrationConfig(zones=(64, 64)).zones == (64, 64)
+    for grid in ((65, 2), (2, 65), (0, 2)):
+        with pytest.raises(ConfigError, match="zones"):
+            CalibrationConfig.parse({"zones": grid}, where="test")

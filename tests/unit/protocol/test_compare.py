@@ -154,7 +154,7 @@ def test_which_run_is_better_is_said_by_the_metric_also_by_one_that_is_new(
     two_runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = Row("ms_per_image", "time for an image, ms", lambda _: 0.0, lower_is_better=True)
-    monkeypatch.setattr("kizu.lab.compare.METRICS", (*METRICS, new))
+    monkeypatch.setattr("kizu.protocol.compare.METRICS", (*METRICS, new))
     for run, value in zip(two_runs, (3.0, 7.0), strict=True):
         evaluate_run(run)
         told = json.loads(run.metrics.read_text())
