@@ -8,7 +8,7 @@ import pytest
 from kizu.core.errors import DataError, ImageError
 from kizu.core.hashing import hash_bytes
 from kizu.core.split import Split
-from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.data.manifest import Manifest, Sample, merged, read_manifest
 
 
 @pytest.fixture
@@ -128,3 +128,9 @@ def test_names_that_are_no_utf8_or_hold_an_end_of_line_survive_the_disk(
     odd = replace(manifest, samples=(*manifest.samples, sample), notes=(f"{told} passed over",))
     odd.write(tmp_path / "m.jsonl")
     assert read_manifest(tmp_path / "m.jsonl") == odd
+
+
+def test_only_different_categories_are_merged(manifest: Manifest) -> None:
+    for given in ([], [manifest], [manifest, manifest]):
+        with pytest.raises(DataError, match="cannot be merged"):
+            merged(given)
