@@ -8,6 +8,7 @@ import pytest
 from kizu.core.errors import DataError, ImageError
 from kizu.core.hashing import hash_bytes
 from kizu.core.split import Split
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample, merged, read_manifest
 
 
@@ -49,7 +50,7 @@ def test_hashes_are_of_the_files_and_known_ones_are_kept(manifest: Manifest) -> 
     known = replace(manifest.samples[0], sha256="known")
     seen: list[tuple[int, int]] = []
     hashed = replace(manifest, samples=(known, *manifest.samples[1:])).with_hashes(
-        lambda done, total: seen.append((done, total))
+        Work(on_progress=lambda _, done, total: seen.append((done, total)))
     )
     assert hashed.samples[0].sha256 == "known"
     assert hashed.samples[1].sha256 == hash_bytes(b"train/a2.png")
