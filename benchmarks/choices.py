@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from kizu.data.scan import DataConfig
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.lab.train import RunConfig, train_run
 from kizu.report.tables import text_table
 
 SHARED = Path(os.environ.get("KIZU_SHARED", Path(__file__).parents[2] / "shared")) / "data"

@@ -25,10 +25,10 @@ from measuring import HERE, command_line, fast_blas_environment, table, with_fas
 from peers.job import Job, Outcome
 
 from kizu.core.randomness import rng_for
+from kizu.data.masks import true_mask
 from kizu.data.splits import hold_out
 from kizu.imaging.codec import image_size
 from kizu.imaging.placement import PlacementConfig, map_back
-from kizu.lab.predictions import true_mask
 from kizu.metrics.suite import evaluate
 
 DATA = ("magnetic_tile/tile", "mvtec_ad/hazelnut", "deeppcb/board_92000", "elpv/mono")

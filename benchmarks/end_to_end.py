@@ -39,11 +39,12 @@ from kizu.core.randomness import rng_for
 from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
+from kizu.data.scan import DataConfig
 from kizu.detectors.registry import make_detector
 from kizu.imaging.codec import decode
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.lab.train import RunConfig, train_run
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import embedder_for
 from kizu.pipeline.opened import open_pipeline

@@ -19,9 +19,10 @@ from kizu.core.provenance import usable_cores
 from kizu.core.threads import in_order, one_blas_thread
 from kizu.core.work import Work
 from kizu.data.batches import place_source
+from kizu.data.scan import DataConfig
 from kizu.inspection.folder import FolderOptions, FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.lab.train import RunConfig, train_run
 from kizu.pipeline.opened import open_pipeline
 from kizu.release.export import export_run
 from kizu.runtimes.model import read_model

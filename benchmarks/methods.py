@@ -14,9 +14,10 @@ import numpy as np
 from measuring import command_line, in_fresh_process, least_seconds, table, write_result
 
 from kizu.core.provenance import peak_memory
+from kizu.data.scan import DataConfig
 from kizu.detectors import DETECTORS
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.lab.train import RunConfig, train_run
 from kizu.pipeline.opened import open_pipeline
 
 SHARED = Path(os.environ.get("KIZU_SHARED", Path(__file__).parents[2] / "shared")) / "data"

@@ -10,8 +10,9 @@ import numpy as np
 
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
 from kizu.core.split import Split
-from kizu.core.types import HW, U8
+from kizu.core.types import HW, U8, Bool
 from kizu.core.work import Work
+from kizu.data.layouts.files import IMAGE, MASK, Example
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
 from kizu.decision.calibration import Thresholds
@@ -19,7 +20,7 @@ from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.detectors import DETECTORS
 from kizu.detectors.base import Detector, EmbeddingConfig, Embeddings
-from kizu.imaging.codec import encode_png
+from kizu.imaging.codec import encode_jpeg, encode_png
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
 from kizu.pipeline.config import PipelineConfig
@@ -98,6 +99,34 @@ def category(root: Path, name: str, seed: int) -> Manifest:
         mask[20:32, 24 + number : 36 + number] = True
         encode_png(root / name / "ground_truth" / "checks" / f"{number}_mask.png", mask)
     return scan(root, name)
+
+
+def noise(seed: int, hw: HW = (32, 40)) -> U8:
+    """(H, W, 3)"""
+    return np.random.default_rng(seed).integers(0, 256, (*hw, 3), dtype=np.uint8)
+
+
+def noise_mask(hw: HW = (32, 40)) -> Bool:
+    """(H, W) with a rectangle in it."""
+    mask = np.zeros(hw, bool)
+    mask[4:9, 5:20] = True
+    return mask
+
+
+def laid_out(root: Path, example: Example) -> Path:
+    """The root, with the files of a layout's example in it: different pictures, those that are no PNG larger."""
+    for seed, (name, content) in enumerate(example.items()):
+        path = root / name
+        if content == MASK:
+            encode_png(path, noise_mask())
+        elif content != IMAGE:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        elif path.suffix.lower() == ".png":
+            encode_png(path, noise(seed))
+        else:
+            encode_jpeg(path, noise(seed, (50, 60)))
+    return root
 
 
 def placed(images: U8) -> PlacedImages:

@@ -8,10 +8,11 @@ import pytest
 from kizu.core.work import Work
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.listing import list_images
+from kizu.data.scan import DataConfig
 from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import DataConfig, RunConfig, train_run
+from kizu.lab.train import RunConfig, train_run
 from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.freeze import Origin, freeze
 from kizu.protocol.frozen import evaluate_frozen

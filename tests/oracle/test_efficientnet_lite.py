@@ -11,6 +11,8 @@ from kizu.backbones.store import load_backbone
 from kizu.core.errors import MissingExtraError
 from kizu.core.work import Work
 
+SIDES_PX = {"efficientnet_lite0": 224, "efficientnet_lite1": 240, "efficientnet_lite2": 260}
+"""What each was trained for."""
 ESPRESSO = 967
 CATS = range(281, 286)
 CROP_FRACTION = 0.875
@@ -39,7 +41,7 @@ def pixels(picture, side):
 
 def probabilities(name, picture):
     session = GraphSession(load_backbone(name).model, Work(cores=2))
-    logits = session.run({PIXELS: pixels(picture, VARIANTS[name].input_side_px)})["logits"][0]
+    logits = session.run({PIXELS: pixels(picture, SIDES_PX[name])})["logits"][0]
     odds = np.exp(logits - logits.max())
     return odds / odds.sum()
 

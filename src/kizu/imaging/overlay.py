@@ -1,4 +1,4 @@
-"""Show a verdict: heat, contours, boxes, banners, contact sheets. Array in, new array out; never measured.
+"""Show a verdict: heat, contours, banners, contact sheets. Array in, new array out; never measured.
 
 Images are (H, W, 3) uint8 RGB of any size from 1 x 1; lines and letters grow with the image unless told.
 """
@@ -9,13 +9,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from kizu.core.types import F32, I64, U8, Bool
+from kizu.core.types import F32, U8, Bool
 
 Colour = tuple[int, int, int]
 
 RED: Colour = (226, 44, 52)
 GREEN: Colour = (38, 150, 84)
-YELLOW: Colour = (255, 214, 64)
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (24, 26, 32)
 PAPER: Colour = (244, 244, 246)
@@ -52,11 +51,6 @@ def between(score_map: F32, low: float, high: float) -> F32:
         return (score_map > low).astype(np.float32)
     part = (score_map - np.float32(low)) / np.float32(high - low)
     return np.asarray(np.clip(part, 0, 1), dtype=np.float32)
-
-
-def heat_map(score_map: F32, low: float, high: float) -> U8:
-    """(H, W) scores -> (H, W, 3) colours, dark at `low` and below, bright at `high` and above."""
-    return HEAT_TABLE[np.rint(between(score_map, low, high) * 255).astype(np.intp)]
 
 
 def blend(image: U8, over: U8, alpha: F32 | float) -> U8:
@@ -97,22 +91,6 @@ def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None
     drawn[(distance > width) & (distance <= reach)] = INK
     drawn[(distance > 0) & (distance <= width)] = colour
     return drawn
-
-
-def draw_boxes(image: U8, boxes: I64, colour: Colour = YELLOW, width: int | None = None) -> U8:
-    """The image with a frame round each of `boxes`, (R, 4) px: top, left, and past-the-end bottom, right."""
-    width = width or line_width_px(image)
-    canvas = Image.fromarray(image)
-    draw = ImageDraw.Draw(canvas)
-    for top, left, bottom, right in np.asarray(boxes, dtype=np.int64).reshape(-1, 4).tolist():
-        frame = (
-            left - width,
-            top - width,
-            max(right, left + 1) + width - 1,
-            max(bottom, top + 1) + width - 1,
-        )
-        draw.rectangle(frame, outline=colour, width=width)
-    return np.array(canvas)
 
 
 def banner(image: U8, text: str, colour: Colour = INK) -> U8:

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import Field, field_validator, model_validator
 
 from kizu.core.config import Config
-from kizu.core.types import F32, F64, HW, I64, U8
+from kizu.core.types import F32, HW, I64, U8
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 
@@ -134,12 +134,6 @@ def _interpolated(score_map: F32, rows: _Axis, columns: _Axis) -> F32:
         block += step
         np.clip(block, low, high, out=block)  # rounding may overshoot by the last bit
     return whole
-
-
-def points_back(points: F64, image_hw: HW, config: PlacementConfig) -> F64:
-    """(K, 2) points (y, x) on the network's input -> (K, 2) on the original image; both in pixels."""
-    scale = np.divide(image_hw, config.resized_hw)
-    return np.asarray((np.asarray(points, dtype=np.float64) + config.crop_offset + 0.5) * scale - 0.5)
 
 
 @lru_cache(maxsize=256)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kizu.core.errors import DataError, ScoreError
+from kizu.core.errors import ScoreError
 from kizu.core.types import F32, HW, I64, U8, Bool, Scorer
 from kizu.core.work import BATCH, Work
 from kizu.data.batches import place_source
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import decode_mask
+from kizu.data.masks import true_mask
 from kizu.imaging.placement import PlacementConfig, map_back
 
 
@@ -202,25 +202,3 @@ def _packed(sample: Sample, image_hw: HW) -> PackedMask | None:
     if mask is None:
         return None
     return PackedMask(np.packbits(mask) if mask.any() else None, image_hw)
-
-
-def true_mask(sample: Sample, image_hw: HW) -> Bool | None:
-    """(H, W): where the flaw is; nowhere for a good image; None for a defect that nobody drew.
-
-    Raises `DataError` naming both files when their sizes differ, or a defect's mask is empty.
-    """
-    if sample.mask_path is None:
-        return np.zeros(image_hw, dtype=bool) if sample.label == "good" else None
-    mask = decode_mask(sample.mask_path)
-    if mask.shape != image_hw:
-        raise DataError(
-            f"the mask {sample.mask_path} is {mask.shape[0]} x {mask.shape[1]}, its image {sample.path} is"
-            f" {image_hw[0]} x {image_hw[1]} (height x width)",
-            hint="make the mask at the size of its image",
-        )
-    if sample.label == "defect" and not mask.any():
-        raise DataError(
-            f"the mask {sample.mask_path} has no flawed pixel, and its image {sample.path} is called defective",
-            hint="draw the flaw, or remove the mask: the image then counts for the image metrics only",
-        )
-    return mask

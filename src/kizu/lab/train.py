@@ -4,24 +4,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from kizu.bundles.store import save
-from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.files import write_stored, write_text
-from kizu.core.lists import comma_separated
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
-from kizu.core.registry import look_up
 from kizu.core.types import U8, Bool
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
-from kizu.data.layouts import LAYOUTS
-from kizu.data.manifest import Manifest, Sample, merged
+from kizu.data.manifest import Manifest, Sample
+from kizu.data.scan import DataConfig, scan_data
 from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
@@ -30,20 +25,6 @@ from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder, new_run
-
-
-class DataConfig(Config):
-    """Which images."""
-
-    layout: str = "mvtec_ad"
-    root: Path | None = None
-    category: str | None = None
-    """One, or several separated by commas: one model for them all, and thresholds for each."""
-    group: str | None = None
-    """A regular expression over image ids. Those whose first bracket is the same (photos of one part, one lot) stay on
-    one side of every split."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """What the layout lets one set: of `folder` good_dir, bad_dir, mask_dir, test_fraction, seed."""
 
 
 class RunConfig(PipelineConfig):
@@ -60,17 +41,6 @@ class TrainedRun:
     fitted: FittedBundle
     skipped: tuple[str, ...]
     """Broken images that were left out."""
-
-
-def scan_data(data: DataConfig) -> Manifest:
-    """The manifest of the configured data set. Raises `DataError` when it is not there."""
-    scan = look_up(LAYOUTS, data.layout, noun="layout")
-    names = comma_separated(data.category, where="category") if data.category else ()
-    if len(names) > 1:
-        manifest = merged([scan(data.root, name, data.options) for name in names])
-    else:
-        manifest = scan(data.root, names[0] if names else None, data.options)
-    return manifest if data.group is None else manifest.grouped_by(data.group)
 
 
 def train_run(

@@ -9,27 +9,17 @@ from kizu.core.types import Bool
 from kizu.metrics.pixels import PixelRanking, rank_pixels
 from kizu.metrics.ranking import Reals, area_shares
 
-LIMITS = (0.30, 0.05)
-"""0.30: Bergmann et al., MVTec AD, IJCV 2021; 0.05: the same group's stricter limit on MVTec AD 2, 2025."""
-
 
 def aupro_of(pixels: PixelRanking, limit: float) -> float:
     """Area under the per-region-overlap curve up to the false-positive rate `limit`, divided by the limit.
 
     Regions are 8-connected and weigh the same whatever their size. The rate is taken over the good pixels of
     all images; equal scores are merged; the curve is cut at the limit by linear interpolation.
+    Limits in use: 0.30 (Bergmann et al., MVTec AD, IJCV 2021), 0.05 (the same group's for MVTec AD 2, 2025).
     Raises `Undefined` without defective or without good pixels.
     """
     shares = area_shares(pixels.ranking, checked_limit(limit))
     return float(np.average(shares, weights=pixels.overlap_gain))
-
-
-def aupros(
-    maps: Sequence[Reals], masks: Sequence[Bool], limits: Sequence[float] = LIMITS
-) -> dict[float, float]:
-    """`aupro_of` for several limits at once; arguments and errors as in `rank_pixels`."""
-    pixels = rank_pixels(maps, masks, up_to=max(map(checked_limit, limits), default=1.0))
-    return {limit: aupro_of(pixels, limit) for limit in limits}
 
 
 def aupro(maps: Sequence[Reals], masks: Sequence[Bool], limit: float) -> float:

@@ -18,7 +18,6 @@ from kizu.core.provenance import package_versions, utc_now
 from kizu.decision.standard import StandardThreshold
 from kizu.pipeline.config import PipelineConfig
 
-DEFAULT_PATH = Path("assets/fixed_pipeline.json")
 SEEDS = (0, 1, 2)
 
 

@@ -13,12 +13,12 @@ from kizu.core.files import write_json, write_text
 from kizu.core.provenance import utc_now
 from kizu.core.types import U8
 from kizu.data.manifest import Sample
+from kizu.data.masks import true_mask
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.journal import lines_of
 from kizu.inspection.records import Prediction
 from kizu.lab.evaluate import own_manifest
-from kizu.lab.predictions import true_mask
 from kizu.protocol.compare import RunComparison
 from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number

@@ -8,11 +8,11 @@ import numpy as np
 from kizu.core.files import write_bytes
 from kizu.core.randomness import rng_for
 from kizu.core.types import U8
+from kizu.data.masks import true_mask
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
-from kizu.lab.predictions import true_mask
 from kizu.metrics.undefined import Undefined
 from kizu.report.choosing import SORTS, ranked
 from kizu.report.figures import confusion_figure, pr_figure, reliability_figure, roc_figure, score_histogram

@@ -21,8 +21,8 @@ from kizu.core.types import U8
 if TYPE_CHECKING:
     import onnx
 
-FLOAT, FLOAT16 = 1, 10
-"""`onnx.TensorProto` types, without importing onnx."""
+FLOAT = 1
+"""`onnx.TensorProto.FLOAT`, without importing onnx."""
 SMALLEST = 256
 """Constants of fewer values stay as they are: they cost nothing, and shapes and scales are among them."""
 _NETWORK = "embedder/backbone/"

@@ -2,8 +2,8 @@
 
 from kizu.core.work import Work
 from kizu.data.check import CheckReport, check, preview_sheet
+from kizu.data.scan import scan_data
 from kizu.imaging.codec import encode_png
-from kizu.lab.train import scan_data
 from kizu.tasks.data import data_config
 from kizu.tasks.options import CheckOptions, DataOptions
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kizu.core.lists import comma_separated
 from kizu.data.manifest import Manifest
-from kizu.lab.train import DataConfig, scan_data
+from kizu.data.scan import DataConfig, scan_data
 from kizu.tasks.options import CategoriesOptions, DataOptions
 
 

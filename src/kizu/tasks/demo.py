@@ -13,8 +13,9 @@ from kizu.core.config import Stored
 from kizu.core.errors import OutputError
 from kizu.core.files import read_stored, write_stored
 from kizu.core.work import Work
+from kizu.data.scan import DataConfig
 from kizu.lab.evaluate import Evaluation, evaluate_run
-from kizu.lab.train import DataConfig, RunConfig, TrainedRun, train_run
+from kizu.lab.train import RunConfig, TrainedRun, train_run
 from kizu.report.cases import Section, run_section, write_page
 from kizu.tasks.options import DemoOptions
 

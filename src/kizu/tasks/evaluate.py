@@ -8,10 +8,11 @@ from typing import Any
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
 from kizu.data.manifest import read_manifest
+from kizu.data.scan import scan_data
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, evaluate_parts, evaluate_run, mean_metrics
-from kizu.lab.train import RunConfig, scan_data
+from kizu.lab.train import RunConfig
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.report.cases import write_case_page
 from kizu.report.gallery import write_figures

@@ -64,7 +64,8 @@ def inspect(
         )
         return Inspected(runner.watch(looks, on_record), output_dir)
     if is_list:
-        samples = listed_images(sys.stdin if source.image_list is None else _lines(source.image_list))
+        file = source.image_list
+        samples = listed_images(sys.stdin) if file is None else listed_images(_lines(file), name=str(file))
     else:
         samples = list_images(images, pattern=source.glob)
     return Inspected(runner.run(samples), output_dir)

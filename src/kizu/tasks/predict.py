@@ -9,11 +9,11 @@ from pathlib import Path
 from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.work import Work
+from kizu.data.masks import true_mask
 from kizu.decision.policy import PolicyConfig
 from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import own_manifest
-from kizu.lab.predictions import true_mask
 from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.inspect import folder_options, policy_config
 from kizu.tasks.options import MarkOptions, SavedOptions

@@ -2,8 +2,9 @@
 
 from kizu.core.files import write_text
 from kizu.core.work import Work
+from kizu.data.scan import scan_data
 from kizu.lab.recommend import Budget, Recommendation, recommend
-from kizu.lab.train import RunConfig, scan_data
+from kizu.lab.train import RunConfig
 from kizu.tasks.data import data_config
 from kizu.tasks.options import BudgetOptions, DataOptions
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kizu.backbones import features
 from kizu.backbones.features import FeatureCache, cache_size, clean_cache, feature_cache
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import ConfigError
+from kizu.core.work import FEATURES_VARIABLE, Work
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
@@ -107,11 +107,10 @@ def test_cleaning_leaves_nothing(graph: bytes, folder: Path) -> None:
 
 def test_it_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "0"):
-        monkeypatch.setenv("KIZU_FEATURES_MB", value)
-        assert feature_cache() is None
-    monkeypatch.delenv("KIZU_FEATURES_MB")
-    assert feature_cache() is None
-    monkeypatch.setenv("KIZU_FEATURES_MB", "much")
+        monkeypatch.setenv(FEATURES_VARIABLE, value)
+        assert feature_cache(Work().features_budget()) is None
+    monkeypatch.delenv(FEATURES_VARIABLE)
+    assert feature_cache(Work().features_budget()) is None
+    monkeypatch.setenv(FEATURES_VARIABLE, "much")
     with pytest.raises(ConfigError, match="much"):
-        feature_cache()
-    assert features.FEATURES_VARIABLE == "KIZU_FEATURES_MB"
+        Work().features_budget()

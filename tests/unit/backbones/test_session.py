@@ -69,8 +69,8 @@ def test_a_damaged_graph_is_refused(content, runtime):
         GraphSession(content, Work(runtime=runtime))
 
 
-def test_zero_threads_are_refused(model):
-    with pytest.raises(ConfigError, match="threads"):
+def test_zero_cores_are_refused(model):
+    with pytest.raises(ConfigError, match="cores must be at least 1"):
         GraphSession(model, Work(cores=0))
 
 

@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kizu.core.errors import ImageError
+from kizu.core.threads import limited_cores
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import Limits, encode_png
@@ -35,7 +37,8 @@ def samples(tmp_path: Path) -> list[Sample]:
 def test_batches_hold_all_images_in_order(
     samples: list[Sample], batch_size: int, workers: int | None
 ) -> None:
-    batches = list(stream(samples, SMALL, batch_size=batch_size, workers=workers))
+    with nullcontext() if workers is None else limited_cores(workers):
+        batches = list(stream(samples, SMALL, batch_size=batch_size))
     assert [s for batch in batches for s in batch.samples] == samples
     assert [len(batch.samples) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert np.concatenate([b.images for b in batches])[:, 0, 0, 0].tolist() == list(range(23))
@@ -106,9 +109,10 @@ def test_no_more_than_a_batch_is_read_ahead() -> None:
             taken += 1
             yield image(0)
 
-    batches = stream(endless(), SMALL, batch_size=8, workers=2)
-    next(batches)
-    next(batches)
+    with limited_cores(2):
+        batches = stream(endless(), SMALL, batch_size=8)
+        next(batches)
+        next(batches)
     assert taken <= 16 + 8 + 2
     batches.close()
 
@@ -123,8 +127,9 @@ def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
         return image(0)
 
     monkeypatch.setattr("kizu.data.batches.decode", slow)
-    batches = stream([Path("x")] * 1000, SMALL, batch_size=50, workers=2)
-    next(batches)
+    with limited_cores(2):
+        batches = stream([Path("x")] * 1000, SMALL, batch_size=50)
+        next(batches)
     start = time.perf_counter()
     batches.close()
     assert time.perf_counter() - start < 0.5
@@ -136,12 +141,12 @@ def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_error_in_the_consumer_ends_the_threads(samples: list[Sample]) -> None:
     def consume() -> None:
-        for _ in stream(samples, SMALL, batch_size=2, workers=2):
+        for _ in stream(samples, SMALL, batch_size=2):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         consume()
     deadline = time.monotonic() + 5
-    while any(t.name.startswith("kizu-decode") for t in threading.enumerate()):
+    while any(t.name.startswith("kizu_") for t in threading.enumerate()):
         assert time.monotonic() < deadline, "decoding threads are still alive"
         time.sleep(0.01)

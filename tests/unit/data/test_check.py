@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kizu.core.work import Work
 from kizu.data.check import CheckReport, check, preview_sheet
 from kizu.data.layouts import mvtec_ad
 from kizu.imaging.codec import encode_png
@@ -122,7 +123,7 @@ def test_a_problem_is_named_with_its_samples(root: Path, trouble: str) -> None:
 
 def test_progress_reaches_the_total(root: Path) -> None:
     seen: list[tuple[int, int]] = []
-    check(mvtec_ad.scan(root), lambda done, total: seen.append((done, total)))
+    check(mvtec_ad.scan(root), Work(on_progress=lambda _, done, total: seen.append((done, total))))
     assert seen[-1] == (24, 24)
 
 

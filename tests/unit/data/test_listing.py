@@ -34,3 +34,5 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_a_list_with_nul_characters_is_no_text() -> None:
     with pytest.raises(DataError, match="NUL characters"):
         listed_images(["a.png", "b\0.png"])
+    with pytest.raises(DataError, match=r"x\.txt is no text"):
+        listed_images(["b\0.png"], name="x.txt")

@@ -8,7 +8,8 @@ import pytest
 from kizu.core.errors import DataError, ImageError
 from kizu.core.hashing import hash_bytes
 from kizu.core.split import Split
-from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.core.work import Work
+from kizu.data.manifest import Manifest, Sample, merged, read_manifest
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_hashes_are_of_the_files_and_known_ones_are_kept(manifest: Manifest) -> 
     known = replace(manifest.samples[0], sha256="known")
     seen: list[tuple[int, int]] = []
     hashed = replace(manifest, samples=(known, *manifest.samples[1:])).with_hashes(
-        lambda done, total: seen.append((done, total))
+        Work(on_progress=lambda _, done, total: seen.append((done, total)))
     )
     assert hashed.samples[0].sha256 == "known"
     assert hashed.samples[1].sha256 == hash_bytes(b"train/a2.png")
@@ -128,3 +129,9 @@ def test_names_that_are_no_utf8_or_hold_an_end_of_line_survive_the_disk(
     odd = replace(manifest, samples=(*manifest.samples, sample), notes=(f"{told} passed over",))
     odd.write(tmp_path / "m.jsonl")
     assert read_manifest(tmp_path / "m.jsonl") == odd
+
+
+def test_only_different_categories_are_merged(manifest: Manifest) -> None:
+    for given in ([], [manifest], [manifest, manifest]):
+        with pytest.raises(DataError, match="cannot be merged"):
+            merged(given)

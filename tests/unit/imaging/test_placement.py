@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW
-from kizu.imaging.placement import PlacementConfig, map_back, place, points_back
+from kizu.imaging.placement import PlacementConfig, map_back, place
 
 SIDES = st.integers(1, 90)
 
@@ -89,17 +89,6 @@ def test_what_the_crop_left_out_is_zero() -> None:
     assert back[:50].max() == 0
     assert back[:, 150:].max() == 0
     assert back[50:150, 50:150].min() == 7
-
-
-def test_points_go_back_as_maps_do() -> None:
-    config = PlacementConfig(image_size=(64, 64), resize=(80, 90))
-    score_map = np.zeros((64, 64), np.float32)
-    score_map[20, 41] = 1
-    back = map_back(score_map, (800, 900), config)
-    peak = np.argwhere(back == back.max()).mean(axis=0)
-    assert np.allclose(points_back(np.array([[20.0, 41.0]]), (800, 900), config), peak, atol=0.5)
-    corner = points_back(np.array([[-0.5, -0.5]]), (800, 900), config)
-    assert np.allclose(corner, [[8 * 10 - 0.5, 13 * 10 - 0.5]])
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (1, 300), (4000, 2), (255, 257)])

@@ -8,7 +8,7 @@ import pytest
 from tests.support import BASE, category
 
 from kizu.bundles.store import load
-from kizu.core.errors import BundleError, ConfigError, DataError
+from kizu.core.errors import BundleError, ConfigError
 from kizu.data.manifest import merged, read_manifest
 from kizu.decision.cuts import MARGIN
 from kizu.inspection.inspector import Inspector
@@ -86,7 +86,7 @@ def test_what_is_for_one_category_is_refused(run: RunFolder, root: Path, tmp_pat
             call(run)
     with pytest.raises(ConfigError, match="held out of the fit"):
         train_run(config(root, "plate,disc", folds=3), tmp_path)
-    with pytest.raises(DataError, match="cannot be merged"):
+    with pytest.raises(ConfigError, match="names 'plate' twice"):
         train_run(config(root, "plate,plate"), tmp_path)
 
 

@@ -78,7 +78,8 @@ def test_three_images_are_too_few(plate: Manifest) -> None:
 
 
 def test_the_choice_trains(plate: Manifest, tmp_path: Path) -> None:
-    from kizu.lab.train import DataConfig, RunConfig, train_run
+    from kizu.data.scan import DataConfig
+    from kizu.lab.train import RunConfig, train_run
 
     chosen = recommend(plate, base=BASE, candidates={"bank": CANDIDATES["bank"]}).chosen
     assert chosen is not None

@@ -5,7 +5,7 @@ import pytest
 
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.metrics.decisions import Confusion
-from kizu.metrics.overlap import aupro, aupros
+from kizu.metrics.overlap import aupro
 from kizu.metrics.pixels import pixel_confusions, rank_pixels, total
 from kizu.metrics.undefined import Undefined
 
@@ -60,12 +60,12 @@ def test_a_small_region_weighs_as_much_as_a_large_one():
 @pytest.mark.parametrize(("fill", "reason"), [(False, "no defective pixels"), (True, "no good pixels")])
 def test_masks_of_one_kind_alone_leave_aupro_undefined(fill, reason):
     with pytest.raises(Undefined, match=reason):
-        aupros([MAP], [np.full((2, 2), fill)])
+        aupro([MAP], [np.full((2, 2), fill)], 0.3)
 
 
 def test_no_images_leave_aupro_undefined():
     with pytest.raises(Undefined):
-        aupros([], [])
+        aupro([], [], 0.3)
 
 
 @pytest.mark.parametrize("limit", [0.0, -0.3, 1.01])

@@ -1,13 +1,14 @@
 """Ways a data set lies on disk. One file each; `scan(root, category)` lists it as a `Manifest`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError
 from kizu.data.layouts import demo, elpv, folder, mvtec_ad
+from kizu.data.layouts.files import Example
 from kizu.data.manifest import Manifest
 
 
@@ -17,6 +18,8 @@ class Layout:
 
     scan: Callable[..., Manifest]
     options: type[Config] | None = None
+    example: Example = field(default_factory=dict)
+    """Good images to learn from, good and flawed ones to test with; empty: the layout makes its own images."""
 
     def __call__(
         self, root: Path | None = None, category: str | None = None, options: Mapping[str, Any] | None = None
@@ -33,8 +36,8 @@ class Layout:
 
 
 LAYOUTS: Mapping[str, Layout] = {
-    "mvtec_ad": Layout(mvtec_ad.scan),
-    "folder": Layout(folder.scan, folder.FolderOptions),
-    "elpv": Layout(elpv.scan, elpv.ElpvOptions),
+    "mvtec_ad": Layout(mvtec_ad.scan, example=mvtec_ad.EXAMPLE),
+    "folder": Layout(folder.scan, folder.FolderOptions, folder.EXAMPLE),
+    "elpv": Layout(elpv.scan, elpv.ElpvOptions, elpv.EXAMPLE),
     "demo": Layout(demo.scan, demo.DemoOptions),
 }

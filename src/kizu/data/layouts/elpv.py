@@ -18,7 +18,7 @@ from kizu.core.errors import DataError, MissingExtraError
 from kizu.core.randomness import rng_for
 from kizu.core.registry import look_up
 from kizu.core.split import Split
-from kizu.data.layouts.files import existing
+from kizu.data.layouts.files import IMAGE, Example, existing
 from kizu.data.manifest import GOOD, Label, Manifest, Sample
 from kizu.data.splits import with_good_tests
 
@@ -26,6 +26,14 @@ CELLS = {"mono": ("mono",), "poly": ("poly",), "all": ("mono", "poly")}
 """The kinds of cell in each category."""
 _LABELS: dict[float, Label] = {0.0: "good", 1.0: "defect"}
 """By the probability of being defective."""
+
+EXAMPLE: Example = {
+    **{f"images/cell{number:04}.png": IMAGE for number in range(16)},
+    "labels.csv": "".join(
+        f"images/cell{number:04}.png  {('0.0', '1.0', '0.3333333333333333', '0.0')[number % 4]}   mono\n"
+        for number in range(16)
+    ),
+}
 
 
 class ElpvOptions(Config):

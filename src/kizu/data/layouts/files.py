@@ -1,12 +1,16 @@
 """Find the images in folders, and say what else was there."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kizu.core.errors import DataError
 from kizu.imaging.codec import IMAGE_SUFFIXES
+
+Example = Mapping[str, str]
+"""A small root of a layout, which shows what it expects: path -> IMAGE, MASK, or the text of another file."""
+IMAGE, MASK = "image", "mask"
 
 
 @dataclass(frozen=True, slots=True)

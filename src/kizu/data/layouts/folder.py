@@ -24,7 +24,17 @@ from kizu.core.config import Config
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
 from kizu.core.split import Split
-from kizu.data.layouts.files import Passed, existing, folders_in, images_in, listed, mask_for
+from kizu.data.layouts.files import (
+    IMAGE,
+    MASK,
+    Example,
+    Passed,
+    existing,
+    folders_in,
+    images_in,
+    listed,
+    mask_for,
+)
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.data.splits import with_good_tests
 
@@ -35,6 +45,14 @@ BAD_NAMES = frozenset(
 MASK_NAMES = frozenset({"mask", "masks", "ground_truth", "gt"})
 DEFECT = "defect"
 """The kind of a bad image that no folder names."""
+
+EXAMPLE: Example = {
+    **{f"good/monday/{number}.png": IMAGE for number in range(8)},
+    "good/0.png": IMAGE,
+    "NG/1.png": IMAGE,
+    "NG/dent/1.png": IMAGE,
+    "masks/dent/1_mask.png": MASK,
+}
 
 
 class FolderOptions(Config):

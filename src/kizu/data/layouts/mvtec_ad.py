@@ -13,11 +13,31 @@ from pathlib import Path
 
 from kizu.core.errors import DataError
 from kizu.core.split import Split
-from kizu.data.layouts.files import Passed, existing, folders_in, images_in, listed, mask_for
+from kizu.data.layouts.files import (
+    IMAGE,
+    MASK,
+    Example,
+    Passed,
+    existing,
+    folders_in,
+    images_in,
+    listed,
+    mask_for,
+)
 from kizu.data.manifest import GOOD, Manifest, Sample
 
 ROOT_VARIABLE = "MVTEC_ROOT"
 """The environment variable that names the root when none is given."""
+
+EXAMPLE: Example = {
+    **{f"part/train/good/{number:03}.png": IMAGE for number in range(5)},
+    "part/train/good/100.JPG": IMAGE,
+    "part/test/good/000.png": IMAGE,
+    "part/test/dent/000.png": IMAGE,
+    "part/test/scratch/000.png": IMAGE,
+    "part/ground_truth/dent/000_mask.png": MASK,
+    "part/ground_truth/scratch/000.png": MASK,
+}
 
 
 def scan(root: Path | None = None, category: str | None = None) -> Manifest:

@@ -1,0 +1,37 @@
+"""From what was configured to a manifest: which layout, where, which categories, which groups."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from kizu.core.config import Config
+from kizu.core.lists import comma_separated
+from kizu.core.registry import look_up
+from kizu.data.layouts import LAYOUTS
+from kizu.data.manifest import Manifest, merged
+
+
+class DataConfig(Config):
+    """Which images."""
+
+    layout: str = "mvtec_ad"
+    root: Path | None = None
+    category: str | None = None
+    """One, or several separated by commas: one model for them all, and thresholds for each."""
+    group: str | None = None
+    """A regular expression over image ids. Those whose first bracket is the same (photos of one part, one lot) stay on
+    one side of every split."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the layout lets one set: of `folder` good_dir, bad_dir, mask_dir, test_fraction, seed."""
+
+
+def scan_data(data: DataConfig) -> Manifest:
+    """The manifest of the configured data set. Raises `DataError` when it is not there."""
+    scan = look_up(LAYOUTS, data.layout, noun="layout")
+    names = comma_separated(data.category, where="category") if data.category else ()
+    if len(names) > 1:
+        manifest = merged([scan(data.root, name, data.options) for name in names])
+    else:
+        manifest = scan(data.root, names[0] if names else None, data.options)
+    return manifest if data.group is None else manifest.grouped_by(data.group)
