@@ -148,7 +148,7 @@ def _table(found: RunComparison) -> str:
 
 
 def _seconds(folder: RunFolder) -> str:
-    total = folder.read_meta().seconds.get("total")
+    total = folder.read_meta().seconds.get("total") if folder.meta.exists() else None
     return "not known" if total is None else f"{total:.1f} s"
 
 

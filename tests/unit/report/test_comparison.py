@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.support import BASE, category
 
+from kizu.core.files import write_stored
 from kizu.imaging.codec import decode
 from kizu.imaging.overlay import GREEN
 from kizu.lab.evaluate import evaluate_run
@@ -78,7 +79,8 @@ def test_what_a_fit_took_is_told_or_not_known(compared: RunComparison, tmp_path:
     for name, folder in zip(("first", "second"), compared.folders, strict=True):
         shutil.copytree(folder.path, tmp_path / name)
         folders.append(RunFolder(tmp_path / name))
-    folders[0].meta.write_text(json.dumps({"seconds": {"total": 12.34}}))
+    meta = folders[0].read_meta().model_copy(update={"seconds": {"total": 12.34}})
+    write_stored(folders[0].meta, meta)
     folders[1].meta.unlink()
     write_comparison(tmp_path / "out", replace(compared, folders=(folders[0], folders[1])))
     told = (tmp_path / "out/comparison_table.md").read_text()

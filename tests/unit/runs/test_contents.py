@@ -124,17 +124,17 @@ READERS: dict[str, tuple[Callable[[Path], object], ...]] = {
 }
 
 
-MAY_BE_EMPTY = frozenset({"preds.jsonl"})
-"""An inspection that was stopped before its first image."""
+MAY_BE_TORN = frozenset({"preds.jsonl"})
+"""Written line by line: a last line without an end is one that a kill has torn, and no error."""
 
 
 def broken(path: Path) -> list[bytes]:
     content = path.read_bytes()
     n = len(content)
     cuts = [content[:length] for length in (0, 1, n // 3, n // 2, n - 3)]
-    if path.name in MAY_BE_EMPTY:
-        cuts.pop(0)
-    return [*cuts, b"\0" * n, b"[]\n", b"{}\n", b"null\n", content.replace(b'"', b"'"), b"\xff" + content]
+    if path.name in MAY_BE_TORN:
+        cuts = []
+    return [*cuts, b"\0" * n + b"\n", b"[]\n", b"{}\n", b"null\n", content.replace(b'"', b"'"), b"\xff" + content + b"\n"]
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -176,7 +176,7 @@ def test_what_is_written_is_what_is_read(whole: Path) -> None:
     thresholds = run.read_thresholds()
     assert thresholds is not None
     assert json.loads(run.thresholds.read_text()) == thresholds.as_json()
-    assert [one.image.rule for one in thresholds.before] == ["conformal@0.1667"] * 2
+    assert [one.image.rule.name for one in thresholds.before] == ["conformal"] * 2
     metrics = run.read_metrics()
     assert metrics is not None
     assert metrics.values["image_auroc"] == json.loads(run.metrics.read_text())["image_auroc"]
