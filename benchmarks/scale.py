@@ -134,7 +134,12 @@ def measure_fit(method: str, count: int, side: int) -> Row:
     originals = load_originals(config, count)
     idle = resident_mb()
     clock = FeatureClock()
-    fitted = fit(config, noisy(originals, count, "fit"), noisy(originals, CALIBRATED, "calibration"), Work(on_progress=clock))
+    fitted = fit(
+        config,
+        noisy(originals, count, "fit"),
+        noisy(originals, CALIBRATED, "calibration"),
+        Work(on_progress=clock),
+    )
     return {
         "seconds": clock.stages(fitted.seconds),
         "fit_seconds": sum(fitted.seconds.values()),

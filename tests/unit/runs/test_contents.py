@@ -134,7 +134,15 @@ def broken(path: Path) -> list[bytes]:
     cuts = [content[:length] for length in (0, 1, n // 3, n // 2, n - 3)]
     if path.name in MAY_BE_TORN:
         cuts = []
-    return [*cuts, b"\0" * n + b"\n", b"[]\n", b"{}\n", b"null\n", content.replace(b'"', b"'"), b"\xff" + content + b"\n"]
+    return [
+        *cuts,
+        b"\0" * n + b"\n",
+        b"[]\n",
+        b"{}\n",
+        b"null\n",
+        content.replace(b'"', b"'"),
+        b"\xff" + content + b"\n",
+    ]
 
 
 @pytest.mark.parametrize("name", READERS)
