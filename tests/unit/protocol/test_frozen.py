@@ -193,7 +193,7 @@ def test_what_was_finished_is_not_done_again(
     frozen: FrozenPipeline, disc: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path)]
-    monkeypatch.setattr("kizu.protocol.frozen.fit_bundle", None)
+    monkeypatch.setattr("kizu.protocol.frozen.run_trial", None)
     assert [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path)] == before
 
 

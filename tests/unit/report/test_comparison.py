@@ -48,10 +48,10 @@ def table(folder: Path) -> list[list[str]]:
 
 def test_each_metric_says_by_how_much_and_which_is_better(compared: RunComparison, tmp_path: Path) -> None:
     rows = (
-        MetricRow("image_auroc", 0.9, 0.75),
-        MetricRow("image_escape_rate", 0.2, 0.05),
-        MetricRow("pixel_auroc", 0.5, 0.5),
-        MetricRow("aupimo", None, 0.5),
+        MetricRow("image_auroc", 0.9, 0.75, False),
+        MetricRow("image_escape_rate", 0.2, 0.05, True),
+        MetricRow("pixel_auroc", 0.5, 0.5, False),
+        MetricRow("aupimo", None, 0.5, False),
     )
     write_comparison(tmp_path, replace(compared, rows=rows, differences={}))
     assert table(tmp_path) == [

@@ -164,7 +164,13 @@ def scored(root: Path, method: str, seed: int, shift: float) -> MethodResult:
     labels = np.arange(60) < 30
     scores = rng.normal(size=60) + shift * labels
     rows = [
-        {"id": f"{i}", "gt_label": "defect" if bad else "good", "pred_score": float(score)}
+        {
+            "id": f"{i}",
+            "defect": "x" if bad else "good",
+            "gt_label": "defect" if bad else "good",
+            "pred_score": float(score),
+            "is_anomaly": bool(bad),
+        }
         for i, (bad, score) in enumerate(zip(labels, scores, strict=True))
     ]
     folder = root / method
