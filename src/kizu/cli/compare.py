@@ -6,7 +6,9 @@ from pathlib import Path
 import typer
 
 from kizu.cli.options import Shown, ShownAs, working
-from kizu.tasks.options import CompareOptions, MarkOptions, RunDir, SavedOptions, WorkOptions
+from kizu.tasks.lab_options import CompareOptions
+from kizu.tasks.line_options import MarkOptions, SavedOptions
+from kizu.tasks.options import RunDir, WorkOptions
 
 
 def predict(

@@ -7,7 +7,8 @@ import typer
 from kizu.cli.flags import with_flags
 from kizu.cli.options import ShownAs, working
 from kizu.core.errors import DataError
-from kizu.tasks.options import CheckOptions, CoreOptions, DataOptions
+from kizu.tasks.lab_options import CheckOptions
+from kizu.tasks.options import CoreOptions, DataOptions
 
 app = typer.Typer(help="Look at a data set before anything is fitted.", no_args_is_help=True)
 

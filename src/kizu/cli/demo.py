@@ -3,7 +3,8 @@
 import typer
 
 from kizu.cli.options import Shown, working
-from kizu.tasks.options import CoreOptions, DemoOptions
+from kizu.tasks.lab_options import DemoOptions
+from kizu.tasks.options import CoreOptions
 
 METRICS = ("image_auroc", "image_auprc", "image_f1", "pixel_auroc", "aupro_030", "aupro_005")
 STAGES = ("fit", "calibrate", "predict", "measure")

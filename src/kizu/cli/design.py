@@ -5,7 +5,8 @@ import json
 import typer
 
 from kizu.cli.options import Shown, working
-from kizu.tasks.options import CategoriesOptions, DesignOptions, FreezeOptions, WorkOptions
+from kizu.tasks.lab_options import DesignOptions, FreezeOptions
+from kizu.tasks.options import CategoriesOptions, WorkOptions
 
 
 def design(options: DesignOptions, where: CategoriesOptions, using: WorkOptions, shown: Shown) -> None:

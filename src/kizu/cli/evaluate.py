@@ -8,14 +8,8 @@ import typer
 
 from kizu.cli.options import ShownAs, working
 from kizu.core.errors import ConfigError
-from kizu.tasks.options import (
-    CategoriesOptions,
-    DataOptions,
-    Flag,
-    FrozenOptions,
-    ThresholdOptions,
-    WorkOptions,
-)
+from kizu.tasks.lab_options import FrozenOptions, ThresholdOptions
+from kizu.tasks.options import CategoriesOptions, DataOptions, Flag, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.tasks.evaluate import Evaluated

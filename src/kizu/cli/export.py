@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 
 from kizu.cli.options import Shown, ShownAs, working
-from kizu.tasks.options import CoreOptions, ExportOptions, RunDir, VerifyOptions
+from kizu.tasks.line_options import ExportOptions, VerifyOptions
+from kizu.tasks.options import CoreOptions, RunDir
 
 EXIT_DISAGREES = 1
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kizu.cli.options import ShownAs, working
-from kizu.tasks.options import DecisionOptions, Flag, SourceOptions, WorkOptions, WritingOptions
+from kizu.tasks.line_options import DecisionOptions, SourceOptions, WritingOptions
+from kizu.tasks.options import Flag, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.inspection.records import Record

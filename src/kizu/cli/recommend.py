@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from kizu.cli.options import ShownAs, working
-from kizu.tasks.options import BudgetOptions, DataOptions, WorkOptions
+from kizu.tasks.lab_options import BudgetOptions
+from kizu.tasks.options import DataOptions, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.lab.recommend import Recommendation

@@ -3,7 +3,8 @@
 import typer
 
 from kizu.cli.options import Shown, working
-from kizu.tasks.options import DataOptions, PipelineOptions, RunOptions, WorkOptions
+from kizu.tasks.lab_options import PipelineOptions, RunOptions
+from kizu.tasks.options import DataOptions, WorkOptions
 
 WEAK_PROMISE = 0.05
 """A false-alarm rate that deserves a hint."""

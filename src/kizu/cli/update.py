@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from kizu.cli.options import Shown, working
-from kizu.tasks.options import RollbackOptions, RunDir, UpdateOptions, WorkOptions
+from kizu.tasks.line_options import RollbackOptions, UpdateOptions
+from kizu.tasks.options import RunDir, WorkOptions
 
 
 def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: Shown) -> None:

@@ -3,7 +3,8 @@
 import typer
 
 from kizu.cli.options import Shown, working
-from kizu.tasks.options import RankOptions, WorkOptions
+from kizu.tasks.lab_options import RankOptions
+from kizu.tasks.options import WorkOptions
 
 SHOWN = 10
 

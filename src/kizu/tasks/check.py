@@ -5,7 +5,8 @@ from kizu.data.check import CheckReport, check, preview_sheet
 from kizu.data.scan import scan_data
 from kizu.imaging.codec import encode_png
 from kizu.tasks.data import data_config
-from kizu.tasks.options import CheckOptions, DataOptions
+from kizu.tasks.lab_options import CheckOptions
+from kizu.tasks.options import DataOptions
 
 
 def check_data(data: DataOptions, options: CheckOptions, work: Work) -> CheckReport:

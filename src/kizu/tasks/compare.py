@@ -6,7 +6,7 @@ from pathlib import Path
 from kizu.protocol.compare import RunComparison, compare_runs
 from kizu.report.comparison import write_comparison
 from kizu.runs.folder import open_run
-from kizu.tasks.options import CompareOptions
+from kizu.tasks.lab_options import CompareOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from kizu.data.scan import DataConfig
 from kizu.lab.evaluate import Evaluation, evaluate_run
 from kizu.lab.train import RunConfig, TrainedRun, train_run
 from kizu.report.cases import Section, run_section, write_page
-from kizu.tasks.options import DemoOptions
+from kizu.tasks.lab_options import DemoOptions
 
 METHODS = ("patchcore", "padim")
 RUN_ID = "demo"

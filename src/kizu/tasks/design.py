@@ -9,7 +9,8 @@ from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.design import Design, design, known_candidates, read_candidates, read_design
 from kizu.protocol.freeze import DevSet, FrozenPipeline, Origin, freeze, write_frozen
 from kizu.tasks.data import scan_all
-from kizu.tasks.options import CategoriesOptions, DesignOptions, FreezeOptions, parse_seeds
+from kizu.tasks.lab_options import DesignOptions, FreezeOptions
+from kizu.tasks.options import CategoriesOptions, parse_seeds
 
 
 def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Design:

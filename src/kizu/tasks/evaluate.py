@@ -19,7 +19,8 @@ from kizu.report.gallery import write_figures
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.data import data_config
-from kizu.tasks.options import DataOptions, ThresholdOptions, parse_grid
+from kizu.tasks.lab_options import ThresholdOptions
+from kizu.tasks.options import DataOptions, parse_grid
 from kizu.tasks.train import given
 
 

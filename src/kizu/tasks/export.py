@@ -7,7 +7,7 @@ from kizu.core.work import Work
 from kizu.release.export import Exported, export_run, verify_run
 from kizu.release.parity import Agreement, Tolerances
 from kizu.runs.folder import open_run
-from kizu.tasks.options import ExportOptions, VerifyOptions
+from kizu.tasks.line_options import ExportOptions, VerifyOptions
 
 
 @dataclass(frozen=True, slots=True)

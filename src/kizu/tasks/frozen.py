@@ -13,7 +13,8 @@ from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen
 from kizu.report.gallery import write_figures
 from kizu.report.portfolio import write_portfolio
 from kizu.tasks.data import scan_all
-from kizu.tasks.options import CategoriesOptions, FrozenOptions
+from kizu.tasks.lab_options import FrozenOptions
+from kizu.tasks.options import CategoriesOptions
 
 OUTPUT_DIR = Path("runs/eval")
 

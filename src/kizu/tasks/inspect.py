@@ -15,7 +15,7 @@ from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.records import Record
 from kizu.inspection.watch import arrivals
-from kizu.tasks.options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
+from kizu.tasks.line_options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
 
 
 @dataclass(frozen=True, slots=True)

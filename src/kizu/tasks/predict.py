@@ -16,7 +16,7 @@ from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import own_manifest
 from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.inspect import folder_options, policy_config
-from kizu.tasks.options import MarkOptions, SavedOptions
+from kizu.tasks.line_options import MarkOptions, SavedOptions
 
 
 def predict(run_dir: Path, marks: MarkOptions, saved: SavedOptions, work: Work) -> dict[str, FolderResult]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from kizu.core.work import Work
 from kizu.data.listing import list_images
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
-from kizu.tasks.options import RankOptions, parse_size
+from kizu.tasks.lab_options import RankOptions
+from kizu.tasks.options import parse_size
 from kizu.tasks.train import given
 
 

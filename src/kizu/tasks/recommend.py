@@ -6,7 +6,8 @@ from kizu.data.scan import scan_data
 from kizu.lab.recommend import Budget, Recommendation, recommend
 from kizu.lab.train import RunConfig
 from kizu.tasks.data import data_config
-from kizu.tasks.options import BudgetOptions, DataOptions
+from kizu.tasks.lab_options import BudgetOptions
+from kizu.tasks.options import DataOptions
 
 
 def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Recommendation:

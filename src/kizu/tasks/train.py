@@ -7,7 +7,8 @@ from kizu.core.lists import comma_separated
 from kizu.core.work import Work
 from kizu.lab.train import RunConfig, TrainedRun, train_run
 from kizu.report.model_card import write_model_card
-from kizu.tasks.options import DataOptions, PipelineOptions, RunOptions, parse_grid, parse_size
+from kizu.tasks.lab_options import PipelineOptions, RunOptions
+from kizu.tasks.options import DataOptions, parse_grid, parse_size
 
 
 def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:

@@ -9,7 +9,7 @@ from kizu.lab.update import Updated, roll_back, update_run
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import Step
-from kizu.tasks.options import RollbackOptions, UpdateOptions
+from kizu.tasks.line_options import RollbackOptions, UpdateOptions
 
 T = TypeVar("T")
 

@@ -1,0 +1,190 @@
+"""Options of what learns, chooses and measures."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from kizu.detectors import DETECTORS
+from kizu.tasks.options import Backbone, Config, Flag, ImageSize, SkipBroken
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """Where the contact sheet goes."""
+
+    preview: Annotated[Path, Flag("Where the contact sheet goes.")] = Path("preview.png")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """Settings of a pipeline that have a flag; what is None stays as the config has it."""
+
+    config_file: Config = None
+    model: Annotated[str | None, Flag(f"The method: {', '.join(DETECTORS)}.")] = None
+    backbone: Backbone = None
+    layers: Annotated[str | None, Flag("Feature layers, comma separated.")] = None
+    image_size: ImageSize = None
+    resize: Annotated[
+        str | None, Flag("With --tile-overlap: the size that is cut into tiles: 1024x1536.")
+    ] = None
+    tile_overlap: Annotated[
+        float | None,
+        Flag("Cut images into tiles of --image-size that overlap by this part, such as 0.25."),
+    ] = None
+    coreset: Annotated[float | None, Flag("PatchCore: part of the patches that is kept.")] = None
+    false_alarm_rate: Annotated[
+        float | None,
+        Flag("Guarantee this rate on good parts, or refuse. Default: 0.01 or the best there is."),
+    ] = None
+    zones: Annotated[str | None, Flag("A pixel threshold for each zone of a grid, rows x columns: 2x3.")] = (
+        None
+    )
+    group: Annotated[
+        str | None,
+        Flag(
+            "Regular expression over image names: those whose first bracket is the same (one part, one lot) stay on"
+            " one side."
+        ),
+    ] = None
+    seed: Annotated[int | None, Flag("All randomness comes from it.", least=0)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The run folder that a training makes."""
+
+    output_dir: Annotated[Path, Flag("Where run folders go.")] = Path("runs")
+    run_id: Annotated[str | None, Flag("Name of the run folder. Default: the time.")] = None
+    skip_broken: SkipBroken = False
+
+
+class PixelMetric(StrEnum):
+    """What a pixel threshold is to make highest."""
+
+    F1 = "f1"
+    IOU = "iou"
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdOptions:
+    """How a run's thresholds are set anew before it is measured."""
+
+    compute_thresholds: Annotated[
+        bool,
+        Flag("With --run-dir: set them anew first, on the good images held out.", ("--compute-thresholds",)),
+    ] = False
+    rule: Annotated[
+        str | None,
+        Flag("For --compute-thresholds: the image rule, such as conformal_confident or maximum."),
+    ] = None
+    false_alarm_rate: Annotated[
+        float | None, Flag("For --compute-thresholds: guarantee this rate, or refuse.")
+    ] = None
+    zones: Annotated[
+        str | None, Flag("For --compute-thresholds: a pixel threshold for each of rows x columns: 2x3.")
+    ] = None
+    tune_on_validation: Annotated[
+        bool,
+        Flag("With --run-dir: choose them first, on labelled validation images.", ("--tune-on-validation",)),
+    ] = False
+    pixel_metric: Annotated[PixelMetric, Flag("For --tune-on-validation: what pixels are tuned for.")] = (
+        PixelMetric.F1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenOptions:
+    """What of a frozen pipeline is measured, and where it goes."""
+
+    frozen: Annotated[
+        Path | None,
+        Flag("In place of a run: the file that `kizu freeze` wrote.", ("--frozen",), is_file=True),
+    ] = None
+    categories: Annotated[
+        str | None, Flag("With --frozen, comma separated: names below --data-root, or folders.")
+    ] = None
+    include_dev: Annotated[
+        bool, Flag("With --frozen: also development categories, marked.", ("--include-dev",))
+    ] = False
+    output_dir: Annotated[Path | None, Flag("With --frozen: where results go. Default: runs/eval.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesignOptions:
+    """What is tried, on what, and where the choice goes."""
+
+    categories: Annotated[str, Flag("Comma separated: names below --data-root, or folders of categories.")]
+    methods: Annotated[str, Flag("Comma separated.")] = "patchcore,padim,mahalanobis"
+    candidates_file: Annotated[
+        Path | None,
+        Flag("YAML: method -> list of changes, such as {detector: {coreset: 0.1}}.", ("--candidates",)),
+    ] = None
+    config_file: Config = None
+    seeds: Annotated[str, Flag("Comma separated.")] = "0"
+    rate: Annotated[float, Flag("Of good test images that the threshold may reject.")] = 0.01
+    output: Annotated[Path, Flag("What was chosen, and why.")] = Path("runs/design.json")
+    features_mb: Annotated[int, Flag("Features kept on disk, so that candidates share them.", least=0)] = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeOptions:
+    """What is frozen: a design, or choices made by hand."""
+
+    design_file: Annotated[Path | None, Flag("What `kizu design` wrote.", ("--design",), is_file=True)] = None
+    config_files: Annotated[
+        list[Path] | None, Flag("Chosen by hand: one YAML for each method.", ("--config",))
+    ] = None
+    dev: Annotated[str | None, Flag("With --config: the categories that were looked at, as in `design`.")] = (
+        None
+    )
+    note: Annotated[str | None, Flag("With --config: where the choices came from.")] = None
+    seeds: Annotated[str, Flag("Comma separated.")] = "0,1,2"
+    output: Annotated[Path, Flag("The file to write.")] = Path("assets/fixed_pipeline.json")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetOptions:
+    """What a pipeline may cost, and where the choice goes."""
+
+    latency_ms: Annotated[float | None, Flag("An image may take this long, by itself.", least=0)] = None
+    memory_mb: Annotated[
+        float | None, Flag("The fit may take this much. Default: what the machine has free.", least=1)
+    ] = None
+    fit_seconds: Annotated[float | None, Flag("The fit may take this long.", least=0)] = None
+    output: Annotated[
+        Path | None, Flag("Write the choice here, for kizu train --config.", ("--output", "-o"))
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankOptions:
+    """A folder that is ranked without one good image."""
+
+    folder: Annotated[Path, Flag("Folder of images, searched with its sub-folders.", is_argument=True)]
+    output_dir: Annotated[Path, Flag("Where ranking.jsonl and overlays/ go.")] = Path("zero-shot")
+    backbone: Backbone = None
+    image_size: ImageSize = None
+    overlays: Annotated[
+        int, Flag("Draw the pictures of this many images, the least usual ones.", least=0)
+    ] = 20
+    seed: Annotated[int, Flag("Draws which images judge each other.", least=0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """Two runs of one category."""
+
+    first: Annotated[Path, Flag("One run folder.", ("--run-dir-a",))]
+    second: Annotated[Path, Flag("Another, of the same category.", ("--run-dir-b",))]
+    output_dir: Annotated[Path | None, Flag("Where it goes. Default: comparisons/<a>-<b>.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """Where the demo goes."""
+
+    output_dir: Annotated[
+        Path, Flag("Where everything goes. The runs of an earlier demo there are replaced, and nothing else.")
+    ] = Path("kizu-demo")
+    seed: Annotated[int, Flag("All randomness comes from it.", least=0)] = 0

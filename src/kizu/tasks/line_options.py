@@ -1,0 +1,150 @@
+"""Options of what runs on the line, and of what is sent there."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from kizu.tasks.options import Flag, SkipBroken
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What is inspected, with what, and where results go."""
+
+    run_dir: Annotated[Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",))] = None
+    model: Annotated[
+        Path | None, Flag("In place of a run: a file that `kizu export` wrote.", ("--model",))
+    ] = None
+    folder: Annotated[
+        Path | None,
+        Flag(
+            "Folder of images, searched with its sub-folders; or one image; or - for paths on stdin.",
+            is_argument=True,
+        ),
+    ] = None
+    input_dir: Annotated[Path | None, Flag("The same as the argument.")] = None
+    image_list: Annotated[
+        Path | None, Flag("In place of a folder: a file with a path on each line.", ("--list",))
+    ] = None
+    glob: Annotated[str | None, Flag("Of a folder, only paths that match, such as '*.png' or 'line1/*'.")] = (
+        None
+    )
+    watch: Annotated[
+        bool, Flag("Go on: inspect each new file of the folder once, until Ctrl-C.", ("--watch",))
+    ] = False
+    interval: Annotated[
+        float, Flag("With --watch: seconds between two looks; a file must stay as it is.", least=0.01)
+    ] = 0.5
+    idle: Annotated[
+        float | None, Flag("With --watch: stop when nothing has come for so many seconds.", least=0)
+    ] = None
+    category: Annotated[
+        str | None, Flag("For a model of several categories: which one these images are of.")
+    ] = None
+    output_dir: Annotated[
+        Path | None,
+        Flag("Where results go. Default: inspections/<folder name> in the run folder, or beside the model."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkOptions:
+    """Which flaws are listed."""
+
+    min_defect_area: Annotated[int, Flag("Smaller flaws are not listed; pixels.", least=1)] = 1
+    pixel_threshold_mult: Annotated[float, Flag("Multiplies the pixel threshold.", least=1e-6)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionOptions(MarkOptions):
+    """How an image is decided on."""
+
+    open_px: Annotated[
+        int, Flag("Opens marked pixels by a square of this side, odd: what is thinner goes.", least=1)
+    ] = 1
+    close_px: Annotated[
+        int, Flag("Then closes them by a square of this side, odd: fills narrower gaps.", least=1)
+    ] = 1
+    roi: Annotated[
+        Path | None,
+        Flag("Where flaws count: JSON polygons, or a picture. The map then decides, not the image score."),
+    ] = None
+    ignore: Annotated[Path | None, Flag("Where they do not: JSON polygons, or a picture.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedOptions:
+    """What is written of each image."""
+
+    save_csv: Annotated[bool, Flag("Write preds.csv as well.", ("--csv",))] = False
+    save_masks: Annotated[bool, Flag("Write masks/.", ("--save-masks/--no-save-masks",))] = True
+    save_overlays: Annotated[bool, Flag("Write overlays/.", ("--save-overlays/--no-save-overlays",))] = True
+
+
+@dataclass(frozen=True, slots=True)
+class WritingOptions(SavedOptions):
+    """What is written of each image, and how many go through at a time."""
+
+    batch_size: Annotated[
+        int, Flag("Images at a time; 1: the shortest way from file to verdict.", least=1)
+    ] = 8
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+
+
+class Precision(StrEnum):
+    """How an export stores numbers."""
+
+    F32 = "f32"
+    F16 = "f16"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What is written, and where."""
+
+    form: Annotated[Format, Flag("One ONNX file, or an OpenVINO IR.", ("--format",))] = Format.ONNX
+    precision: Annotated[
+        Precision,
+        Flag("f16 stores half, int8 computes the network in 8 bits; kept only if no decision flips."),
+    ] = Precision.F32
+    output_dir: Annotated[Path | None, Flag("Where it goes. Default: export/ in the run folder.")] = None
+    max_size_mb: Annotated[float, Flag("Refuse a model that learned more than this.", least=1)] = 512
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """Which files are compared with the run, on what."""
+
+    model: Annotated[
+        list[Path] | None,
+        Flag("An exported file; may be given again. Default: those in export/.", ("--model",)),
+    ] = None
+    images: Annotated[int | None, Flag("So many of the test images. Default: all.", least=1)] = None
+    random: Annotated[int, Flag("Also compare on this many noise images.", ("--random",), least=0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOptions:
+    """More good images for a run."""
+
+    images: Annotated[Path, Flag("Folder of good images, searched with its sub-folders.")]
+    reason: Annotated[str, Flag("Why these are good; it is kept with the new version.")]
+    skip_broken: SkipBroken = False
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackOptions:
+    """Which version comes back."""
+
+    to: Annotated[
+        int | None, Flag("Which version. Default: the one the present one was made from.", least=1)
+    ] = None
+    reason: Annotated[str | None, Flag("Why; it is kept in versions.json.")] = None
