@@ -94,3 +94,62 @@ def test_an_error_comes_in_its_turn_and_the_rest_is_dropped() -> None:
         next(results)
     time.sleep(0.05)
     assert len(started) < 12
+
+
+class Library:
+    """Stands for one BLAS."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def get_num_threads(self) -> int:
+        return self.count
+
+    def set_num_threads(self, count: int) -> None:
+        self.count = count
+
+
+@pytest.fixture
+def libraries(monkeypatch: pytest.MonkeyPatch) -> list[Library]:
+    found = [Library(8), Library(2)]
+    monkeypatch.setattr(threads, "_blas_libraries", lambda: found)
+    monkeypatch.setattr(threads, "_blas", threads._BlasLimits())
+    return found
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_of_overlapping_limits_the_lowest_holds_and_the_last_to_end_gives_everything_back(
+    libraries: list[Library], first_to_end: int
+) -> None:
+    limits = threads.blas_threads(3), threads.blas_threads(1)
+    limits[0].__enter__()
+    assert [library.count for library in libraries] == [3, 2]
+    limits[1].__enter__()
+    assert [library.count for library in libraries] == [1, 1]
+    limits[first_to_end].__exit__(None, None, None)
+    assert [library.count for library in libraries] == ([1, 1] if first_to_end == 0 else [3, 2])
+    limits[1 - first_to_end].__exit__(None, None, None)
+    assert [library.count for library in libraries] == [8, 2]
+
+
+def test_limits_of_many_threads_leave_blas_as_it_was(libraries: list[Library]) -> None:
+    def enter_often(limit: int) -> None:
+        for _ in range(200):
+            with threads.blas_threads(limit):
+                assert libraries[0].count <= limit
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter_often, [1, 2, 3, 4]))
+    assert [library.count for library in libraries] == [8, 2]
+
+
+def test_a_real_blas_has_its_threads_back_after_overlapping_limits() -> None:
+    libraries = threads._blas_libraries()
+    before = [library.get_num_threads() for library in libraries]
+    one, two = threads.one_blas_thread(), threads.one_blas_thread()
+    one.__enter__()
+    two.__enter__()
+    assert [library.get_num_threads() for library in libraries] == [1] * len(libraries)
+    one.__exit__(None, None, None)
+    two.__exit__(None, None, None)
+    assert [library.get_num_threads() for library in libraries] == before
