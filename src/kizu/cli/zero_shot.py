@@ -21,6 +21,6 @@ def zero_shot(options: RankOptions, using: WorkOptions, shown: Shown) -> None:
     for number, item in enumerate(found.ranked[:SHOWN], start=1):
         typer.echo(f"{number:4}  {item.score:.4g}  {item.sample.path}")
     typer.echo(
-        f"wrote {options.output_dir}: {len(found.ranked)} images ranked, {len(found.broken)} unreadable",
+        f"wrote {options.output_dir}: {len(found.ranked)} images ranked, {len(found.left_out.reasons)} unreadable",
         err=True,
     )

@@ -75,14 +75,13 @@ def stream(
 
 
 class LeftOut:
-    """Images that cannot be read, by id, with the reason: what `stream` takes as `on_broken` where they are to be left
-    out."""
+    """Images that cannot be read, with the reason: what `stream` takes as `on_broken` where they are to be left out."""
 
     def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[Sample, str] = {}
 
     def __call__(self, sample: Sample, error: ImageError) -> None:
-        self.reasons[sample.id] = error.message
+        self.reasons[sample] = error.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def train_run(
         work=work,
         on_estimate=on_estimate,
     )
-    skipped = list(left_out.reasons)
+    skipped = [sample.id for sample in left_out.reasons]
     bundle_sha256 = save(fitted.bundle, folder.bundle)
     meta = RunMeta(
         created_at=utc_now(),

@@ -73,7 +73,7 @@ def update_run(
     left_out = LeftOut()
     batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
-    broken = {name: f"cannot be read ({reason})" for name, reason in left_out.reasons.items()}
+    broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
     thresholds = held_out_thresholds(
         updated,

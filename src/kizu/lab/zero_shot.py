@@ -17,12 +17,12 @@ from kizu.backbones.base import ensure_covered
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.config import Config
-from kizu.core.errors import DataError, ImageError
+from kizu.core.errors import DataError
 from kizu.core.files import write_text
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, HW
 from kizu.core.work import Work
-from kizu.data.batches import stream
+from kizu.data.batches import LeftOut, stream
 from kizu.data.manifest import Sample
 from kizu.detectors.base import EmbeddingConfig
 from kizu.imaging.codec import decode, encode_jpeg
@@ -67,10 +67,10 @@ def rank_images(
     samples: Sequence[Sample],
     config: ZeroShotConfig = ZeroShotConfig(),
     *,
-    on_broken: dict[str, str] | None = None,
+    left_out: LeftOut | None = None,
     work: Work = Work(),
 ) -> list[Ranked]:
-    """The images, least usual first. Broken ones are left out and named in `on_broken`, else raised.
+    """The images, least usual first. Broken ones are put into `left_out`, else raised.
 
     Raises `DataError` for fewer than three images that can be read.
     """
@@ -83,7 +83,7 @@ def rank_images(
     embedder = Embedder(model.SerializeToString(), work)
     order = rng_for(config.seed, "zero shot").permutation(len(samples))
     sizes = [len(part) for part in np.array_split(order, max(1, -(-len(samples) // JUDGED_TOGETHER)))]
-    readable = _embedded([samples[index] for index in order], embedder, config, on_broken)
+    readable = _embedded([samples[index] for index in order], embedder, config, left_out)
     found: list[Ranked] = []
     for group in grouped(readable, sizes):
         if len(group) < FEWEST:
@@ -92,7 +92,8 @@ def rank_images(
                 hint=f"zero-shot scoring needs a batch: give at least {FEWEST} pictures",
             )
         found += _judged(group, config)
-        work.report("images", len(found) + len(on_broken or ()), len(samples))
+        broken = 0 if left_out is None else len(left_out.reasons)
+        work.report("images", len(found) + broken, len(samples))
     return sorted(found, key=lambda item: -item.score)
 
 
@@ -125,16 +126,10 @@ class _Embedded:
 
 
 def _embedded(
-    samples: Sequence[Sample], embedder: Embedder, config: ZeroShotConfig, on_broken: dict[str, str] | None
+    samples: Sequence[Sample], embedder: Embedder, config: ZeroShotConfig, left_out: LeftOut | None
 ) -> Iterator[_Embedded]:
     """Those that can be read, in order."""
-
-    def note(sample: Sample, error: ImageError) -> None:
-        if on_broken is None:
-            raise error
-        on_broken[str(sample.path)] = error.message
-
-    for batch in stream(samples, config.placement, on_broken=note):
+    for batch in stream(samples, config.placement, on_broken=left_out):
         yield from map(_Embedded, batch.samples, batch.sizes, embedder.embed(batch.images))
 
 
@@ -151,7 +146,7 @@ def _judged(group: Sequence[_Embedded], config: ZeroShotConfig) -> Iterator[Rank
 def write_ranking(
     folder: Path,
     ranked: Sequence[Ranked],
-    broken: dict[str, str],
+    left_out: LeftOut,
     config: ZeroShotConfig,
     *,
     overlays: int,
@@ -170,7 +165,7 @@ def write_ranking(
         }
         for number, item in enumerate(ranked, start=1)
     ]
-    rows += [{"image_path": path, "error": message} for path, message in broken.items()]
+    rows += [{"image_path": str(sample.path), "error": reason} for sample, reason in left_out.reasons.items()]
     write_text(folder / "ranking.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     peaks = [float(item.map.max()) for item in ranked]
     low, high = float(np.median(peaks)), max(peaks)

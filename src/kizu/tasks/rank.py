@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kizu.core.work import Work
+from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
 from kizu.tasks.lab_options import RankOptions
@@ -15,7 +16,7 @@ class Ranking:
     """The pictures, least usual first, and those that cannot be read, with the reason."""
 
     ranked: list[Ranked]
-    broken: dict[str, str]
+    left_out: LeftOut
 
 
 def rank(options: RankOptions, work: Work) -> Ranking:
@@ -29,7 +30,7 @@ def rank(options: RankOptions, work: Work) -> Ranking:
         },
         where="options",
     )
-    broken: dict[str, str] = {}
-    ranked = rank_images(list_images(options.folder), config, on_broken=broken, work=work)
-    write_ranking(options.output_dir, ranked, broken, config, overlays=options.overlays)
-    return Ranking(ranked, broken)
+    left_out = LeftOut()
+    ranked = rank_images(list_images(options.folder), config, left_out=left_out, work=work)
+    write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
+    return Ranking(ranked, left_out)

@@ -10,6 +10,7 @@ import kizu.lab.zero_shot as module
 from kizu.core.errors import DataError, ImageError
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
+from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
 from kizu.imaging.codec import encode_png
 from kizu.lab.zero_shot import ZeroShotConfig, grouped, rank_images, write_ranking
@@ -46,9 +47,9 @@ def test_a_broken_file_is_named_and_the_rest_is_ranked(folder: Path, tmp_path: P
     (folder / "03.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"03\.png"):
         rank_images(list_images(folder), CONFIG)
-    broken: dict[str, str] = {}
-    ranked = rank_images(list_images(folder), CONFIG, on_broken=broken)
-    write_ranking(tmp_path / "out", ranked, broken, CONFIG, overlays=2)
+    left_out = LeftOut()
+    ranked = rank_images(list_images(folder), CONFIG, left_out=left_out)
+    write_ranking(tmp_path / "out", ranked, left_out, CONFIG, overlays=2)
     rows = [json.loads(line) for line in (tmp_path / "out/ranking.jsonl").read_text().splitlines()]
     assert [row.get("rank") for row in rows] == [*range(1, 12), None]
     assert "03.png" in rows[-1]["image_path"]
@@ -84,12 +85,13 @@ def test_every_picture_is_ranked_or_named_wherever_the_broken_ones_lie(
     order = rng_for(CONFIG.seed, "zero shot").permutation(len(samples))
     for place in broken:  # in the order in which they are judged, so that whole batches may be broken
         samples[order[place]].path.write_bytes(b"no picture")
-    named: dict[str, str] = {}
+    left_out = LeftOut()
     told: list[tuple[int, int]] = []
     work = Work(on_progress=lambda _, done, total: told.append((done, total)))
-    ranked = rank_images(samples, CONFIG, on_broken=named, work=work)
+    ranked = rank_images(samples, CONFIG, left_out=left_out, work=work)
+    named = {str(sample.path) for sample in left_out.reasons}
     assert len(named) == len(broken)
-    assert {str(item.sample.path) for item in ranked} | named.keys() == {str(s.path) for s in samples}
+    assert {str(item.sample.path) for item in ranked} | named == {str(s.path) for s in samples}
     assert len(ranked) + len(named) == len(samples)
     assert told[-1] == (12, 12)
 
@@ -99,7 +101,7 @@ def test_fewer_than_three_readable_pictures_are_no_batch(folder: Path, readable:
     for path in sorted(folder.iterdir())[readable:]:
         path.write_bytes(b"no picture")
     with pytest.raises(DataError, match=f"{readable} image"):
-        rank_images(list_images(folder), CONFIG, on_broken={})
+        rank_images(list_images(folder), CONFIG, left_out=LeftOut())
 
 
 @pytest.mark.parametrize("sizes", [(4, 4), (3, 3, 3), (4, 3), (2, 2), (128, 127)])
