@@ -10,7 +10,7 @@ from pydantic import Field
 from kizu.core.config import Config
 from kizu.core.errors import BundleError
 from kizu.core.hashing import hash_bytes, hash_value
-from kizu.decision.calibration import Thresholds
+from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
 from kizu.imaging.placement import PlacementConfig
 
 FORMAT = 1
@@ -49,6 +49,11 @@ class BundleManifest(Config):
     thresholds: Thresholds
     thresholds_by_category: dict[str, Thresholds] = Field(default_factory=dict)
     """Of a model of several categories: each one's own; `thresholds` rest on all of them together."""
+    calibration: CalibrationConfig | None = None
+    """The rules by which these were set on good images; None: of a time when a bundle did not say so."""
+    tuned_for: PixelMetric | None = None
+    """They were chosen later, on labelled images, for the highest F1 of images and this one of pixels; what these
+    images cannot give is by `calibration`. None: all is."""
     seed: int
     backbone: BackboneRecord
     fitted_on: FittedOn

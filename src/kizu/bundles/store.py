@@ -5,6 +5,7 @@ graph.onnx           image -> embedding
 arrays/<name>.npy    what the detector learned
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kizu.bundles.manifest import FORMAT, Bundle, BundleManifest
 from kizu.core.errors import BundleError, ConfigError
 from kizu.core.files import new_folder, read_json, write_json
 from kizu.core.hashing import hash_file, hash_value
-from kizu.decision.calibration import Thresholds
+from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
 
 INDEX = "bundle.json"
 GRAPH = "graph.onnx"
@@ -66,21 +67,28 @@ def load(folder: Path) -> Bundle:
     )
 
 
-def set_thresholds(folder: Path, thresholds: Thresholds) -> str:
-    """Give the bundle at `folder` other thresholds, in one step, and return its new hash: it is another bundle now.
+def set_thresholds(
+    folder: Path,
+    bundle: Bundle,
+    thresholds: Thresholds,
+    *,
+    calibration: CalibrationConfig | None,
+    tuned_for: PixelMetric | None = None,
+) -> Bundle:
+    """Give the bundle at `folder`, which was read as `bundle`, other thresholds in one step, and say by which rules.
 
-    Raises `BundleError` as `load`, `OutputError` when it cannot be written.
+    It has another hash then. Raises `BundleError` when it is no longer the one that was read, `OutputError` when it
+    cannot be written.
     """
-    manifest = load(folder).manifest.model_copy(update={"thresholds": thresholds})
-    body = {"manifest": manifest.model_dump(mode="json"), "files": _read_index(folder)["files"]}
+    index = _read_index(folder)
+    if index["sha256"] != bundle.stored_sha256:
+        raise BundleError(f"{folder} has changed since it was read", hint="run the same command again")
+    changes = {"thresholds": thresholds, "calibration": calibration, "tuned_for": tuned_for}
+    manifest = bundle.manifest.model_copy(update=changes)
+    body = {"manifest": manifest.model_dump(mode="json"), "files": index["files"]}
     digest = hash_value(body)
     write_json(folder / INDEX, {**body, "sha256": digest})
-    return digest
-
-
-def bundle_hash(folder: Path) -> str:
-    """The hash that stands for the whole bundle."""
-    return str(_read_index(folder)["sha256"])
+    return replace(bundle, manifest=manifest, stored_sha256=digest)
 
 
 def _write(bundle: Bundle, folder: Path) -> str:

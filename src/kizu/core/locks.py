@@ -9,19 +9,22 @@ from filelock import FileLock, Timeout
 from kizu.core.errors import OutputError
 
 LOCK = ".lock"
-"""In the folder that it is for. The file stays; what is locked is not its being there."""
+"""The usual name, in the folder that it is for. The file stays; what is locked is not its being there."""
 PATIENCE_S = 5.0
+"""Who finds a folder in use waits so long."""
 
 
 @contextmanager
-def locked(folder: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+def locked(folder: Path, *, name: str = LOCK, patience_s: float | None = None) -> Iterator[None]:
     """Hold `folder`, which is made where it is missing, until the block ends. Not twice by one thread.
+
+    `name`: another for another part of what the folder holds. `patience_s`: None for `PATIENCE_S`.
 
     Raises `OutputError` naming the folder when another still holds it after `patience_s`, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / LOCK, timeout=patience_s)
+        held = FileLock(folder / name, timeout=PATIENCE_S if patience_s is None else patience_s)
         held.acquire()
     except Timeout as error:
         raise OutputError(

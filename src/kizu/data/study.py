@@ -59,6 +59,12 @@ class StudySplit:
                 raise DataError(f"{name} has changed since the study split was drawn", hint=_REDRAW)
         return _with_sides(manifest, self.sides)
 
+    def without_chosen(self, manifest: Manifest) -> Manifest:
+        """Any hashed manifest, its test split without the images that thresholds are chosen on, known by content."""
+        chosen = {self.contents[name][0] for name, side in self.sides.items() if side is Split.VALIDATION}
+        sides = {s.id: Split.VALIDATION for s in manifest.test() if s.sha256 in chosen}
+        return _with_sides(manifest, sides)
+
 
 def draw_study(
     manifest: Manifest,

@@ -30,6 +30,9 @@ PIXELS_PER_IMAGE = 4096
 ImageRule = Literal["conformal", "conformal_confident", "quantile", "maximum", "mean_sigma", "f1_max", "cost"]
 PixelRule = Literal["conformal", "conformal_confident", "quantile", "maximum", "mean_sigma"]
 
+PixelMetric = Literal["f1", "iou"]
+"""Which one a pixel threshold makes highest. IoU = F1 / (2 - F1) rises with F1, so both have the same threshold."""
+
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 

@@ -7,6 +7,7 @@ is cut off when the journal is opened again; until then it is not read.
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ from typing import Any, Self
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import write_json
 from kizu.core.hashing import hash_value
+from kizu.core.locks import locked
 from kizu.inspection.records import Record, parse_record
 
 
@@ -21,19 +23,22 @@ class Journal:
     """The lines of one inspection, in one folder."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Open or go on with the journal in `folder`.
+        """Open or go on with the journal in `folder`, which is held until the block of the journal ends.
 
         `settings` is what the lines depend on. Raises `OutputError` when the folder holds lines made with other
-        settings, or cannot be written.
+        settings, cannot be written, or is being written by another command.
         """
         self.path = folder / "preds.jsonl"
-        self._check_settings(folder / "settings.json", settings)
-        try:
-            self._cut_torn_line()
-            # A name that is no UTF-8 has lone surrogates; with a backslash they are JSON's way of writing them.
-            self._stream = self.path.open("a", encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
+        with ExitStack() as opening:
+            opening.enter_context(locked(folder))
+            self._check_settings(folder / "settings.json", settings)
+            try:
+                self._cut_torn_line()
+                # A name that is no UTF-8 has lone surrogates; with a backslash they are JSON's way of writing them.
+                self._stream = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
+            self._held = opening.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -42,12 +47,11 @@ class Journal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """All lines are on the disk then; while they come, a power cut costs no more than has to be done again."""
-        try:
-            os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
-        finally:
-            self._stream.close()
+        with self._held, self._stream:
+            try:
+                os.fsync(self._stream.fileno())
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
 
     def append(self, record: Record) -> None:
         """Write one line. Raises `OutputError`."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import DataError
 from kizu.core.files import write_json
 from kizu.core.randomness import rng_for
@@ -17,24 +16,18 @@ from kizu.core.threads import spread
 from kizu.core.types import F32, F64, Bool
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample, read_manifest
-from kizu.data.study import read_study
 from kizu.decision.calibration import Thresholds
+from kizu.lab.measured_set import measured_set, refuse_known
 from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import Confusion, confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
-from kizu.metrics.probability import (
-    ProbabilityMap,
-    Reliability,
-    brier,
-    expected_calibration_error,
-    reliability,
-)
 from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
 from kizu.metrics.undefined import Undefined
 from kizu.pipeline.opened import open_pipeline
-from kizu.runs.contents import PredictionRow, ProbabilityFile
+from kizu.runs.contents import MeasuredOn, PredictionRow
 from kizu.runs.folder import RunFolder
 from kizu.runs.folder import write_predictions as write_rows
 
@@ -57,16 +50,6 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownProbability:
-    """A probability made of the score for people to read, measured apart from it."""
-
-    ece: float
-    """Expected calibration error."""
-    brier: float
-    reliability: Reliability
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Numbers, and what they were counted from."""
 
@@ -85,6 +68,8 @@ class Evaluation:
     """How well the probability that is shown to people holds, where there is one."""
     bundle_sha256: str | None = None
     """Of the bundle on disk that was measured; None where it is in memory only."""
+    data: MeasuredOn | None = None
+    """The set that the predictions are of, where they are of one."""
 
     def as_json(self) -> dict[str, Any]:
         """`metrics.json`: flat metrics first, then what qualifies them."""
@@ -101,6 +86,7 @@ class Evaluation:
             },
             **({} if self.shown is None else {"probability": asdict(self.shown)}),
             **({} if self.bundle_sha256 is None else {"bundle_sha256": self.bundle_sha256}),
+            **({} if self.data is None else {"data": self.data.model_dump(mode="json")}),
             "counts": {"good": labels.count("good"), "defect": labels.count("defect")},
             "counts_by_kind": {
                 kind: sum(p.sample.defect == kind for p in self.predictions) for kind in kinds
@@ -129,7 +115,11 @@ def evaluate(
     with predicted(pipeline, samples, bundle.manifest.placement, work=work) as found, work.limited():
         seconds = time.perf_counter() - start
         evaluation = measured(found, bundle.manifest.thresholds)
-    return replace(evaluation, seconds={"predict": seconds, **evaluation.seconds})
+    return replace(
+        evaluation,
+        seconds={"predict": seconds, **evaluation.seconds},
+        bundle_sha256=bundle.stored_sha256,
+    )
 
 
 def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Evaluation:
@@ -194,54 +184,78 @@ def _flaw(found: Predictions, index: int, threshold: float | F32) -> Flaw | None
     return measure_flaw(mask.unpacked(), found.map_of(index), here)
 
 
-def evaluate_run(
-    folder: RunFolder,
-    manifest: Manifest | None = None,
-    *,
-    work: Work = Work(),
-) -> Evaluation:
-    """Evaluate a run on its data set's test split, and write `metrics.json` and `preds_test.jsonl` there.
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """A run's numbers, and where they lie."""
 
-    `manifest`: another data set to evaluate on; None: the one that the run was trained on, without the test images that
-    its thresholds were chosen on. A run of several categories has `evaluate_parts`.
+    evaluation: Evaluation
+    bundle: Bundle
+    """What was measured: the version in force when it began."""
+    place: RunFolder
+    """The run itself, or below it the folder of another data set's numbers."""
+
+
+def measure_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Work = Work()) -> MeasuredRun:
+    """Evaluate a run and write `metrics.json` and `preds_test.jsonl`.
+
+    `manifest`: another data set to evaluate on, whose numbers get a folder of their own; None: the one that the run was
+    trained on. Which of the test images: `measured_set`, with its errors. A run of several categories has
+    `evaluate_parts`.
     """
-    samples = (manifest or own_manifest(folder)).test()
-    bundle = load(folder.bundle).for_category(None)
-    evaluation = replace(
-        evaluate(bundle, samples, work=work),
-        bundle_sha256=bundle_hash(folder.bundle),
-    )
-    probability = folder.read_probability()
-    if probability is not None:
-        evaluation = replace(evaluation, shown=_shown(probability, evaluation.predictions))
-    write_predictions(folder.predictions, evaluation.predictions)
-    write_json(folder.metrics, evaluation.as_json())
-    return evaluation
+    bundle, probability = folder.open_bundle().for_category(None), folder.read_probability()
+    chosen = measured_set(folder, bundle, manifest, work=work)
+    evaluation = replace(evaluate(bundle, chosen.samples, work=work), data=chosen.data)
+    if probability is not None and probability.version in (None, bundle.manifest.version):
+        found = evaluation.predictions
+        labels = np.array([p.sample.label == "defect" for p in found])
+        shown = measure_shown(probability, labels, np.array([p.score for p in found]))
+        evaluation = replace(evaluation, shown=shown)
+    data, place = chosen.data, folder
+    if not chosen.is_own:
+        place = folder.elsewhere(data.dataset, data.category, data.manifest_sha256)
+    with folder.writing():
+        _write(place, evaluation)
+    return MeasuredRun(evaluation, bundle, place)
 
 
-def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> dict[str, Evaluation]:
-    """A run of several categories: each on its own test split with its own thresholds, {category: evaluation}.
+def evaluate_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Work = Work()) -> Evaluation:
+    """The numbers of `measure_run`."""
+    return measure_run(folder, manifest, work=work).evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredParts:
+    """The same of a run of several categories."""
+
+    by_category: dict[str, Evaluation]
+    bundle: Bundle
+
+
+def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> MeasuredParts:
+    """A run of several categories: each on its own test split with its own thresholds.
 
     Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
     metrics, and their mean over the categories that have them.
     """
-    bundle, manifest = load(folder.bundle), own_manifest(folder)
-    found = {
-        name: evaluate(bundle.for_category(name), manifest.part(name).test(), work=work)
-        for name in manifest.parts
-    }
-    for name, evaluation in found.items():
-        write_predictions(folder.part(name).predictions, evaluation.predictions)
-        write_json(folder.part(name).metrics, evaluation.as_json())
-    write_json(
-        folder.metrics,
-        {
-            "bundle_sha256": bundle_hash(folder.bundle),
-            "mean": mean_metrics(list(found.values())),
-            "categories": {name: evaluation.metrics for name, evaluation in found.items()},
-        },
-    )
-    return found
+    bundle, manifest = folder.open_bundle(), read_manifest(folder.manifest)
+    refuse_known(folder, bundle, manifest)
+    found = {}
+    for name in manifest.parts:
+        part = manifest.part(name)
+        told = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
+        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=told)
+    with folder.writing():
+        for name, evaluation in found.items():
+            _write(folder.part(name), evaluation)
+        write_json(
+            folder.metrics,
+            {
+                "bundle_sha256": bundle.bundle_sha256,
+                "mean": mean_metrics(list(found.values())),
+                "categories": {name: evaluation.metrics for name, evaluation in found.items()},
+            },
+        )
+    return MeasuredParts(found, bundle)
 
 
 def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
@@ -253,21 +267,9 @@ def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
     return means
 
 
-def _shown(learned: ProbabilityFile, predictions: Sequence[Prediction]) -> ShownProbability:
-    shown = ProbabilityMap(learned.slope, learned.offset)
-    labels = np.array([p.sample.label == "defect" for p in predictions])
-    probabilities = shown(np.array([p.score for p in predictions]))
-    return ShownProbability(
-        ece=expected_calibration_error(labels, probabilities),
-        brier=brier(labels, probabilities),
-        reliability=reliability(labels, probabilities),
-    )
-
-
-def own_manifest(folder: RunFolder) -> Manifest:
-    """The manifest of a run, cut as its study split says, where it has one."""
-    manifest = read_manifest(folder.manifest)
-    return read_study(folder.study).apply(manifest) if folder.study.exists() else manifest
+def _write(place: RunFolder, evaluation: Evaluation) -> None:
+    write_predictions(place.predictions, evaluation.predictions)
+    write_json(place.metrics, evaluation.as_json())
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:

@@ -168,6 +168,7 @@ def _describe(
         placement=config.placement,
         thresholds=calibrated.thresholds,
         thresholds_by_category=calibrated.by_category,
+        calibration=config.calibration,
         seed=config.seed,
         backbone=BackboneRecord(
             name=spec.name, licence=spec.licence, source=spec.source, weights_sha256=spec.weights_sha256

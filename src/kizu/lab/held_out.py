@@ -16,24 +16,27 @@ from kizu.runs.folder import RunFolder
 from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
 
 
-def sides(folder: RunFolder) -> tuple[list[Sample], list[Sample]]:
-    """The samples that the version in force was fitted on, those of updates last, and those the run held out."""
+def sides(folder: RunFolder, version: int | None = None) -> tuple[list[Sample], list[Sample]]:
+    """The samples that a version was fitted on, those of updates last, and those the run held out.
+
+    `version`: None for the one in force.
+    """
     meta = folder.read_meta()
     by_id = {sample.id: sample for sample in read_manifest(folder.manifest).samples}
     try:
         fit, held = ([by_id[name] for name in side] for side in (meta.fit, meta.calibration))
     except KeyError as error:
         raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
-    return [*fit, *added_later(folder)], held
+    return [*fit, *added_later(folder, version)], held
 
 
-def added_later(folder: RunFolder) -> list[Sample]:
-    """What the updates that lead to the version in force have added to the fit."""
+def added_later(folder: RunFolder, version: int | None = None) -> list[Sample]:
+    """What the updates that lead to a version, None for the one in force, have added to the fit."""
     return [
         sample
-        for version in read_history(folder.path).lineage()
-        if version != FIRST
-        for sample in read_manifest(version_folder(folder.path, version).with_name(ADDED)).samples
+        for number in read_history(folder.path).lineage(version)
+        if number != FIRST
+        for sample in read_manifest(version_folder(folder.path, number).with_name(ADDED)).samples
     ]
 
 

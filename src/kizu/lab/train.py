@@ -21,7 +21,7 @@ from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
-from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder, new_run
@@ -89,6 +89,21 @@ def train_run(
     )
     write_stored(folder.meta, meta)
     return TrainedRun(folder, fitted, tuple(skipped))
+
+
+def read_run_config(folder: RunFolder) -> RunConfig:
+    """A run's own settings, all of them. Raises `ConfigError` for a file that is broken or was copied in part.
+
+    In a file that a person wrote what is missing has its default; here it means that the end is missing.
+    """
+    hint = "copy the run folder again from where it is whole, or train anew"
+    try:
+        values = read_yaml(folder.config)
+        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys():
+            raise ConfigError(f"{folder.config} is not whole")
+        return RunConfig.parse(values, where=str(folder.config))
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=error.hint or hint) from error
 
 
 @dataclass(frozen=True, slots=True)

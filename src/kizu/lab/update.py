@@ -1,27 +1,31 @@
 """More good images for a finished run: a new version of its bundle, and the way back to an earlier one.
 
-New images go to the fit side only. Thresholds are set anew on the good images that the run held out, which no version
-has learned; they promise what they did, for parts like those.
+New images go to the fit side only. Thresholds are set anew by the rules in force, on the images that these were applied
+to: good ones that the run held out, or labelled ones. No version has learned them, so a promise is what it was, for
+parts like those.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import bundle_hash, load, save
+from kizu.bundles.manifest import Bundle, BundleManifest
+from kizu.bundles.store import load, save
 from kizu.core.errors import CalibrationError, ConfigError, DataError
-from kizu.core.files import new_folder
+from kizu.core.files import new_folder, write_stored
 from kizu.core.hashing import hash_file
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.split import Split
+from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
 from kizu.data.listing import list_images
 from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
-from kizu.decision.calibration import Thresholds
+from kizu.decision.calibration import LABELLED_RULES, Thresholds
 from kizu.lab.held_out import added_later, held_out_thresholds, sides
-from kizu.lab.train import RunConfig
+from kizu.lab.labelled import Chosen, choose_thresholds, labelled_samples
+from kizu.lab.rules import Rules, rules_in_force
 from kizu.pipeline.opened import PlacedImages, open_pipeline
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import (
@@ -58,45 +62,32 @@ def update_run(
     """Learn the good images in `images` beside what the version in force knows, and put the result in force.
 
     Images that the run knows by their content are left out: learned already, or held out to calibrate or to measure.
+    Thresholds are set anew by the rules that the bundle in force says.
     Raises `ConfigError` for a method or settings that cannot be updated and for an empty reason, `DataError` when no
-    new image is left or a held-out one has changed, `CalibrationError` when the run held none out, `ImageError` for a
-    broken image unless `skip_broken`. Nothing has changed then.
+    new image is left or one that sets thresholds has changed, `CalibrationError` when the run held none out or nothing
+    tells the rules, `ImageError` for a broken image unless `skip_broken`, `OutputError` while another command changes
+    the run. Nothing has changed then.
     """
     if not reason.strip():
         raise ConfigError("an update needs a reason", hint="say in a few words why these images are good")
-    images = images.resolve()
-    bundle, parent = load(folder.bundle).for_category(None), read_history(folder.path).in_force
+    with folder.locked():
+        return _update(folder, images.resolve(), reason, skip_broken, work)
+
+
+def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, work: Work) -> Updated:
+    bundle, parent = folder.open_bundle().for_category(None), read_history(folder.path).in_force
     pipeline = open_pipeline(bundle, work)
     _ = pipeline.updatable  # refused before anything is read
-    held = _held_out(folder)
+    setting = _Setting.of(folder, bundle)
     new, skipped = _new_images(folder, images)
     left_out = LeftOut()
     batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
-    thresholds = held_out_thresholds(
-        updated,
-        held,
-        bundle.manifest,
-        RunConfig.read(folder.config).calibration,
-        validation=read_manifest(folder.manifest).validation(),
-        work=work,
-    )
-    version = next_version(folder.path)
-    fitted_on = bundle.manifest.fitted_on
-    manifest = bundle.manifest.model_copy(
-        update={
-            "created_at": utc_now(),
-            "thresholds": thresholds,
-            "fitted_on": fitted_on.model_copy(
-                update={"fit_count": fitted_on.fit_count + len(learned), "calibration_count": len(held)}
-            ),
-            "versions": package_versions(),
-            "version": version,
-            "reason": reason,
-            "parent": bundle_hash(folder.bundle),
-        }
+    thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
+    manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
+        update={"version": next_version(folder.path), "reason": reason}
     )
     added = Manifest("added", manifest.category, images, learned)
     digest = _write(folder, Bundle(manifest, bundle.graph, updated.fitted.state()), added)
@@ -104,7 +95,7 @@ def update_run(
         folder.path,
         Step(
             action="update",
-            version=version,
+            version=manifest.version,
             before=parent,
             at=manifest.created_at,
             bundle_sha256=digest,
@@ -112,8 +103,10 @@ def update_run(
             images_added=len(learned),
         ),
     )
+    if chosen is not None:
+        write_stored(folder.probability, chosen.probability(manifest.version))
     return Updated(
-        version,
+        manifest.version,
         tuple(sample.id for sample in learned),
         {**skipped, **broken},
         bundle.manifest.thresholds,
@@ -121,44 +114,105 @@ def update_run(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What sets the thresholds of a new version: the rules in force, on the images that they were applied to."""
+
+    rules: Rules
+    held: list[Sample]
+    labelled: list[Sample]
+    """Where the rules want labelled images."""
+
+    @classmethod
+    def of(cls, folder: RunFolder, bundle: Bundle) -> Self:
+        """All images are as they were when the run was trained, or this raises."""
+        rules = rules_in_force(folder, bundle)
+        fit, held = sides(folder)
+        if not held or {sample.id for sample in held} <= {sample.id for sample in fit}:
+            raise CalibrationError(
+                "every good image was fitted on, so none can set thresholds for an update",
+                hint="train anew on all images, or once without folds",
+            )
+        labelled: list[Sample] = []
+        if rules.tuned_for is not None:
+            labelled = labelled_samples(folder, seed=bundle.manifest.seed, may_draw=False)
+        elif rules.calibration.rule in LABELLED_RULES:
+            labelled = list(read_manifest(folder.manifest).validation())
+        _ensure_as_they_were([*held, *labelled])
+        return cls(rules, held, labelled)
+
+    def thresholds(
+        self, scorer: Scorer, manifest: BundleManifest, work: Work
+    ) -> tuple[Thresholds, Chosen | None]:
+        """For `scorer`, and where they were chosen on labelled images, what these say beside."""
+
+        def on_good() -> Thresholds:
+            rules = self.rules.calibration
+            return held_out_thresholds(
+                scorer, self.held, manifest, rules, validation=self.labelled, work=work
+            )
+
+        if self.rules.tuned_for is None:
+            return on_good(), None
+        chosen = choose_thresholds(
+            scorer,
+            self.labelled,
+            manifest.placement,
+            self.rules.tuned_for,
+            otherwise=on_good,
+            work=work,
+        )
+        return chosen.thresholds, chosen
+
+
+def _described(bundle: Bundle, setting: _Setting, thresholds: Thresholds, learned: int) -> BundleManifest:
+    """The manifest of a bundle that was updated."""
+    fitted_on = bundle.manifest.fitted_on
+    counts = {"fit_count": fitted_on.fit_count + learned, "calibration_count": len(setting.held)}
+    return bundle.manifest.model_copy(
+        update={
+            "created_at": utc_now(),
+            "thresholds": thresholds,
+            "calibration": setting.rules.calibration,
+            "tuned_for": setting.rules.tuned_for,
+            "fitted_on": fitted_on.model_copy(update=counts),
+            "versions": package_versions(),
+            "parent": bundle.bundle_sha256,
+        }
+    )
+
+
 def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = None) -> Step:
     """Put an earlier version in force again: `to`, or the one that the present one was made from.
 
     It is read and checked first. Raises `ConfigError` when there is no such version or it is in force, `BundleError`
-    when it is damaged.
+    when it is damaged, `OutputError` while another command changes the run.
     """
-    history = read_history(folder.path)
-    target = history.parent(history.in_force) if to is None else to
-    if target is None:
-        raise ConfigError("version 1 is in force, and there is none before it")
-    if target == history.in_force:
-        raise ConfigError(f"version {target} is in force already")
-    place = version_folder(folder.path, target)
-    if not place.is_dir():
-        known = sorted({1, *(step.version for step in history.steps)})
-        raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, known))}")
-    load(place)
-    step = Step(
-        action="rollback",
-        version=target,
-        before=history.in_force,
-        at=utc_now(),
-        bundle_sha256=bundle_hash(place),
-        reason=reason,
-    )
-    put_in_force(folder.path, step)
+    with folder.locked():
+        history = read_history(folder.path)
+        target = history.parent(history.in_force) if to is None else to
+        if target is None:
+            raise ConfigError("version 1 is in force, and there is none before it")
+        if target == history.in_force:
+            raise ConfigError(f"version {target} is in force already")
+        place = version_folder(folder.path, target)
+        if not place.is_dir():
+            known = sorted({1, *(step.version for step in history.steps)})
+            raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, known))}")
+        step = Step(
+            action="rollback",
+            version=target,
+            before=history.in_force,
+            at=utc_now(),
+            bundle_sha256=load(place).bundle_sha256,
+            reason=reason,
+        )
+        put_in_force(folder.path, step)
     return step
 
 
-def _held_out(folder: RunFolder) -> list[Sample]:
-    """The calibration images, as they were when the run was trained."""
-    fit, held = sides(folder)
-    if not held or {sample.id for sample in held} <= {sample.id for sample in fit}:
-        raise CalibrationError(
-            "every good image was fitted on, so none can set thresholds for an update",
-            hint="train anew on all images, or once without folds",
-        )
-    for sample in held:
+def _ensure_as_they_were(samples: Sequence[Sample]) -> None:
+    for sample in samples:
         if not sample.path.is_file():
             raise DataError(
                 f"{sample.path}, which sets the thresholds, is gone",
@@ -169,7 +223,6 @@ def _held_out(folder: RunFolder) -> list[Sample]:
                 f"{sample.path}, which sets the thresholds, has changed since the run was trained",
                 hint="put the old file back, or train anew",
             )
-    return held
 
 
 def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], dict[str, str]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F64, Bool
@@ -153,7 +152,7 @@ class RunComparison:
 def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunComparison:
     """Raises `DataError` for runs of different categories, or of several."""
     folders = (first, second)
-    manifests = [load(folder.bundle).manifest for folder in folders]
+    manifests = [folder.open_bundle().manifest for folder in folders]
     for manifest, folder in zip(manifests, folders, strict=True):
         if manifest.thresholds_by_category:
             raise DataError(f"{folder.path} is of several categories", hint="compare runs of one")

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kizu.bundles.exported import META, ExportedFile, ExportedGraph, ExportMeta, read_export_meta
 from kizu.bundles.manifest import Bundle, BundleManifest
-from kizu.bundles.store import bundle_hash, load
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.core.files import write_bytes, write_stored
 from kizu.core.hashing import hash_file
@@ -28,8 +27,8 @@ from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.imaging.tiling import as_seen, cut
-from kizu.lab.evaluate import own_manifest
 from kizu.lab.held_out import sides
+from kizu.lab.measured_set import own_manifest
 from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
 from kizu.pipeline.opened import open_pipeline
 from kizu.release.parity import Agreement, Tolerances, compare_scorers
@@ -73,7 +72,8 @@ def export_run(
     """
     if to == "openvino" and precision == "int8":
         raise ConfigError("int8 is written as ONNX only", hint="OpenVINO opens that file as well")
-    bundle, digest = load(folder.bundle), bundle_hash(folder.bundle)
+    bundle = folder.open_bundle()
+    digest = bundle.bundle_sha256
     model = build_model(bundle, digest, max_constants_mb=max_constants_mb)
     if precision == "int8":
         model = to_int8(model, _good_images(folder, bundle.manifest))
@@ -110,7 +110,8 @@ def verify_run(
     run was not exported, its graph is made for the occasion. Writes `consistency.json`. Raises `DataError` for a model
     of another bundle.
     """
-    bundle, digest = load(folder.bundle), bundle_hash(folder.bundle)
+    bundle = folder.open_bundle()
+    digest = bundle.bundle_sha256
     samples = _real_images(folder, images)
     runtimes = [work.using("onnxruntime")] + ([work.using("openvino")] if find_spec("openvino") else [])
     with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:

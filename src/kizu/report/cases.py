@@ -10,14 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kizu.core.files import write_text
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.types import U8
-from kizu.core.work import Work
 from kizu.imaging.codec import decode, jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
 from kizu.report.choosing import SORTS, Sort, ranked
 from kizu.report.tables import number
-from kizu.runs.folder import RunFolder
 
 CASES_PER_GROUP = 6
 LONGEST_SIDE_PX = 480
@@ -57,15 +55,15 @@ class Section:
     groups: Sequence[Group]
 
 
-def run_section(folder: RunFolder, evaluation: Evaluation, work: Work = Work()) -> Section:
-    """What the page says of one run; its shown cases are inspected again to draw them."""
-    inspector = Inspector.open(folder.bundle, work=work)
+def run_section(inspector: Inspector, evaluation: Evaluation) -> Section:
+    """What the page says of one evaluation; its shown cases are inspected again, by what was measured, to draw them."""
     manifest = inspector.manifest
     fitted_on = manifest.fitted_on
     counts = evaluation.as_json()["counts"]
     facts = {
         "Data": f"{fitted_on.dataset} / {manifest.category}: fitted on {fitted_on.fit_count}, calibrated on"
-        f" {fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective",
+        f" {fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective"
+        + _of_another(evaluation, fitted_on.dataset, manifest.category),
         "Method": f"{manifest.model} on {manifest.backbone.name} ({', '.join(manifest.embedding['layers'])}),"
         f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",
         "Image threshold": manifest.thresholds.image.describe(),
@@ -94,10 +92,18 @@ def write_page(path: Path, title: str, sections: Iterable[Section], seconds: Map
     write_text(path, page)
 
 
-def write_case_page(folder: RunFolder, evaluation: Evaluation, work: Work = Work()) -> None:
-    """`report.html` of one run."""
-    section = run_section(folder, evaluation, work)
-    write_page(folder.page, section.title, [section], evaluation.seconds)
+def write_case_page(path: Path, evaluation: Evaluation, inspector: Inspector) -> None:
+    """`report.html` of one run, on one data set."""
+    section = run_section(inspector, evaluation)
+    write_page(path, section.title, [section], evaluation.seconds)
+
+
+def _of_another(evaluation: Evaluation, dataset: str, category: str) -> str:
+    """Which set was measured, where it is not the one that was fitted on."""
+    data = evaluation.data
+    if data is None or (data.dataset, data.category) == (dataset, category):
+        return ""
+    return f" of {data.dataset} / {data.category}"
 
 
 def _group(sort: Sort, predictions: Sequence[Prediction], inspector: Inspector) -> Group:

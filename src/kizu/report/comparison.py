@@ -18,7 +18,7 @@ from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.journal import lines_of
 from kizu.inspection.records import Prediction
-from kizu.lab.evaluate import own_manifest
+from kizu.lab.measured_set import own_manifest
 from kizu.protocol.compare import RunComparison
 from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number

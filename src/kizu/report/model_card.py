@@ -9,7 +9,6 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kizu.bundles.manifest import BundleManifest
-from kizu.bundles.store import bundle_hash, load
 from kizu.core.files import write_text
 from kizu.detectors.registry import method
 from kizu.metrics.suite import ROWS
@@ -36,10 +35,16 @@ OF_PARTS = ("image_auroc", "image_f1", "aupro_030", "aupimo")
 def write_model_card(folder: RunFolder) -> Path:
     """`model_card.md` of a run, from its bundle and, where it was evaluated, its `metrics.json`.
 
-    Raises `BundleError` when the bundle is not whole, `OutputError` when the card cannot be written.
+    The bundle is read once, and numbers of another are left out. Raises `BundleError` when it is not whole,
+    `OutputError` when the card cannot be written.
     """
-    manifest = load(folder.bundle).manifest
-    sha256 = bundle_hash(folder.bundle)
+    with folder.writing():
+        return _write(folder)
+
+
+def _write(folder: RunFolder) -> Path:
+    bundle = folder.open_bundle()
+    manifest, sha256 = bundle.manifest, bundle.bundle_sha256
     metrics = folder.read_metrics()
     if metrics is not None and metrics.bundle_sha256 != sha256:
         metrics = None  # measured on another version, or with other thresholds

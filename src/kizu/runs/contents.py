@@ -100,6 +100,8 @@ class ProbabilityFile(Stored):
     split: str
     count: int
     """Labelled images that it was learned from."""
+    version: int | None = None
+    """Of the model whose scores it was learned with; None: of a time when the file did not say so."""
 
 
 class PredictionRow(Stored):
@@ -120,6 +122,17 @@ class Span(Stored):
     high: float
 
 
+class MeasuredOn(Stored):
+    """The data set whose test split was measured."""
+
+    dataset: str
+    category: str
+    manifest_sha256: str
+    """Over ids, labels, splits and the bytes of images and masks."""
+    left_out: int = 0
+    """Test images on which the run's thresholds were chosen: they are not measured."""
+
+
 class MetricsFile(Stored):
     """`metrics.json`, as far as it is read: of one category, or of several."""
 
@@ -135,6 +148,8 @@ class MetricsFile(Stored):
     """The metrics of each of several categories; None: of one."""
     bundle_sha256: str | None = None
     """Of the bundle that was measured; None where it was in memory only."""
+    data: MeasuredOn | None = None
+    """None: of a time when the file did not say so, and then the run's own."""
 
     @model_validator(mode="before")
     @classmethod

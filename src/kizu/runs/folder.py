@@ -1,7 +1,8 @@
 """Run folders: `<output_dir>/<model>/<category>/<run_id>/`."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import read_rows, read_stored, write_jsonl
-from kizu.core.locks import PATIENCE_S, locked
+from kizu.core.locks import locked
 from kizu.runs.contents import MetricsFile, PredictionRow, ProbabilityFile, RunMeta, ThresholdsFile
 from kizu.runs.versions import bundle_in_force
 
@@ -99,11 +100,24 @@ class RunFolder:
         """Whether exported files decide as the run does."""
         return self.path / "consistency.json"
 
-    @contextmanager
-    def locked(self, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
-        """Whoever changes the run holds it meanwhile. Raises `OutputError` when another command does."""
-        with locked(self.path, patience_s=patience_s):
-            yield
+    def elsewhere(self, dataset: str, category: str, manifest_sha256: str) -> "RunFolder":
+        """Where a run keeps what it measured of another data set than its own."""
+        name = re.sub(r"[^\w.+-]", "_", f"{dataset}-{category}")
+        return RunFolder(self.path / "evaluations" / f"{name}-{manifest_sha256[:8]}")
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Whoever changes the model holds the run until it is changed: its versions, its thresholds.
+
+        Raises `OutputError` when another command does.
+        """
+        return locked(self.path)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Whoever writes what was measured, several files that belong together, holds these meanwhile.
+
+        A lock of its own: an evaluation that took long does not end in vain because an update takes long as well.
+        """
+        return locked(self.path, name=".results.lock")
 
     def open_bundle(self) -> Bundle:
         """The version in force, read once and with its hash, so that both are of one. Raises `BundleError`."""

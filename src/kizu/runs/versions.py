@@ -46,10 +46,10 @@ class History(Stored):
         made = [step.before for step in self.steps if step.action == "update" and step.version == version]
         return made[0] if made else None
 
-    def lineage(self) -> tuple[int, ...]:
-        """The version in force and those it came from, the first one first."""
+    def lineage(self, of: int | None = None) -> tuple[int, ...]:
+        """A version, of none other the one in force, and those it came from, the first one first."""
         versions: list[int] = []
-        version: int | None = self.in_force
+        version: int | None = self.in_force if of is None else of
         while version is not None:
             versions.append(version)
             version = self.parent(version)

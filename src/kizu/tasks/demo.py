@@ -14,7 +14,8 @@ from kizu.core.errors import OutputError
 from kizu.core.files import read_stored, write_stored
 from kizu.core.work import Work
 from kizu.data.scan import DataConfig
-from kizu.lab.evaluate import Evaluation, evaluate_run
+from kizu.inspection.inspector import Inspector
+from kizu.lab.evaluate import Evaluation, measure_run
 from kizu.lab.train import RunConfig, TrainedRun, train_run
 from kizu.report.cases import Section, run_section, write_page
 from kizu.tasks.lab_options import DemoOptions
@@ -82,9 +83,10 @@ def run_demo(options: DemoOptions, work: Work) -> Demo:
                 )
             write_stored(mark, Mark(runs=(*_marked(mark), place.as_posix())))
             run = train_run(config, runs, run_id=RUN_ID, work=work)
-            found = DemoRun(run, evaluate_run(run.folder, work=work))
+            measured = measure_run(run.folder, work=work)
+            found = DemoRun(run, measured.evaluation)
             made.runs.append(found)
-            sections.append(run_section(run.folder, found.evaluation, work))
+            sections.append(run_section(Inspector(measured.bundle, work=work), found.evaluation))
             for stage, value in found.seconds.items():
                 made.seconds[stage] = made.seconds.get(stage, 0.0) + value
     made.seconds["all"] = time.perf_counter() - start

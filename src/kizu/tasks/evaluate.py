@@ -11,8 +11,8 @@ from kizu.data.manifest import read_manifest
 from kizu.data.scan import scan_data
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
-from kizu.lab.evaluate import Evaluation, evaluate_parts, evaluate_run, mean_metrics
-from kizu.lab.train import RunConfig
+from kizu.lab.evaluate import Evaluation, evaluate_parts, mean_metrics, measure_run
+from kizu.lab.train import read_run_config
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.report.cases import write_case_page
 from kizu.report.gallery import write_figures
@@ -29,6 +29,7 @@ class Evaluated:
     """What was measured of a run, by category."""
 
     folder: RunFolder
+    """Where its numbers lie: the run, or below it the folder of another data set's."""
     by_category: dict[str, Evaluation]
     is_merged: bool
     """The run is of several categories."""
@@ -60,13 +61,16 @@ def set_thresholds(run_dir: Path, options: ThresholdOptions, work: Work) -> Thre
     folder = open_run(run_dir)
     if options.tune_on_validation:
         return tune_on_validation(folder, pixel_metric=options.pixel_metric.value, work=work)
-    values = RunConfig.read(folder.config).calibration.model_dump(mode="json")
+    values = read_run_config(folder).calibration.model_dump(mode="json")
     config = CalibrationConfig.parse({**values, **changes}, where="options")
     return compute_thresholds(folder, config, work=work)
 
 
 def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
-    """Measure a run on its own test split, or on that of the data set that `data` names."""
+    """Measure a run on its own test split, or on that of the data set that `data` names.
+
+    Numbers of another data set are written below `evaluations/`; those of the run itself and its card stay.
+    """
     folder = open_run(run_dir)
     manifest = read_manifest(folder.manifest)
     if manifest.parts:
@@ -74,21 +78,25 @@ def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
             raise ConfigError("a run of several categories is measured on its own test splits")
         return _evaluate_parts(folder, work)
     elsewhere = None if data.root is None else scan_data(data_config(data))
-    evaluation = evaluate_run(folder, elsewhere, work=work)
-    write_case_page(folder, evaluation, work=work)
-    write_model_card(folder)
+    measured = measure_run(folder, elsewhere, work=work)
+    evaluation, place = measured.evaluation, measured.place
+    inspector = Inspector(measured.bundle, work=work)
+    write_case_page(place.page, evaluation, inspector)
+    if place == folder:
+        write_model_card(folder)
     drawn = find_spec("matplotlib") is not None
     if drawn:
-        write_figures(folder.figures, evaluation, Inspector.open(folder.path, work=work))
-    return Evaluated(folder, {manifest.category: evaluation}, False, (folder.metrics, folder.page), drawn)
+        write_figures(place.figures, evaluation, inspector)
+    return Evaluated(place, {manifest.category: evaluation}, False, (place.metrics, place.page), drawn)
 
 
 def _evaluate_parts(folder: RunFolder, work: Work) -> Evaluated:
-    found = evaluate_parts(folder, work=work)
+    measured = evaluate_parts(folder, work=work)
+    found = measured.by_category
     drawn = find_spec("matplotlib") is not None
     if drawn:
         for name, evaluation in found.items():
-            inspector = Inspector.open(folder.path, category=name, work=work)
+            inspector = Inspector(measured.bundle, category=name, work=work)
             write_figures(folder.part(name).figures, evaluation, inspector)
     write_model_card(folder)
     return Evaluated(folder, found, True, (folder.metrics, folder.path / "categories"), drawn)

@@ -6,14 +6,13 @@
 
 from pathlib import Path
 
-from kizu.bundles.store import load
 from kizu.core.errors import DataError
 from kizu.core.work import Work
 from kizu.data.masks import true_mask
 from kizu.decision.policy import PolicyConfig
 from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.lab.evaluate import own_manifest
+from kizu.lab.measured_set import own_manifest
 from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.inspect import folder_options, policy_config
 from kizu.tasks.line_options import MarkOptions, SavedOptions
@@ -35,7 +34,7 @@ def predict_run(
 
     A stopped call is gone on with. Raises `DataError` when there is no test image.
     """
-    bundle, manifest = load(folder.bundle), own_manifest(folder)
+    bundle, manifest = folder.open_bundle(), own_manifest(folder)
     results = {}
     for name in manifest.parts or (manifest.category,):
         part = manifest.part(name) if manifest.parts else manifest

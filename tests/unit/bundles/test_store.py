@@ -6,7 +6,7 @@ import pytest
 from tests.support import example
 
 from kizu.bundles.exported import MANIFEST, SHA256, manifest_in
-from kizu.bundles.store import bundle_hash, load, save
+from kizu.bundles.store import load, save
 from kizu.core.errors import BundleError, OutputError
 from kizu.core.hashing import hash_value
 
@@ -94,4 +94,4 @@ def test_a_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_the_same_content_has_the_same_hash(folder: Path, tmp_path: Path) -> None:
-    assert save(example(), tmp_path / "again") == bundle_hash(folder)
+    assert save(example(), tmp_path / "again") == load(folder).bundle_sha256

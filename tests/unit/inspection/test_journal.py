@@ -1,8 +1,11 @@
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from kizu.core import locks
 from kizu.core.errors import DataError, OutputError
 from kizu.inspection.journal import Journal, lines_of
 from kizu.inspection.records import Failure, error_record
@@ -84,6 +87,32 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, content: str) ->
     (tmp_path / "settings.json").write_text(content)
     with pytest.raises(OutputError, match=r"settings\.json does not say"):
         Journal(tmp_path, {"bundle": "a"})
+
+
+def test_two_inspections_do_not_write_into_one_folder_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
+    folder = tmp_path / "out"
+    with Journal(folder, {}) as journal, ThreadPoolExecutor(1) as pool:
+        with pytest.raises(OutputError, match="out is in use"):
+            pool.submit(Journal, folder, {}).result()
+        journal.append(line("a.png"))
+    with pytest.raises(OutputError, match="another bundle"):
+        Journal(folder, {"bundle": "b"})
+    with Journal(folder, {}) as journal:  # neither an end nor a refusal leaves it held
+        assert paths(journal) == ["a.png"]
+
+
+def test_the_lines_are_on_the_disk_when_the_inspection_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    with Journal(tmp_path, {}) as journal:
+        monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+        journal.append(line("a.png"))
+        assert synced == []  # a line alone does not wait for the disk
+    assert synced == [journal.path.stat().st_ino]
 
 
 def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path) -> None:

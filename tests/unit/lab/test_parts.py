@@ -53,7 +53,7 @@ def test_it_is_fitted_on_all_and_calibrated_on_each(run: RunFolder) -> None:
 
 
 def test_each_category_is_measured_with_its_own_thresholds(run: RunFolder) -> None:
-    found = evaluate_parts(run)
+    found = evaluate_parts(run).by_category
     assert list(found) == ["plate", "disc"]
     written = json.loads(run.metrics.read_text())
     for name, evaluation in found.items():
@@ -99,7 +99,7 @@ def test_categories_may_be_links_to_elsewhere(root: Path, tmp_path: Path) -> Non
     (root / "disc").rename(tmp_path / "far/away/disc")
     (tmp_path / "sets/disc").symlink_to(tmp_path / "far/away/disc")
     trained = train_run(config(tmp_path / "sets", "plate,disc"), tmp_path / "runs").folder
-    assert set(evaluate_parts(trained)) == {"plate", "disc"}
+    assert set(evaluate_parts(trained).by_category) == {"plate", "disc"}
     (tmp_path / "far/away/disc").rename(root / "disc")
 
 

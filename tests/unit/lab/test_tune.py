@@ -1,14 +1,17 @@
 """A finished run can get other thresholds; the bundle carries them, and what they were chosen on is not measured."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.support import BASE, category
 
-from kizu.bundles.store import bundle_hash, load
-from kizu.core.errors import CalibrationError, DataError
+from kizu.bundles import store
+from kizu.bundles.store import load
+from kizu.core import locks
+from kizu.core.errors import BundleError, CalibrationError, DataError, OutputError
 from kizu.core.split import Split
 from kizu.data.manifest import read_manifest
 from kizu.decision.calibration import CalibrationConfig
@@ -17,6 +20,7 @@ from kizu.decision.rules import Rule
 from kizu.imaging.placement import map_back
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
+from kizu.lab.rules import rules_in_force
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.runs.folder import RunFolder
@@ -37,23 +41,23 @@ def test_the_same_rule_gives_the_same_thresholds(run: RunFolder) -> None:
 
 
 def test_another_rule_is_in_force_and_what_was_before_is_kept(run: RunFolder) -> None:
-    before, digest = load(run.bundle).manifest.thresholds, bundle_hash(run.bundle)
+    before, digest = load(run.bundle).manifest.thresholds, load(run.bundle).bundle_sha256
     found = compute_thresholds(run, CalibrationConfig(rule="mean_sigma", sigmas=5))
     assert load(run.bundle).manifest.thresholds == found
     assert found.image.rule == Rule(name="mean_sigma", sigmas=5)
     told = json.loads(run.thresholds.read_text())
     assert told["before"][0]["image"]["value"] == before.image.value
-    assert told["bundle_sha256"] == bundle_hash(run.bundle) != digest
+    assert told["bundle_sha256"] == load(run.bundle).bundle_sha256 != digest
     rows = [json.loads(line) for line in run.train_predictions.read_text().splitlines()]
     meta = run.read_meta()
     assert [row["id"] for row in rows] == [*meta.fit, *meta.calibration]
 
 
 def test_a_rule_that_wants_more_images_changes_nothing(run: RunFolder) -> None:
-    digest = bundle_hash(run.bundle)
+    digest = load(run.bundle).bundle_sha256
     with pytest.raises(CalibrationError, match="cannot support"):
         compute_thresholds(run, CalibrationConfig(rule="conformal_confident", false_alarm_rate=0.01))
-    assert bundle_hash(run.bundle) == digest
+    assert load(run.bundle).bundle_sha256 == digest
 
 
 @pytest.mark.parametrize("metric", ["f1", "iou"])
@@ -126,3 +130,53 @@ def test_folds_set_thresholds_on_all_good_images_and_promise_nothing(tmp_path: P
     assert evaluate_run(trained.folder).metrics["image_auroc"] == 1.0
     with pytest.raises(CalibrationError, match="every good image was fitted on"):
         compute_thresholds(trained.folder, CalibrationConfig())
+
+
+def test_the_bundle_is_opened_and_hashed_once(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    original = store.hash_file
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return original(path)
+
+    monkeypatch.setattr(store, "hash_file", counted)
+    files = [path for path in run.bundle.rglob("*") if path.is_file() and path.name != store.INDEX]
+    for change in (lambda: compute_thresholds(run, BASE.calibration), lambda: tune_on_validation(run)):
+        hashed.clear()
+        change()
+        assert sorted(hashed) == sorted(files)
+
+
+def test_the_bundle_says_by_which_rules_its_thresholds_were_set(run: RunFolder) -> None:
+    assert rules_in_force(run, load(run.bundle)) == (BASE.calibration, None)
+    zoned = CalibrationConfig(rule="mean_sigma", sigmas=5, zones=(2, 2))
+    compute_thresholds(run, zoned)
+    assert rules_in_force(run, load(run.bundle)) == (zoned, None)
+    tune_on_validation(run, pixel_metric="iou")
+    assert rules_in_force(run, load(run.bundle)) == (zoned, "iou")
+    compute_thresholds(run, BASE.calibration)
+    assert rules_in_force(run, load(run.bundle)) == (BASE.calibration, None)
+
+
+def test_thresholds_are_not_set_while_another_command_changes_the_run(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = load(run.bundle).bundle_sha256
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
+    evaluate_run(run)
+    with ThreadPoolExecutor(1) as pool, run.locked():
+        for change in (lambda: compute_thresholds(run, BASE.calibration), lambda: tune_on_validation(run)):
+            with pytest.raises(OutputError, match=f"{run.path.name} is in use"):
+                pool.submit(change).result()
+        assert pool.submit(evaluate_run, run).result().bundle_sha256 == digest  # what only measures goes on
+    assert load(run.bundle).bundle_sha256 == digest
+
+
+def test_a_bundle_that_changed_meanwhile_is_not_written_over(run: RunFolder) -> None:
+    bundle = load(run.bundle)
+    compute_thresholds(run, CalibrationConfig(rule="maximum"))
+    digest = load(run.bundle).bundle_sha256
+    with pytest.raises(BundleError, match="has changed since it was read"):
+        store.set_thresholds(run.bundle, bundle, bundle.manifest.thresholds, calibration=None)
+    assert load(run.bundle).bundle_sha256 == digest

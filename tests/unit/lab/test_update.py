@@ -4,21 +4,28 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.support import BASE, category, part_picture, with_flaw
 
-from kizu.bundles.store import bundle_hash, load
-from kizu.core.errors import BundleError, CalibrationError, ConfigError, DataError, ImageError
+from kizu.bundles.store import INDEX, load
+from kizu.core import locks
+from kizu.core.errors import BundleError, CalibrationError, ConfigError, DataError, ImageError, OutputError
+from kizu.core.hashing import hash_value
+from kizu.core.split import Split
+from kizu.data.manifest import read_manifest
+from kizu.data.study import read_study
+from kizu.decision.calibration import CalibrationConfig, PixelMetric
 from kizu.decision.cuts import MARGIN
 from kizu.imaging.codec import decode, encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.held_out import sides
 from kizu.lab.train import RunConfig, train_run
-from kizu.lab.tune import compute_thresholds
+from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.lab.update import roll_back, update_run
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import HISTORY, bundle_in_force, read_history
@@ -51,7 +58,7 @@ def digests(folder: Path) -> dict[str, bytes]:
 
 def test_an_update_is_a_new_version_that_says_why(run: RunFolder, new: Path) -> None:
     first = digests(run.path)
-    before, digest = load(run.bundle), bundle_hash(run.bundle)
+    before, digest = load(run.bundle), load(run.bundle).bundle_sha256
     marked = decode(new / "lot" / "0.png")
     score = Inspector.open(run.path).inspect(marked).score
     done = update_run(run, new, reason="the mark is allowed since May")
@@ -66,7 +73,7 @@ def test_an_update_is_a_new_version_that_says_why(run: RunFolder, new: Path) -> 
     assert first.items() <= digests(run.path).items()  # what was there is as it was
     [step] = read_history(run.path).steps
     assert (step.action, step.before, step.version, step.images_added) == ("update", 1, 2, 3)
-    assert step.bundle_sha256 == bundle_hash(run.bundle)
+    assert step.bundle_sha256 == load(run.bundle).bundle_sha256
 
 
 def test_thresholds_rest_on_the_same_images_scored_anew(run: RunFolder, new: Path) -> None:
@@ -139,13 +146,13 @@ def test_after_a_rollback_the_images_may_be_learned_again(run: RunFolder, new: P
 
 
 def test_evaluation_and_other_thresholds_are_of_the_version_in_force(run: RunFolder, new: Path) -> None:
-    first = bundle_hash(run.path / "bundle")
+    first = load(run.path / "bundle").bundle_sha256
     update_run(run, new, reason="one")
     evaluation = evaluate_run(run)
     assert evaluation.metrics["image_specificity"] is not None
     compute_thresholds(run, BASE.calibration.model_copy(update={"rule": "maximum"}))
     assert load(run.bundle).manifest.thresholds.image.rule.name == "maximum"
-    assert bundle_hash(run.path / "bundle") == first
+    assert load(run.path / "bundle").bundle_sha256 == first
     rows = [json.loads(line) for line in run.train_predictions.read_text().splitlines()]
     assert len(rows) == 12 + 3
 
@@ -172,10 +179,10 @@ update.update_run(open_run(Path(sys.argv[2])), Path(sys.argv[3]), reason="killed
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("where", ["held_out_thresholds", "save", "put_in_force"])
 def test_a_killed_update_leaves_the_version_in_force_that_was(run: RunFolder, new: Path, where: str) -> None:
-    digest = bundle_hash(run.bundle)
+    digest = load(run.bundle).bundle_sha256
     killed = subprocess.run([sys.executable, "-c", KILLED, where, str(run.path), str(new)], check=False)
     assert killed.returncode == -9
-    assert bundle_hash(bundle_in_force(run.path)) == digest
+    assert load(bundle_in_force(run.path)).bundle_sha256 == digest
     assert read_history(run.path).steps == ()
     done = update_run(run, new, reason="again")  # goes on as if nothing had been
     assert len(done.added) == 3
@@ -251,3 +258,152 @@ def test_folds_hold_nothing_out(tmp_path: Path, new: Path) -> None:
 def test_an_update_without_a_reason_is_refused(run: RunFolder, new: Path) -> None:
     with pytest.raises(ConfigError, match="needs a reason"):
         update_run(run, new, reason="  ")
+
+
+def test_an_update_keeps_the_rules_that_were_set_later(run: RunFolder, new: Path) -> None:
+    zoned = CalibrationConfig(rule="mean_sigma", sigmas=5, pixel_rule="maximum", zones=(2, 2))
+    compute_thresholds(run, zoned)
+    done = update_run(run, new, reason="test")
+    manifest = load(run.bundle).manifest
+    assert (manifest.version, manifest.calibration) == (2, zoned)
+    assert (done.thresholds.image.rule.name, done.thresholds.image.rule.sigmas) == ("mean_sigma", 5)
+    assert done.thresholds.pixel.rule.name == "maximum"
+    assert done.thresholds.zones is not None
+    assert done.thresholds.zones.grid == (2, 2)
+    again = compute_thresholds(run, zoned)  # the same images, scored anew
+    assert again == done.thresholds
+
+
+@pytest.mark.parametrize("metric", ["f1", "iou"])
+def test_thresholds_tuned_on_labelled_images_are_tuned_anew_on_them(
+    run: RunFolder, new: Path, metric: PixelMetric
+) -> None:
+    tuned = tune_on_validation(run, pixel_metric=metric)
+    done = update_run(run, new, reason="test")
+    assert done.thresholds.image.split is done.thresholds.pixel.split is Split.VALIDATION
+    assert done.thresholds.pixel.rule == tuned.pixel.rule
+    assert done.thresholds.image.count == tuned.image.count
+    assert done.thresholds.image.value != tuned.image.value
+    evaluation = evaluate_run(run)
+    assert evaluation.as_json()["counts"] == {
+        "good": 4,
+        "defect": 3,
+    }  # what they were chosen on stays unmeasured
+    assert evaluation.shown is not None
+    probability = run.read_probability()
+    assert probability is not None
+    assert probability.version == 2
+    assert tune_on_validation(run, pixel_metric=metric) == done.thresholds
+    assert run.read_probability() == probability
+
+
+def test_without_drawn_flaws_the_pixels_keep_their_rule_and_zones(tmp_path: Path, new: Path) -> None:
+    category(tmp_path / "data", "plate", 0)
+    shutil.rmtree(tmp_path / "data" / "plate" / "ground_truth")
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
+    run = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    zoned = CalibrationConfig(rule="maximum", pixel_rule="maximum", zones=(2, 2))
+    computed = compute_thresholds(run, zoned)
+    tuned = tune_on_validation(run)
+    assert (tuned.pixel, tuned.zones) == (computed.pixel, computed.zones)
+    done = update_run(run, new, reason="test")
+    assert done.thresholds.image.split is Split.VALIDATION
+    assert done.thresholds.pixel.split is Split.CALIBRATION
+    roll = compute_thresholds(run, zoned)
+    assert (done.thresholds.pixel, done.thresholds.zones) == (roll.pixel, roll.zones)
+
+
+def test_a_probability_is_not_shown_for_another_version_than_it_was_learned_with(
+    run: RunFolder, new: Path
+) -> None:
+    tune_on_validation(run)
+    update_run(run, new, reason="test")
+    assert evaluate_run(run).shown is not None
+    roll_back(run)
+    assert evaluate_run(run).shown is None
+    tune_on_validation(run)
+    compute_thresholds(run, BASE.calibration)
+    update_run(run, new, reason="not tuned now")
+    assert evaluate_run(run).shown is None
+
+
+def test_tuned_thresholds_whose_images_cannot_be_told_are_not_replaced_by_others(
+    run: RunFolder, new: Path
+) -> None:
+    tune_on_validation(run)
+    digest, kept = load(run.bundle).bundle_sha256, run.study.read_bytes()
+    run.study.unlink()
+    with pytest.raises(CalibrationError, match=r"study\.json is missing") as refused:
+        update_run(run, new, reason="test")
+    assert "--compute-thresholds" in (refused.value.hint or "")
+    assert not run.study.exists()
+    assert load(run.bundle).bundle_sha256 == digest
+    run.study.write_bytes(kept)
+    chosen = next(
+        s for s in read_study(run.study).apply(read_manifest(run.manifest)).validation() if s.mask_path
+    )
+    encode_png(chosen.path, part_picture(1))
+    with pytest.raises(DataError, match="has changed since the run was trained"):
+        update_run(run, new, reason="test")
+    assert not (run.path / "versions").exists()
+
+
+def as_of_before(run: RunFolder) -> None:
+    """The bundle in force as it was written when bundles did not say by which rules."""
+    path = run.bundle / INDEX
+    index = json.loads(path.read_text())
+    del index["manifest"]["calibration"], index["manifest"]["tuned_for"]
+    index["sha256"] = hash_value({key: index[key] for key in ("manifest", "files")})
+    path.write_text(json.dumps(index))
+    if run.thresholds.exists():
+        told = json.loads(run.thresholds.read_text())
+        run.thresholds.write_text(json.dumps({**told, "bundle_sha256": index["sha256"]}))
+
+
+def test_a_bundle_of_before_is_updated_by_the_rules_of_its_training(tmp_path: Path, new: Path) -> None:
+    run = trained(tmp_path, calibration={"fraction": 0.4, "rule": "maximum", "zones": [2, 2]})
+    as_of_before(run)
+    assert load(run.bundle).manifest.calibration is None
+    done = update_run(run, new, reason="test")
+    assert done.thresholds.image.rule.name == "maximum"
+    assert done.thresholds.zones is not None
+    assert load(run.bundle).manifest.calibration == CalibrationConfig(
+        fraction=0.4, rule="maximum", zones=(2, 2)
+    )
+
+
+def test_a_bundle_of_before_that_was_tuned_tells_so_by_its_thresholds(run: RunFolder, new: Path) -> None:
+    tune_on_validation(run, pixel_metric="iou")
+    as_of_before(run)
+    done = update_run(run, new, reason="test")
+    assert done.thresholds.image.split is Split.VALIDATION
+    assert load(run.bundle).manifest.tuned_for == "iou"
+
+
+def test_a_bundle_of_before_with_rules_that_nothing_tells_is_not_updated_by_others(
+    run: RunFolder, new: Path
+) -> None:
+    compute_thresholds(run, CalibrationConfig(rule="mean_sigma", zones=(2, 2)))
+    as_of_before(run)
+    with pytest.raises(CalibrationError, match="does not say by which rules") as refused:
+        update_run(run, new, reason="test")
+    assert "--compute-thresholds" in (refused.value.hint or "")
+    compute_thresholds(run, CalibrationConfig(rule="mean_sigma", zones=(2, 2)))
+    assert update_run(run, new, reason="test").thresholds.zones is not None
+
+
+def test_two_updates_at_once_do_not_lose_each_other(
+    run: RunFolder, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode_png(tmp_path / "more" / "a.png", part_picture(900))
+    monkeypatch.setattr(locks, "PATIENCE_S", 60.0)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(update_run, run, images, reason="test") for images in (new, tmp_path / "more")]
+        assert {job.result().version for job in jobs} == {2, 3}
+    assert read_history(run.path).lineage() == (1, 2, 3)
+    assert load(run.bundle).manifest.fitted_on.fit_count == 12 - 5 + 3 + 1
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
+    with ThreadPoolExecutor(1) as pool, run.locked():
+        for change in (lambda: update_run(run, new, reason="test"), lambda: roll_back(run)):
+            with pytest.raises(OutputError, match="is in use"):
+                pool.submit(change).result()

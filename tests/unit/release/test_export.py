@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support import BASE, category, part_picture
 
 import kizu.release.export as module
-from kizu.bundles.store import bundle_hash
+from kizu.bundles.store import load
 from kizu.core.errors import BundleError, ConfigError, DataError
 from kizu.core.work import Runtime, Work
 from kizu.decision.calibration import CalibrationConfig
@@ -45,7 +45,7 @@ def test_the_file_is_told_beside_it(run: RunFolder, exported: Path) -> None:
     assert told["precision"] == "f32"
     assert told["files"]["model.onnx"]["bytes"] == exported.stat().st_size
     assert told["outputs"] == {"pred_score": ["N"], "anomaly_map": ["N", 64, 64]}
-    assert meta["bundle_sha256"] == bundle_hash(run.bundle)
+    assert meta["bundle_sha256"] == load(run.bundle).bundle_sha256
     assert meta["thresholds"]["image"]["rule"]["name"] == "conformal"
 
 

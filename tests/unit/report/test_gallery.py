@@ -14,7 +14,8 @@ from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_png
 from kizu.imaging.overlay import GREEN
 from kizu.inspection.inspector import Inspection, Inspector
-from kizu.lab.evaluate import Prediction, ShownProbability, evaluate_run
+from kizu.lab.evaluate import Prediction, evaluate_run
+from kizu.lab.shown import ShownProbability
 from kizu.lab.train import RunConfig, train_run
 from kizu.metrics.probability import Reliability
 from kizu.report.gallery import CASES, failure_gallery, write_figures

@@ -8,7 +8,7 @@ import pytest
 from tests.support import BASE, category, example
 
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import bundle_hash, save
+from kizu.bundles.store import load, save
 from kizu.core.split import Split
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.rules import Rule
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> RunFolder:
 def test_before_and_after_an_evaluation(run: RunFolder) -> None:
     before = write_model_card(run).read_text()
     for said in (
-        bundle_hash(run.bundle)[:16],
+        load(run.bundle).bundle_sha256[:16],
         "fitted on 7 good images",
         "Nothing yet",
         "5 images set the image",
@@ -106,7 +106,7 @@ def measured(folder: RunFolder, **changes: Any) -> None:
         "counts": {"good": 6, "defect": 4},
         "counts_by_kind": {"good": 6, "hole": 4},
         "seconds": {},
-        "bundle_sha256": bundle_hash(folder.bundle),
+        "bundle_sha256": load(folder.bundle).bundle_sha256,
     }
     folder.metrics.write_text(json.dumps(content | changes))
 
@@ -148,7 +148,7 @@ def test_a_model_of_several_categories_shows_each_and_the_mean(tmp_path: Path) -
         "plate": (0.5, 0.6, 0.7, None), "disc": (0.1, 0.2, 0.3, 0.4), "mean": (0.3, 0.4, 0.5, 0.4),
     }.items()}  # fmt: skip
     mean = values.pop("mean")
-    content = {"bundle_sha256": bundle_hash(folder.bundle), "mean": mean, "categories": values}
+    content = {"bundle_sha256": load(folder.bundle).bundle_sha256, "mean": mean, "categories": values}
     folder.metrics.write_text(json.dumps(content))
     found = rows(write_model_card(folder).read_text())
     assert found[""] == ["image AUROC", "F1 at the image threshold", "AU-PRO@0.30", "AUPIMO"]

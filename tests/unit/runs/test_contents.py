@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support import BASE, category, part_picture
 
-from kizu.core.errors import KizuError
+from kizu.core.errors import ConfigError, KizuError
+from kizu.core.work import Work
 from kizu.data.layouts import demo
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
@@ -17,7 +18,7 @@ from kizu.decision.calibration import CalibrationConfig
 from kizu.imaging.codec import encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import RunConfig, read_run_config, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.lab.update import roll_back, update_run
 from kizu.protocol.compare import RunComparison, compare_runs
@@ -29,6 +30,8 @@ from kizu.report.model_card import write_model_card
 from kizu.runs.contents import MetricsFile, RunMeta, ThresholdsFile
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runtimes.model import read_model
+from kizu.tasks.evaluate import set_thresholds
+from kizu.tasks.options import ThresholdOptions
 from kizu.tasks.predict import predict_run
 
 
@@ -159,6 +162,21 @@ def test_a_broken_file_is_one_error_that_names_it(whole: Path, tmp_path: Path, n
                 read(root)
             assert refused.value.hint
             assert path.read_bytes() == spoilt
+
+
+def test_settings_that_lost_their_end_are_refused_by_name(whole: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(whole, root)
+    path = run_of(root).config
+    content = path.read_bytes()
+    last = content.index(b"\ndata:") + 1
+    for spoilt in (b"", content[:40], content[: last // 2], content[:last], b"\0" * 99, b"a: [", b"\xff\xfe"):
+        path.write_bytes(spoilt)
+        with pytest.raises(ConfigError, match=r"config\.yaml") as refused:
+            set_thresholds(run_of(root).path, ThresholdOptions(compute_thresholds=True), Work())
+        assert refused.value.hint
+    path.write_bytes(content)
+    assert read_run_config(run_of(root)) == RunConfig.read(path)
 
 
 @pytest.mark.parametrize("line", ["first", "last"])

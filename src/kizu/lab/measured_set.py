@@ -1,0 +1,81 @@
+"""Which test images a run is measured on: never such as it has learned from, or its thresholds were chosen on.
+
+Images are known by their content, so that neither another folder nor another name makes them strangers.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from kizu.bundles.manifest import Bundle
+from kizu.core.errors import LeakageError
+from kizu.core.split import Split
+from kizu.core.work import Work
+from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.data.study import read_study
+from kizu.lab.held_out import sides
+from kizu.runs.contents import MeasuredOn
+from kizu.runs.folder import RunFolder
+
+NAMED = 5
+"""So many images are named in an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSet:
+    """Test images, and the set that they are of."""
+
+    samples: tuple[Sample, ...]
+    data: MeasuredOn
+    is_own: bool
+    """The test split is that of the run's own data set, wherever it lies now."""
+
+
+def own_manifest(folder: RunFolder) -> Manifest:
+    """The manifest of a run, cut as its study split says, where it has one."""
+    manifest = read_manifest(folder.manifest)
+    return read_study(folder.study).apply(manifest) if folder.study.exists() else manifest
+
+
+def measured_set(
+    folder: RunFolder, bundle: Bundle, given: Manifest | None = None, *, work: Work = Work()
+) -> MeasuredSet:
+    """The test split of `given`, None for the run's own, without the images that thresholds were chosen on.
+
+    `bundle`: what was read from `folder` and will be measured. Raises `LeakageError` naming test images that it was
+    fitted or calibrated on, `DataError` when the run's own set is no longer what the study split was drawn on.
+    """
+    own = read_manifest(folder.manifest)
+    whole = own if given is None else given.with_hashes(work)
+    refuse_known(folder, bundle, whole)
+    cut = whole
+    if folder.study.exists():
+        study = read_study(folder.study)
+        cut = study.apply(own) if given is None else study.without_chosen(whole)
+    data = MeasuredOn(
+        dataset=whole.dataset,
+        category=whole.category,
+        manifest_sha256=whole.content_hash(),
+        left_out=len(whole.test()) - len(cut.test()),
+    )
+    return MeasuredSet(cut.test(), data, _test_content(whole) == _test_content(own))
+
+
+def refuse_known(folder: RunFolder, bundle: Bundle, manifest: Manifest) -> None:
+    """Raise `LeakageError` naming the test images of a hashed manifest that `bundle` was fitted or calibrated on."""
+    fit, held = sides(folder, bundle.manifest.version)
+    known = {sample.sha256 for sample in (*fit, *held)}
+    thresholds = bundle.manifest.thresholds
+    if Split.VALIDATION in (thresholds.image.split, thresholds.pixel.split):
+        known |= {sample.sha256 for sample in read_manifest(folder.manifest).validation()}
+    met = [sample.id for sample in manifest.test() if sample.sha256 is not None and sample.sha256 in known]
+    if met:
+        named = ", ".join(met[:NAMED]) + (f" and {len(met) - NAMED} more" if len(met) > NAMED else "")
+        raise LeakageError(
+            f"{folder.path} was fitted or calibrated on {len(met)} test image(s) of"
+            f" {manifest.dataset}/{manifest.category}: {named}",
+            hint="measure on images that the run has never seen",
+        )
+
+
+def _test_content(manifest: Manifest) -> Counter[tuple[str | None, ...]]:
+    return Counter((s.sha256, s.mask_sha256, s.label, s.defect) for s in manifest.test())
