@@ -1,6 +1,7 @@
 """`kizu update`, `kizu rollback` and `kizu versions`"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,10 +9,13 @@ from kizu.cli.options import Shown, working
 from kizu.tasks.line_options import RollbackOptions, UpdateOptions
 from kizu.tasks.options import RunDir, WorkOptions
 
+if TYPE_CHECKING:
+    from kizu.lab.update import Updated
+
 
 def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: Shown) -> None:
-    """Learn more good images and put the result in force as a new version; thresholds are set anew on the images that
-    the run held out. `kizu rollback` goes back. Prints the new version's number as its last line."""
+    """Learn more good images and put the result in force as a new version; thresholds are set anew by the same rules
+    on the same images. `kizu rollback` goes back. Prints the new version's number as its last line."""
     from kizu.tasks.update import update
 
     with working(shown, using) as work:
@@ -24,9 +28,7 @@ def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: S
         before, now = getattr(done.before, name), getattr(done.thresholds, name)
         typer.echo(f"{name} threshold {now.describe()}; before: {before.describe()}", err=True)
     typer.echo(
-        "the thresholds rest on the images held out when the run was trained; they promise nothing for parts that look"
-        " otherwise, such as new ones",
-        err=True,
+        f"the thresholds rest on {_base_of(done)} for parts that look otherwise, such as new ones", err=True
     )
     _tell_stale(changed.stale)
     typer.echo(str(done.version))
@@ -54,6 +56,14 @@ def versions(run_dir: RunDir) -> None:
         reason = f": {step.reason}" if step.reason else ""
         typer.echo(f"{step.at}  {step.before} -> {step.version}  {what}{reason}")
     typer.echo(f"version {history.in_force} is in force")
+
+
+def _base_of(done: "Updated") -> str:
+    from kizu.core.split import Split
+
+    if done.thresholds.image.split is Split.VALIDATION:
+        return "the labelled images that they were chosen on before; they were not chosen"
+    return "the images held out when the run was trained; they promise nothing"
 
 
 def _tell_stale(metrics: Path | None) -> None:

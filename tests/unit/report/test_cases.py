@@ -11,9 +11,11 @@ from tests.support import BASE, category
 
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_png
+from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction, evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.report.cases import CASES_PER_GROUP, LONGEST_SIDE_PX, write_case_page
+from kizu.runs.contents import MeasuredOn
 from kizu.runs.folder import RunFolder
 
 MISSED, REJECTED, FOUND, PASSED = (
@@ -68,7 +70,7 @@ def test_each_picture_is_under_what_happened_to_it_the_most_telling_first(
         for ng in (True, False)
     ]
     judged = replace(evaluation, predictions=predictions(evaluation.predictions[0].sample, outcomes))
-    write_case_page(run, judged)
+    write_case_page(run.page, judged, Inspector.open(run.path))
     assert groups(run.page.read_text()) == {
         MISSED: ("3 of 3", ["defect-1-OK", "defect-2-OK", "defect-3-OK"]),
         REJECTED: ("3 of 3", ["good-3-NG", "good-2-NG", "good-1-NG"]),
@@ -80,7 +82,7 @@ def test_each_picture_is_under_what_happened_to_it_the_most_telling_first(
 def test_of_many_the_first_few_are_shown_and_all_are_counted(run: RunFolder, evaluation: Evaluation) -> None:
     outcomes = [("good", float(score), True) for score in range(9)]
     judged = replace(evaluation, predictions=predictions(evaluation.predictions[0].sample, outcomes))
-    write_case_page(run, judged)
+    write_case_page(run.page, judged, Inspector.open(run.path))
     count, names = groups(run.page.read_text())[REJECTED]
     assert count == f"{CASES_PER_GROUP} of 9"
     assert names == [f"good-{score}-NG" for score in range(8, 8 - CASES_PER_GROUP, -1)]
@@ -88,7 +90,7 @@ def test_of_many_the_first_few_are_shown_and_all_are_counted(run: RunFolder, eva
 
 
 def test_a_good_run_has_nothing_under_its_mistakes(run: RunFolder, evaluation: Evaluation) -> None:
-    write_case_page(run, evaluation)
+    write_case_page(run.page, evaluation, Inspector.open(run.path))
     found = groups(run.page.read_text())
     wrong = sum(p.is_wrong for p in evaluation.predictions)
     assert len(found[MISSED][1]) + len(found[REJECTED][1]) == wrong
@@ -97,7 +99,7 @@ def test_a_good_run_has_nothing_under_its_mistakes(run: RunFolder, evaluation: E
 
 
 def test_the_page_says_what_was_measured_on_what(run: RunFolder, evaluation: Evaluation) -> None:
-    write_case_page(run, evaluation)
+    write_case_page(run.page, evaluation, Inspector.open(run.path))
     page = run.page.read_text()
     for said in (
         "fitted on 7, calibrated on 5, tested on 4 good and 4 defective",
@@ -105,6 +107,9 @@ def test_the_page_says_what_was_measured_on_what(run: RunFolder, evaluation: Eva
         "64 x 64",
     ):
         assert said in page
+    other = MeasuredOn(dataset="returns", category="may", manifest_sha256="0")
+    write_case_page(run.page, replace(evaluation, data=other), Inspector.open(run.path))
+    assert "tested on 4 good and 4 defective of returns / may" in run.page.read_text()
     metrics = dict(re.findall(r"<span>(\w+)</span><span>([\d.-]+)</span>", page))
     assert metrics["image_auroc"] == f"{evaluation.metrics['image_auroc']:.4f}"
     assert metrics.keys() == evaluation.metrics.keys()
@@ -118,13 +123,15 @@ def test_the_page_holds_its_pictures_and_large_ones_made_small(
     encode_png(tmp_path / "one.png", picture)
     sample = replace(evaluation.predictions[0].sample, path=tmp_path / "one.png")
     judged = replace(evaluation, predictions=predictions(sample, [("good", 1.0, True)]))
-    write_case_page(run, judged)
+    write_case_page(run.page, judged, Inspector.open(run.path))
     uris = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', run.page.read_text())
     assert [decode(base64.b64decode(uri)).shape for uri in uris] == [(shown // 2, shown, 3)] * 2
 
 
 def test_names_of_files_cannot_break_the_page(run: RunFolder, evaluation: Evaluation) -> None:
     sample = replace(evaluation.predictions[0].sample, id="<script>alert(1)</script>")
-    write_case_page(run, replace(evaluation, predictions=(Prediction(sample, 1.0, True),)))
+    write_case_page(
+        run.page, replace(evaluation, predictions=(Prediction(sample, 1.0, True),)), Inspector.open(run.path)
+    )
     assert "<script>" not in run.page.read_text()
     assert "&lt;script&gt;" in run.page.read_text()

@@ -31,7 +31,7 @@ from kizu.runs.contents import MetricsFile, RunMeta, ThresholdsFile
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runtimes.model import read_model
 from kizu.tasks.evaluate import set_thresholds
-from kizu.tasks.options import ThresholdOptions
+from kizu.tasks.lab_options import ThresholdOptions
 from kizu.tasks.predict import predict_run
 
 
