@@ -16,6 +16,7 @@ from tests.support import BASE, category
 
 import kizu.protocol.design as module
 from kizu.core.errors import ConfigError, DataError
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.design import METHODS, design, known_candidates, read_candidates
@@ -146,8 +147,6 @@ def test_what_it_was_designed_on_is_noted(sets: list[Manifest], told: Any) -> No
 
 
 def test_how_far_it_is_is_told_to_the_end(sets: list[Manifest], told: Any) -> None:
-    from kizu.core.work import Work
-
     told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
     steps: list[tuple[str, int, int]] = []
     design(
