@@ -1,6 +1,8 @@
 """What users of this field complain of most does not happen here."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,61 @@ def trained(root: Path, runs: Path, name: str = "r") -> RunFolder:
     return train_run(config(root=str(root), category="plate"), runs, run_id=name).folder
 
 
-def test_memory_does_not_blow_up_in_the_coreset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    category(tmp_path, "plate", 0)
-    roomy = load(trained(tmp_path, tmp_path / "runs", "roomy").bundle)
-    monkeypatch.setenv("KIZU_MEMORY_MB", "0")  # everything that may go to disk does
-    tight = load(trained(tmp_path, tmp_path / "runs", "tight").bundle)
-    np.testing.assert_array_equal(roomy.arrays["bank"], tight.arrays["bank"])
+FIT_IN_A_CHILD = """
+import hashlib, sys, threading
+import numpy as np
+from kizu.core.randomness import rng_for
+from kizu.core.work import Work
+from kizu.detectors.base import Embeddings
+from kizu.detectors.registry import detector_config, make_detector
+
+COUNT, SIDE, DIM = 1600, 16, 64
+own, done = [], threading.Event()
+
+def memory():  # of this process alone: pages of a file, which the system may take back, are not among it
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return int(status["RssAnon"].split()[0]) << 10
+
+def watch():
+    while not done.wait(0.005):
+        own.append(memory())
+
+def images():
+    rng = np.random.default_rng(0)
+    for _ in range(0, COUNT, 8):
+        yield rng.standard_normal((8, SIDE, SIDE, DIM), dtype=np.float32)
+
+def fit(images, count, budget):
+    detector = make_detector(detector_config({"kind": "patchcore", "coreset_size": 300}))
+    work = Work(memory_bytes=budget)
+    return detector.fit(Embeddings(images, count, (128, 128)), rng=rng_for(0, "fit"), work=work)
+
+fit((batch for batch, _ in zip(images(), range(2))), 16, 1 << 40)  # what is loaded once
+before = memory()
+watcher = threading.Thread(target=watch)
+watcher.start()
+fitted = fit(images(), COUNT, int(sys.argv[1]))
+done.set()
+watcher.join()
+bank = hashlib.sha256(fitted.state()["bank"].tobytes()).hexdigest()
+print(max(own) - before, COUNT * SIDE * SIDE * DIM * 4, bank)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells a process's own memory")
+def test_memory_does_not_blow_up_in_the_coreset() -> None:
+    """100 MB of features, chosen from without holding them, nor the distances from all patches to all picks."""
+
+    def fitted(budget: int) -> tuple[int, int, str]:
+        command = [sys.executable, "-c", FIT_IN_A_CHILD, str(budget)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return int(told[0]), int(told[1]), told[2]
+
+    roomy, features, bank = fitted(1 << 40)
+    assert roomy > features  # what is measured is there to be seen
+    tight, _, same_bank = fitted(0)
+    assert tight < 0.7 * features < roomy - tight
+    assert bank == same_bank
 
 
 def test_an_update_needs_no_image_of_the_fit(tmp_path: Path) -> None:

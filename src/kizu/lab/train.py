@@ -24,7 +24,7 @@ from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bund
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
-from kizu.runs.folder import RunFolder, new_run
+from kizu.runs.folder import RunFolder, gone_unless_done, new_run
 
 
 class RunConfig(PipelineConfig):
@@ -60,35 +60,36 @@ def train_run(
     manifest = scan_data(config.data).with_hashes(work)
     cut = cut_good(manifest, config)
     folder = new_run(output_dir, config.detector.kind, manifest.category, run_id)
-    write_text(folder.config, config.to_yaml())
-    manifest.write(folder.manifest)
-    left_out = LeftOut()
-    fitted = fit_bundle(
-        config,
-        cut.sides(config, left_out if skip_broken else None),
-        Identity(manifest.category, folder.path.name, manifest.dataset, manifest.content_hash()),
-        work=work,
-        on_estimate=on_estimate,
-    )
-    skipped = [sample.id for sample in left_out.reasons]
-    bundle_sha256 = save(fitted.bundle, folder.bundle)
-    meta = RunMeta(
-        created_at=utc_now(),
-        bundle_sha256=bundle_sha256,
-        manifest_sha256=fitted.bundle.manifest.fitted_on.manifest_sha256,
-        fit=tuple(sample.id for sample in cut.fit if sample.id not in skipped),
-        calibration=tuple(sample.id for sample in cut.calibration if sample.id not in skipped),
-        skipped=tuple(skipped),
-        thresholds=fitted.bundle.manifest.thresholds,
-        calibration_scores=tuple(np.round(fitted.calibration.scores.astype(float), 6).tolist()),
-        seconds={stage: round(value, 4) for stage, value in fitted.seconds.items()}
-        | {"total": round(time.perf_counter() - start, 4)},
-        memory_mb={"estimated": fitted.estimated_peak_bytes >> 20, "peak": peak_memory() >> 20},
-        versions=package_versions(),
-        machine=machine(),
-    )
-    write_stored(folder.meta, meta)
-    return TrainedRun(folder, fitted, tuple(skipped))
+    with gone_unless_done(folder):
+        write_text(folder.config, config.to_yaml())
+        manifest.write(folder.manifest)
+        left_out = LeftOut()
+        fitted = fit_bundle(
+            config,
+            cut.sides(config, left_out if skip_broken else None),
+            Identity(manifest.category, folder.path.name, manifest.dataset, manifest.content_hash()),
+            work=work,
+            on_estimate=on_estimate,
+        )
+        skipped = [sample.id for sample in left_out.reasons]
+        bundle_sha256 = save(fitted.bundle, folder.bundle)
+        meta = RunMeta(
+            created_at=utc_now(),
+            bundle_sha256=bundle_sha256,
+            manifest_sha256=fitted.bundle.manifest.fitted_on.manifest_sha256,
+            fit=tuple(sample.id for sample in cut.fit if sample.id not in skipped),
+            calibration=tuple(sample.id for sample in cut.calibration if sample.id not in skipped),
+            skipped=tuple(skipped),
+            thresholds=fitted.bundle.manifest.thresholds,
+            calibration_scores=tuple(np.round(fitted.calibration.scores.astype(float), 6).tolist()),
+            seconds={stage: round(value, 4) for stage, value in fitted.seconds.items()}
+            | {"total": round(time.perf_counter() - start, 4)},
+            memory_mb={"estimated": fitted.estimated_peak_bytes >> 20, "peak": peak_memory() >> 20},
+            versions=package_versions(),
+            machine=machine(),
+        )
+        write_stored(folder.meta, meta)
+        return TrainedRun(folder, fitted, tuple(skipped))
 
 
 def read_run_config(folder: RunFolder) -> RunConfig:

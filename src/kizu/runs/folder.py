@@ -1,8 +1,9 @@
 """Run folders: `<output_dir>/<model>/<category>/<run_id>/`."""
 
 import re
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,6 +172,19 @@ def new_run(output_dir: Path, model: str, category: str, run_id: str | None) -> 
             f"cannot make the run folder {path}: {error.strerror}", hint="choose a writable --output-dir"
         ) from error
     return RunFolder(path)
+
+
+@contextmanager
+def gone_unless_done(run: RunFolder) -> Iterator[None]:
+    """What `new_run` made is there after the block, or, where it fails or is interrupted, not at all.
+
+    A run that was refused can then be asked for again under its name.
+    """
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(run.path)
+        raise
 
 
 def open_run(path: Path) -> RunFolder:

@@ -73,6 +73,8 @@ TRAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "a folder that is not there": ("train --data-root {root}/sts --category plate", ("{root}/sts does not exist", "sets")),
     "a category that is not there": ("train --data-root {root}/sets --category plat", ("no plat/train", "plate")),
     "a method": (f"train {DATA} --model patchcor", ("'patchcor'", "did you mean 'patchcore'?")),
+    "a backbone": (f"train {DATA} --backbone tinny", ("'tinny'", "did you mean 'tiny'?")),
+    "a layer": (f"train {DATA} {TINY} --layers blocks.9", ("tiny has no layer 'blocks.9'", "blocks.0, blocks.1")),
     "a layout": (f"train {DATA} {TINY} --layout mvtec", ("'mvtec'", "did you mean 'mvtec_ad'?")),
     "a size in words": (f"train {DATA} --image-size big", ("--image-size 'big' is not a size", "256x384")),
     "a size of three": (f"train {DATA} --image-size 1x2x3", ("'1x2x3' is not a size",)),
@@ -194,7 +196,7 @@ def test_a_region_of_two_points_is_refused(root: Path) -> None:
         )  # fmt: skip
         assert found.exit_code == 2
         assert said in found.stderr
-        assert not (root / "out").exists()
+        assert not list((root / "out").rglob("*.*"))
 
 
 def test_a_rate_that_the_images_cannot_support_is_refused_with_what_they_can(root: Path) -> None:
@@ -205,7 +207,24 @@ def test_a_rate_that_the_images_cannot_support_is_refused_with_what_they_can(roo
     assert found.exit_code == 2
     assert "1 calibration images cannot support a false-alarm rate of 0.001" in found.stderr
     assert "use at least 999, or raise the rate to 0.5" in found.stderr
-    assert not list((root / "never").rglob("bundle.json"))
+    assert not list((root / "never").rglob("*.*"))
+
+
+def test_a_run_that_was_refused_can_be_asked_for_again_under_its_name(root: Path) -> None:
+    again = (
+        "train",
+        "--data-root",
+        str(root / "sets"),
+        "--category",
+        "plate",
+        "--output-dir",
+        str(root / "again"),
+    )
+    refused = kizu(*again, "--run-id", "r", "--layers", "blocks.9", *FAST)
+    assert refused.exit_code == 2
+    done = kizu(*again, "--run-id", "r", *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip() == str(root / "again/patchcore/plate/r")
 
 
 def test_a_run_id_that_is_taken_is_not_written_over(root: Path) -> None:

@@ -1,39 +1,192 @@
-"""What `kizu design` writes is what `kizu freeze --design` reads, and nothing else."""
+"""Of the candidates the best on average is kept, ties go to the first, and the evidence says all of it.
 
+Every trial here is told what it finds, so that what should be kept is known.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
-from tests.support import BASE
+import yaml
+from tests.support import BASE, category
 
-from kizu.core.errors import ConfigError
-from kizu.core.files import write_stored
-from kizu.protocol.design import Design, read_design
-from kizu.protocol.freeze import DevSet, Origin, StandardThreshold
+import kizu.protocol.design as module
+from kizu.core.errors import ConfigError, DataError
+from kizu.core.work import Work
+from kizu.data.manifest import Manifest
+from kizu.pipeline.config import PipelineConfig
+from kizu.protocol.design import METHODS, design, known_candidates, read_candidates
+
+Numbers = dict[str, float | None]
+HELD_OUT = np.array([8.0, 9.0, 10.0, 11.0, 12.0], np.float32)
+"""Their median is 10, and their spread 1.4826."""
 
 
-def design_file(folder: Path) -> Path:
-    chosen = Design(
-        pipelines={"patchcore": BASE},
-        thresholds={"patchcore": StandardThreshold(value=2.0, rule="fpr@0.01", count=9)},
-        origin=Origin(how="by hand", dev=(DevSet(dataset="a", category="b", manifest_sha256="1"),)),
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    root = tmp_path_factory.mktemp("set")
+    return [category(root, name, seed) for name, seed in (("plate", 0), ("disc", 500))]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, int, int]]]:
+    """Makes trials find what a function of (config, category) says; gives the list of trials that will be made."""
+
+    def tell(numbers: Callable[[PipelineConfig, str], Numbers], scores: Any = ()) -> list[Any]:
+        tried: list[Any] = []
+
+        @contextmanager
+        def run_trial(config: PipelineConfig, manifest: Manifest, **_: Any) -> Iterator[Any]:
+            tried.append((config, manifest.category))
+            yield SimpleNamespace(
+                found=SimpleNamespace(
+                    scores=np.array([*scores, 1e6], np.float32),
+                    defective=np.array([*(False for _ in scores), True]),
+                ),
+                evaluation=SimpleNamespace(metrics=numbers(config, manifest.category)),
+                fitted=SimpleNamespace(calibration=SimpleNamespace(scores=HELD_OUT)),
+            )
+
+        monkeypatch.setattr(module, "run_trial", run_trial)
+        return tried
+
+    return tell
+
+
+def by_coreset(table: dict[float, Numbers]) -> Callable[[PipelineConfig, str], Numbers]:
+    return lambda config, _category: table[config.detector.coreset]  # type: ignore[attr-defined]
+
+
+def changes(*parts: float) -> dict[str, list[dict[str, Any]]]:
+    return {"patchcore": [{"detector": {"coreset": part}} for part in parts]}
+
+
+def test_the_best_mean_of_both_numbers_is_kept(sets: list[Manifest], told: Any) -> None:
+    told(by_coreset({
+        0.1: {"image_auroc": 0.9, "aupro_030": 0.5},
+        0.2: {"image_auroc": 0.8, "aupro_030": 0.8},
+        0.3: {"image_auroc": 0.5, "aupro_030": 0.9},
+    }), [10.0])  # fmt: skip
+    found = design(sets, candidates=changes(0.1, 0.2, 0.3), base=BASE)
+    assert found.pipelines["patchcore"].detector.coreset == 0.2  # type: ignore[attr-defined]
+    assert [
+        (row["changes"]["detector"]["coreset"], row["worth"], row["chosen"]) for row in found.origin.evidence
+    ] == [
+        (0.2, pytest.approx(0.8), True),
+        (0.1, pytest.approx(0.7), False),
+        (0.3, pytest.approx(0.7), False),
+    ]
+    assert found.origin.evidence[1]["image_auroc"] == pytest.approx(0.9)
+    assert found.origin.evidence[1]["aupro_030"] == pytest.approx(0.5)
+
+
+def test_a_tie_goes_to_the_first(sets: list[Manifest], told: Any) -> None:
+    told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
+    found = design(sets, candidates=changes(0.3, 0.1), base=BASE)
+    assert found.pipelines["patchcore"].detector.coreset == 0.3  # type: ignore[attr-defined]
+
+
+def test_every_candidate_meets_every_category_with_every_seed(sets: list[Manifest], told: Any) -> None:
+    tried = told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
+    design(sets, candidates={**changes(0.1, 0.2), "padim": [{}]}, base=BASE, seeds=(0, 4))
+    met = {(c.detector.kind, getattr(c.detector, "coreset", None), name, c.seed) for c, name in tried}
+    assert len(met) == len(tried) == 3 * 2 * 2
+    assert ("patchcore", 0.2, "disc", 4) in met
+    assert ("padim", None, "plate", 0) in met
+
+
+def test_the_mean_goes_over_categories_and_seeds(sets: list[Manifest], told: Any) -> None:
+    told(
+        lambda config, name: {"image_auroc": 0.4 if name == "disc" else 0.8, "aupro_030": 0.1 * config.seed},
+        [10.0],
     )
-    write_stored(folder / "design.json", chosen)
-    assert read_design(folder / "design.json") == chosen
-    return folder / "design.json"
+    found = design(sets, candidates=changes(0.1), base=BASE, seeds=(2, 4))
+    (row,) = found.origin.evidence
+    assert row["image_auroc"] == pytest.approx(0.6)
+    assert row["aupro_030"] == pytest.approx(0.3)
+    assert row["worth"] == pytest.approx(0.45)
 
 
-def test_a_design_comes_back_and_a_broken_one_is_named(tmp_path: Path) -> None:
-    path = design_file(tmp_path)
-    whole = path.read_bytes()
-    for content in (
-        b"",
-        whole[:99],
-        whole[:-3],
-        b"\0" * 99,
-        b"[]",
-        b"{}",
-        b'{"pipelines": [], "thresholds": 1}',
-    ):
-        path.write_bytes(content)
-        with pytest.raises(ConfigError, match=r"design\.json"):
-            read_design(path)
+def test_what_cannot_be_measured_is_left_out_of_the_mean(sets: list[Manifest], told: Any) -> None:
+    told(lambda _, name: {"image_auroc": 0.6, "aupro_030": None if name == "disc" else 0.9}, [10.0])
+    found = design(sets, candidates=changes(0.1), base=BASE)
+    (row,) = found.origin.evidence
+    assert (row["worth"], row["aupro_030"]) == (pytest.approx(0.7), 0.9)
+    told(lambda *_: {"image_auroc": 0.6, "aupro_030": None}, [10.0])
+    (row,) = design(sets, candidates=changes(0.1), base=BASE).origin.evidence
+    assert (row["worth"], row["aupro_030"]) == (0.6, None)
+    told(lambda *_: {"image_auroc": None, "aupro_030": None}, [10.0])
+    with pytest.raises(DataError, match="good and defective test images"):
+        design(sets, candidates=changes(0.1), base=BASE)
+
+
+@pytest.mark.parametrize(("rate", "above"), [(0.0, 0), (0.1, 2), (0.5, 10)])
+def test_the_threshold_that_is_carried_rejects_so_many_good_images_of_all(
+    sets: list[Manifest], told: Any, rate: float, above: int
+) -> None:
+    told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, np.arange(10.0, 20.0))
+    found = design(sets, candidates=changes(0.1), base=BASE, rate=rate).thresholds["patchcore"]
+    standardised = (np.arange(10.0, 20.0).repeat(2) - 10) / 1.4826  # of two categories
+    assert (standardised > found.value).sum() == above
+    assert found.count == 8  # good test images: 4 of each
+    assert found.rule == f"fpr@{rate:g} on development categories"
+
+
+def test_what_it_was_designed_on_is_noted(sets: list[Manifest], told: Any) -> None:
+    told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
+    found = design(sets, candidates=changes(0.1), base=BASE)
+    assert [(dev.category, dev.manifest_sha256) for dev in found.origin.dev] == [
+        (manifest.category, manifest.content_hash()) for manifest in sets
+    ]
+    with pytest.raises(DataError, match="no development category"):
+        design([], candidates=changes(0.1), base=BASE)
+
+
+def test_how_far_it_is_is_told_to_the_end(sets: list[Manifest], told: Any) -> None:
+    told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
+    steps: list[tuple[str, int, int]] = []
+    design(
+        sets, candidates=changes(0.1, 0.2), base=BASE, work=Work(on_progress=lambda *step: steps.append(step))
+    )
+    assert [step for step in steps if step[0] == "candidates"] == [
+        ("candidates", done, 4) for done in range(1, 5)
+    ]
+
+
+def test_without_candidates_the_usual_methods_offer_theirs(sets: list[Manifest], told: Any) -> None:
+    tried = told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
+    found = design(sets[:1], base=BASE)
+    assert set(found.pipelines) == set(METHODS)
+    assert len(tried) == sum(len(known_candidates()[kind]) for kind in METHODS)
+    for kind in METHODS:
+        assert dict(known_candidates()[kind][0]) == {}  # a method's default is tried first, and wins a tie
+        assert found.pipelines[kind] == BASE.with_detector(kind, {})
+
+
+def test_candidates_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(yaml.safe_dump({"patchcore": [{}, {"detector": {"coreset": 0.1}}], "padim": [{}]}))
+    assert read_candidates(path) == {"patchcore": ({}, {"detector": {"coreset": 0.1}}), "padim": ({},)}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({}, "names no method"),
+        ([1], "names no method"),
+        ({"patchcore": {}}, "patchcore has no list of changes"),
+        ({"patchcore": []}, "patchcore has no list of changes"),
+        ({"patchcore": [{"detectr": {}}]}, "unknown key 'detectr' .did you mean 'detector'"),
+        ({"padim": ["detector"]}, "padim"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_naming_it(tmp_path: Path, content: Any, said: str) -> None:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=said) as refused:
+        read_candidates(path)
+    assert str(path) in str(refused.value)

@@ -6,7 +6,7 @@ from tests.support import BASE, part_picture
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.imaging.codec import encode_png
 from kizu.lab.train import RunConfig, train_run
-from kizu.runs.folder import new_run, open_run
+from kizu.runs.folder import gone_unless_done, new_run, open_run
 
 
 def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:
@@ -57,3 +57,19 @@ def test_a_group_pattern_keeps_parts_together_and_one_that_matches_nothing_is_re
     with pytest.raises(ConfigError, match="matches no image of plate") as refused:
         train_run(RunConfig.parse(values, where="test"), tmp_path / "runs")
     assert "train/good/part0-0.png" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("failure", [ConfigError("refused"), KeyboardInterrupt()])
+def test_a_run_that_fails_or_is_interrupted_leaves_no_folder(tmp_path: Path, failure: BaseException) -> None:
+    def fail() -> None:
+        run = new_run(tmp_path, "padim", "bottle", "r1")
+        with gone_unless_done(run):
+            run.config.write_text("half")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        fail()
+    run = new_run(tmp_path, "padim", "bottle", "r1")
+    with gone_unless_done(run):
+        run.config.write_text("whole")
+    assert run.config.read_text() == "whole"
