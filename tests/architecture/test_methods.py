@@ -8,8 +8,8 @@ import pytest
 from kizu.data.layouts import LAYOUTS
 from kizu.detectors import DETECTORS
 from kizu.detectors.registry import detector_config, make_detector, method
-from kizu.lab.recommend import known_candidates as offered
-from kizu.protocol.design import known_candidates as designed
+from kizu.lab.recommend import list_candidates as offered
+from kizu.protocol.design import list_candidates as designed
 from kizu.tasks.lab_options import PipelineOptions
 from kizu.tasks.options import Layout
 

@@ -9,7 +9,7 @@ from kizu.scoring.cosine import cosine_distance, directions
 from kizu.scoring.foreground import fit_foreground, keep_foreground, otsu
 from kizu.scoring.moments import moments_of
 from kizu.scoring.neighbours import nearest
-from kizu.scoring.projection import projected, sparse_projection
+from kizu.scoring.projection import project, sparse_projection
 
 
 def vectors(count: int, seed: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_length_does_not_count_and_no_length_is_a_direction_of_its_own() -> None
 def test_a_projection_keeps_squared_distances_on_average() -> None:
     x = np.random.default_rng(3).normal(size=(50, 400)).astype(np.float32)
     small = np.empty((50, 200), np.float32)
-    projected(x, sparse_projection(400, 200, np.random.default_rng(4)), out=small)
+    project(x, sparse_projection(400, 200, np.random.default_rng(4)), out=small)
     before, after = (np.linalg.norm(v[:25] - v[25:], axis=1) ** 2 for v in (x, small))
     assert (after / before).mean() == pytest.approx(1, abs=0.1)
     assert np.abs(after / before - 1).max() < 0.6

@@ -7,7 +7,7 @@ from kizu.core.errors import ConfigError
 from kizu.core.types import F32
 from kizu.scoring import covering
 from kizu.scoring.coreset import greedy_k_centre
-from kizu.scoring.covering import continued, radius_of_picks
+from kizu.scoring.covering import continue_picks, radius_of_picks
 from kizu.scoring.neighbours import build_bank
 
 
@@ -48,7 +48,7 @@ def test_continued_picks_are_the_literal_ones(
 ) -> None:
     monkeypatch.setattr(covering, "ROWS", 17)
     bank, x = points(20), 1.5 * points(80, seed=1)
-    picks, left = continued(x, build_bank(bank), radius=radius, most=most)
+    picks, left = continue_picks(x, build_bank(bank), radius=radius, most=most)
     assert picks.tolist() == literal(x, bank, radius, most)
     assert left == pytest.approx(distances(x, np.concatenate([bank, x[picks]])).max(), rel=1e-5)
     if most == 1000:
@@ -57,9 +57,9 @@ def test_continued_picks_are_the_literal_ones(
 
 def test_what_is_covered_already_adds_nothing_and_copies_end_it() -> None:
     bank = points(20)
-    picks, left = continued(bank[::2], build_bank(bank), radius=0.0, most=10)
+    picks, left = continue_picks(bank[::2], build_bank(bank), radius=0.0, most=10)
     assert (len(picks), left) == (0, 0.0)
-    picks, left = continued(np.full((9, 5), 7, np.float32), build_bank(bank), radius=0.0, most=9)
+    picks, left = continue_picks(np.full((9, 5), 7, np.float32), build_bank(bank), radius=0.0, most=9)
     assert (picks.tolist(), left) == ([0], 0.0)
 
 

@@ -9,7 +9,7 @@ from kizu.core.types import F32
 from kizu.scoring import moments as moments_module
 from kizu.scoring.gaussian import mahalanobis
 from kizu.scoring.moments import Moments, moments_of
-from kizu.scoring.shrinkage import Shrinkage, fit_shrunk_gaussian, shrinkage_of, shrunk_covariance
+from kizu.scoring.shrinkage import Shrinkage, fit_shrunk_gaussian, shrink_covariance, shrinkage_of
 
 
 def vectors(count: int, dims: int, seed: int = 0, centre: float = 5) -> F32:
@@ -63,7 +63,7 @@ def test_shrunk_covariances_are_scikit_learns(count: int, dims: int, sizes: tupl
         expected = estimator.fit(x.astype(np.float64))
         if dims > 1:  # one feature is its own mean variance, whatever the weight
             assert shrinkage_of(moments, rule) == pytest.approx(getattr(expected, "shrinkage_", 0), abs=1e-9)
-        assert shrunk_covariance(moments, rule) == pytest.approx(expected.covariance_, rel=1e-7, abs=1e-9)
+        assert shrink_covariance(moments, rule) == pytest.approx(expected.covariance_, rel=1e-7, abs=1e-9)
 
 
 def test_ledoit_and_wolf_is_their_text_step_by_step() -> None:
@@ -76,7 +76,7 @@ def test_ledoit_and_wolf_is_their_text_step_by_step() -> None:
     errors = [((np.outer(row, row) - sample) ** 2).sum() / p for row in deviations]
     b2 = min(sum(errors) / n**2, d2)
     expected = b2 / d2 * m * np.eye(p) + (d2 - b2) / d2 * sample
-    assert shrunk_covariance(moments_of(x.astype(np.float32)), "ledoit_wolf") == pytest.approx(
+    assert shrink_covariance(moments_of(x.astype(np.float32)), "ledoit_wolf") == pytest.approx(
         expected, rel=1e-5, abs=1e-5
     )
 

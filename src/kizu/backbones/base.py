@@ -99,11 +99,11 @@ def ensure_covered(layers: Sequence[Layer], image_hw: HW) -> None:
             raise ConfigError(
                 f"an input of {image_hw[0]} x {image_hw[1]} pixels (height x width) is no whole number of patches:"
                 f" {layer.name} has a stride of {layer.stride}",
-                hint=_fitting_sizes(image_hw, math.lcm(*(layer.stride for layer in layers))),
+                hint=_suggest_sizes(image_hw, math.lcm(*(layer.stride for layer in layers))),
             )
 
 
-def _fitting_sizes(image_hw: HW, step: int) -> str:
+def _suggest_sizes(image_hw: HW, step: int) -> str:
     """The nearest (H, W) below and above whose sides are multiples of `step`, in words."""
     below, above = ([by(side / step) * step for side in image_hw] for by in (math.floor, math.ceil))
     found = [f"{height} x {width}" for height, width in (below, above) if height and width]

@@ -37,7 +37,7 @@ def cache_folder() -> Path:
     return cache_root() / "backbones"
 
 
-def cached(name: str, weights_sha256: str, draw: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
+def load_cached(name: str, weights_sha256: str, draw: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
     """What `draw` gives, read from the cache when an intact copy is there."""
     import onnx
 

@@ -75,7 +75,7 @@ class Variant:
                 repeats=stage.repeats if index in (0, last) else math.ceil(stage.repeats * self.depth),
                 kernel=stage.kernel,
                 stride=stage.stride,
-                dim=_scaled_width(stage.dim, self.width),
+                dim=_scale_width(stage.dim, self.width),
             )
             for index, stage in enumerate(_LITE0_STAGES)
         )
@@ -175,7 +175,7 @@ def draw(stages: tuple[_Stage, ...], weights: Weights) -> onnx.ModelProto:
     return drawing.graph.model({PIXELS: (np.float32, ("N", 3, "H", "W"))}, outputs)
 
 
-def folded(weights: Weights, conv: str, norm: str) -> tuple[F64, F64]:
+def fold_batch_norm(weights: Weights, conv: str, norm: str) -> tuple[F64, F64]:
     """A convolution and the batch norm behind it as one: weight (out, in, k, k), bias (out,)."""
     mean, variance, gain, offset = (
         weights[f"{norm}.{part}"].astype(np.float64)
@@ -194,7 +194,7 @@ class _Drawing:
     def conv(
         self, x: str, conv: str, norm: str, *, stride: int = 1, clipped: bool, name: str | None = None
     ) -> str:
-        weight, bias = folded(self.weights, conv, norm)
+        weight, bias = fold_batch_norm(self.weights, conv, norm)
         x = self.graph.conv(x, weight, bias, stride=stride, name=name)
         return self.graph.relu6(x) if clipped else x
 
@@ -217,7 +217,7 @@ class _Drawing:
         return self.graph.node("Gemm", x, matrix, bias, transB=1, name=LOGITS)
 
 
-def _scaled_width(dim: int, width: float) -> int:
+def _scale_width(dim: int, width: float) -> int:
     """`dim * width` rounded to a multiple of 8, and never down by more than a tenth (EfficientNet's rule)."""
     scaled = dim * width
     rounded = max(_WIDTH_MULTIPLE, int(scaled + _WIDTH_MULTIPLE / 2) // _WIDTH_MULTIPLE * _WIDTH_MULTIPLE)

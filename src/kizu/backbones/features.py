@@ -18,7 +18,7 @@ import numpy as np
 
 from kizu.backbones.cache import cache_root
 from kizu.core.errors import OutputError
-from kizu.core.files import replacing
+from kizu.core.files import replace_whole
 from kizu.core.hashing import hash_bytes
 from kizu.core.types import F32, U8
 
@@ -66,7 +66,7 @@ class FeatureCache:
         """Keep it. A folder that cannot be written costs time and nothing else."""
         path = self._path(key)
         try:
-            with replacing(path, durable=False) as temporary, temporary.open("wb") as stream:
+            with replace_whole(path, durable=False) as temporary, temporary.open("wb") as stream:
                 np.save(stream, embedding, allow_pickle=False)
         except OutputError as error:
             _log.warning("feature cache not written reason=%s", error.message)
@@ -87,11 +87,11 @@ def features_folder() -> Path:
 
 def feature_cache(limit_bytes: int) -> FeatureCache | None:
     """The cache of at most so many bytes, one per process; None for 0."""
-    return _opened(features_folder(), limit_bytes) if limit_bytes else None
+    return _open_cache(features_folder(), limit_bytes) if limit_bytes else None
 
 
 @cache
-def _opened(folder: Path, limit_bytes: int) -> FeatureCache:
+def _open_cache(folder: Path, limit_bytes: int) -> FeatureCache:
     return FeatureCache(folder, limit_bytes)
 
 
@@ -104,7 +104,7 @@ def cache_size() -> CacheSize:
 
 def clean_cache() -> None:
     """Remove all embeddings. Raises `OutputError` where that cannot be done."""
-    _opened.cache_clear()
+    _open_cache.cache_clear()
     try:
         shutil.rmtree(features_folder())
     except FileNotFoundError:

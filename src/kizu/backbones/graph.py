@@ -59,7 +59,7 @@ def build_embedder(
     chosen = backbone.spec.choose(tuple(layers))
     if patch_size < 1 or patch_size % 2 == 0:
         raise ConfigError(f"patch_size must be odd and positive, got {patch_size}")
-    kept = _kept_channels(chosen, channels)
+    kept = _split_channels(chosen, channels)
     scalings = {
         "native": (backbone.spec.mean, backbone.spec.std),
         "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
@@ -86,7 +86,7 @@ def build_embedder(
     )
 
 
-def _kept_channels(layers: tuple[Layer, ...], channels: I64 | None) -> list[I64]:
+def _split_channels(layers: tuple[Layer, ...], channels: I64 | None) -> list[I64]:
     """For each layer, which of its own channels are kept."""
     total = sum(layer.dim for layer in layers)
     kept = np.arange(total) if channels is None else np.asarray(channels)
@@ -125,11 +125,11 @@ def _join(graph: GraphBuilder, layers: tuple[Layer, ...], kept: list[I64], patch
             pads = [patch_size // 2] * 4
             x = graph.node("AveragePool", x, kernel_shape=[patch_size] * 2, pads=pads, count_include_pad=1)
         x = graph.node("Transpose", x, perm=[0, 2, 3, 1])  # (N, h_l, w_l, dim)
-        parts.append(x if layer.stride == layers[0].stride else _enlarged(graph, x, len(indices), h, w))
+        parts.append(x if layer.stride == layers[0].stride else _enlarge(graph, x, len(indices), h, w))
     graph.node("Concat", *parts, axis=3, name=EMBEDDING)
 
 
-def _enlarged(graph: GraphBuilder, x: str, dim: int, h: str, w: str) -> str:
+def _enlarge(graph: GraphBuilder, x: str, dim: int, h: str, w: str) -> str:
     """(N, h_l, w_l, dim) -> (N, h, w, dim), bilinearly."""
     h_l, w_l = (_side(graph, x, axis) for axis in (1, 2))
     same, rest, d = (graph.constant(np.array([size])) for size in (0, -1, dim))
@@ -178,7 +178,7 @@ class Embedder:
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
             raise ScoreError(f"images must be (N, H, W, 3) uint8, got {images.shape} {images.dtype}")
-        embedding = self._computed(images) if self._cache is None else self._kept(images, self._cache)
+        embedding = self._compute(images) if self._cache is None else self._look_up(images, self._cache)
         flat = embedding.reshape(-1)
         # A sum of squares is finite unless an element is not (or is beyond 1e18); it needs no mask.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -187,17 +187,17 @@ class Embedder:
             raise ScoreError("the backbone gave features that are not finite numbers")
         return embedding
 
-    def _computed(self, images: U8) -> F32:
+    def _compute(self, images: U8) -> F32:
         embedding: F32 = self._session.run_each({IMAGE: images})[EMBEDDING]
         return embedding
 
-    def _kept(self, images: U8, kept: FeatureCache) -> F32:
+    def _look_up(self, images: U8, kept: FeatureCache) -> F32:
         """From the cache what is there; the rest is computed, and kept."""
         keys = [kept.key(self._graph_sha256, image) for image in images]
         found = [kept.get(key) for key in keys]
         missing = [i for i, embedding in enumerate(found) if embedding is None]
         if missing:
-            for i, embedding in zip(missing, self._computed(images[missing]), strict=True):
+            for i, embedding in zip(missing, self._compute(images[missing]), strict=True):
                 kept.put(keys[i], embedding)
                 found[i] = embedding
         return np.stack([embedding for embedding in found if embedding is not None])

@@ -185,7 +185,7 @@ class _OpenVino:
         self._compiled = compiled
         self._idle: list[Any] = []
         # OpenVINO also knows each port by the names of its neighbours
-        inputs, outputs = names or _declared_names(content)
+        inputs, outputs = names or _read_names(content)
         self.inputs = {name: _sides(compiled.input(name).partial_shape) for name in inputs}
         self.outputs = {name: _sides(compiled.output(name).partial_shape) for name in outputs}
 
@@ -203,7 +203,7 @@ class _OpenVino:
         return {name: results[name] for name in self.outputs}
 
 
-def _declared_names(content: bytes | Path) -> Names:
+def _read_names(content: bytes | Path) -> Names:
     """Names of the inputs and of the outputs of a serialised model."""
     import onnx
 

@@ -18,7 +18,7 @@ from kizu.backbones.base import (
     Triple,
     default_layers,
 )
-from kizu.backbones.cache import cached
+from kizu.backbones.cache import load_cached
 from kizu.backbones.session import GraphSession
 from kizu.core.errors import BackboneError
 from kizu.core.hashing import hash_file, hash_value
@@ -49,7 +49,7 @@ def load_backbone(name_or_path: str) -> Backbone:
         return _from_file(Path(name_or_path))
     entry = look_up(BACKBONES, name_or_path, noun="backbone")
     spec = entry.spec(name_or_path)
-    return Backbone(spec, cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
+    return Backbone(spec, load_cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
 
 
 def _from_file(path: Path) -> Backbone:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from kizu.cli.options import Shown, ShownAs, working
+from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.tasks.lab_options import CompareOptions
 from kizu.tasks.line_options import MarkOptions, SavedOptions
 from kizu.tasks.options import RunDir, WorkOptions
@@ -17,7 +17,7 @@ def predict(
     """Inspect the run's own test split into predictions/, with labels and the true flaws' outlines in green."""
     from kizu.tasks.predict import predict
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         results = predict(run_dir, marks, saved, work)
     typer.echo(f"wrote {Path(run_dir) / 'predictions'}", err=True)
     reports = {name: result.report for name, result in results.items()}
@@ -32,7 +32,7 @@ def compare(options: CompareOptions, shown: Shown) -> None:
     """Two runs side by side: metrics, what differs by more than chance, and pictures where both were predicted."""
     from kizu.tasks.compare import compare
 
-    with working(shown):
+    with start_work(shown):
         compared = compare(options)
     for told in compared.found.missing:
         typer.echo(f"missing: {told}", err=True)

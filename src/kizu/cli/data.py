@@ -5,7 +5,7 @@ import json
 import typer
 
 from kizu.cli.flags import with_flags
-from kizu.cli.options import ShownAs, working
+from kizu.cli.options import ShownAs, start_work
 from kizu.core.errors import DataError
 from kizu.tasks.lab_options import CheckOptions
 from kizu.tasks.options import CoreOptions, DataOptions
@@ -24,7 +24,7 @@ def check(data: DataOptions, options: CheckOptions, using: CoreOptions, shown: S
     """Count, measure and look for problems; write a contact sheet. Exit code 2 when a problem is an error."""
     from kizu.tasks.check import check_data
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         report = check_data(data, options, work)
     typer.echo(f"wrote {options.preview}", err=True)
     typer.echo(json.dumps(report.as_json(), indent=2) if shown.as_json else report.as_text())

@@ -2,7 +2,7 @@
 
 import typer
 
-from kizu.cli.options import Shown, working
+from kizu.cli.options import Shown, start_work
 from kizu.tasks.lab_options import DemoOptions
 from kizu.tasks.options import CoreOptions
 
@@ -15,7 +15,7 @@ def demo(options: DemoOptions, using: CoreOptions, shown: Shown) -> None:
     from kizu.report.tables import number, text_table
     from kizu.tasks.demo import run_demo
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         made = run_demo(options, work)
     rows = [
         [

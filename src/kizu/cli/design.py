@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from kizu.cli.options import Shown, working
+from kizu.cli.options import Shown, start_work
 from kizu.tasks.lab_options import DesignOptions, FreezeOptions
 from kizu.tasks.options import CategoriesOptions, WorkOptions
 
@@ -14,7 +14,7 @@ def design(options: DesignOptions, where: CategoriesOptions, using: WorkOptions,
     from kizu.report.tables import number, text_table
     from kizu.tasks.design import choose
 
-    with working(shown, using, features_mb=options.features_mb) as work:
+    with start_work(shown, using, features_mb=options.features_mb) as work:
         found = choose(options, where, work)
     rows = [
         [

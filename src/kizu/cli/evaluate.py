@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kizu.cli.options import ShownAs, working
+from kizu.cli.options import ShownAs, start_work
 from kizu.core.errors import ConfigError
 from kizu.tasks.lab_options import FrozenOptions, ThresholdOptions
 from kizu.tasks.options import CategoriesOptions, DataOptions, Flag, WorkOptions
@@ -36,7 +36,7 @@ def evaluate(
         raise ConfigError("--categories, --include-dev and --output-dir go with --frozen only")
     from kizu.tasks.evaluate import evaluate, set_thresholds
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         found = set_thresholds(run_dir, thresholds, work)
         if found is not None:
             typer.echo(f"image threshold {found.image.describe()}", err=True)
@@ -77,7 +77,7 @@ def _evaluate_frozen(
     from kizu.report.portfolio import portfolio_table
     from kizu.tasks.frozen import evaluate_frozen_file
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         found = evaluate_frozen_file(frozen, CategoriesOptions(data.root, data.layout), work)
     if found.figures is not None:
         typer.echo(f"wrote {found.figures}: the first seed's figures", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from kizu.cli.options import Shown, ShownAs, working
+from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
 from kizu.tasks.options import CoreOptions, RunDir
 
@@ -19,7 +19,7 @@ def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: S
     """
     from kizu.tasks.export import export
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         done = export(run_dir, options, work)
     if done.agreement is not None:
         typer.echo(
@@ -38,7 +38,7 @@ def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: S
     from kizu.report.tables import text_table
     from kizu.tasks.export import verify
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         verified = verify(run_dir, options, work)
     tolerances = verified.tolerances
     if shown.as_json:

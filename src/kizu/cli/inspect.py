@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kizu.cli.options import ShownAs, working
+from kizu.cli.options import ShownAs, start_work
 from kizu.tasks.line_options import DecisionOptions, SourceOptions, WritingOptions
 from kizu.tasks.options import Flag, WorkOptions
 
@@ -28,8 +28,8 @@ def inspect(
 
     if source.watch:
         typer.echo(f"watching {source.folder or source.input_dir}; Ctrl-C ends it", err=True)
-    with working(shown, using) as work:
-        done = inspect(source, decision, writing, work, on_record=lambda record: typer.echo(_told(record)))
+    with start_work(shown, using) as work:
+        done = inspect(source, decision, writing, work, on_record=lambda record: typer.echo(_tell(record)))
     report = done.result.report
     if done.result.skipped:
         typer.echo(f"{done.result.skipped} images were done before", err=True)
@@ -39,7 +39,7 @@ def inspect(
         raise typer.Exit(EXIT_NG_FOUND)
 
 
-def _told(record: "Record") -> str:
+def _tell(record: "Record") -> str:
     """One line as it comes."""
     from kizu.inspection.records import Failure
 

@@ -28,7 +28,7 @@ class ShownAs(Shown):
 
 
 @contextmanager
-def working(
+def start_work(
     shown: Shown, options: WorkOptions | CoreOptions = CoreOptions(), *, features_mb: int | None = None
 ) -> "Iterator[Work]":
     """Start logging (facts on stderr; stdout is for data), and make the one object that says what may be used and how
@@ -47,8 +47,8 @@ def working(
             on_progress=on_progress,
         )
         if isinstance(options, WorkOptions):
-            work = work.using(options.runtime.value, options.device.value)
-        with work.limited():
+            work = work.with_runtime(options.runtime.value, options.device.value)
+        with work.limit():
             yield work
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kizu.cli.options import ShownAs, working
+from kizu.cli.options import ShownAs, start_work
 from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions, WorkOptions
 
@@ -21,7 +21,7 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
     """
     from kizu.tasks.recommend import recommend_for
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         found = recommend_for(data, options, work)
     if shown.as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))

@@ -2,7 +2,7 @@
 
 import typer
 
-from kizu.cli.options import Shown, working
+from kizu.cli.options import Shown, start_work
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions, WorkOptions
 
@@ -19,7 +19,7 @@ def train(
     def expect(size: int) -> None:
         typer.echo(f"expects at most {size >> 20} MB of memory", err=True)
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         run = train(pipeline, data, options, work, on_estimate=expect)
     manifest = run.fitted.bundle.manifest
     thresholds = manifest.thresholds

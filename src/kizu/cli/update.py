@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kizu.cli.options import Shown, working
+from kizu.cli.options import Shown, start_work
 from kizu.tasks.line_options import RollbackOptions, UpdateOptions
 from kizu.tasks.options import RunDir, WorkOptions
 
@@ -18,7 +18,7 @@ def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: S
     on the same images. `kizu rollback` goes back. Prints the new version's number as its last line."""
     from kizu.tasks.update import update
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         changed = update(run_dir, options, work)
     done = changed.done
     for name, why in done.skipped.items():

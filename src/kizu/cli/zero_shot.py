@@ -2,7 +2,7 @@
 
 import typer
 
-from kizu.cli.options import Shown, working
+from kizu.cli.options import Shown, start_work
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import WorkOptions
 
@@ -16,7 +16,7 @@ def zero_shot(options: RankOptions, using: WorkOptions, shown: Shown) -> None:
     """
     from kizu.tasks.rank import rank
 
-    with working(shown, using) as work:
+    with start_work(shown, using) as work:
         found = rank(options, work)
     for number, item in enumerate(found.ranked[:SHOWN], start=1):
         typer.echo(f"{number:4}  {item.score:.4g}  {item.sample.path}")

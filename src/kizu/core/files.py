@@ -21,7 +21,7 @@ C = TypeVar("C", bound=Config)
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def replace_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on success it becomes `path` in one step, on failure it is removed.
 
     A new file gets the mode that `open` gives it, under the user's umask; a replaced one keeps its own. `durable`: it
@@ -74,8 +74,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write `content` to `path`, whole or not at all; `durable` and errors as for `replacing`."""
-    with replacing(path, durable=durable) as temporary:
+    """Write `content` to `path`, whole or not at all; `durable` and errors as for `replace_whole`."""
+    with replace_whole(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 
@@ -133,7 +133,7 @@ def read_stored(
     path: Path, kind: type[C], *, hint: str = _COPY_AGAIN, raises: type[KizuError] = DataError
 ) -> C:
     """The same as `read_json`, as `kind`; what has another shape is refused likewise."""
-    return shaped(read_json(path, hint=hint, raises=raises), kind, str(path), hint=hint, raises=raises)
+    return shape_as(read_json(path, hint=hint, raises=raises), kind, str(path), hint=hint, raises=raises)
 
 
 def read_rows(
@@ -141,7 +141,7 @@ def read_rows(
 ) -> list[C]:
     """The same as `read_jsonl`, as `kind`. A file without a line is refused: what is written has one."""
     rows = [
-        shaped(row, kind, f"{path}, line {number}", hint=hint, raises=raises)
+        shape_as(row, kind, f"{path}, line {number}", hint=hint, raises=raises)
         for number, row in enumerate(read_jsonl(path, hint=hint, raises=raises), start=1)
     ]
     if not rows:
@@ -149,7 +149,7 @@ def read_rows(
     return rows
 
 
-def shaped(
+def shape_as(
     values: dict[str, Any],
     kind: type[C],
     where: str,

@@ -30,7 +30,7 @@ def cores() -> int:
 
 
 @contextmanager
-def limited_cores(count: int) -> Iterator[None]:
+def limit_cores(count: int) -> Iterator[None]:
     """What this thread calls inside keeps at most `count` threads busy, never more than it was allowed before."""
     before = _limit.get()
     token = _limit.set(count if before is None else min(count, before))
@@ -42,7 +42,7 @@ def limited_cores(count: int) -> Iterator[None]:
 
 def one_core() -> AbstractContextManager[None]:
     """What this thread calls inside keeps to this thread. For workers that already share out the cores."""
-    return limited_cores(1)
+    return limit_cores(1)
 
 
 def spread(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> list[R]:

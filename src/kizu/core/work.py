@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from kizu.core.environment import whole_number
 from kizu.core.errors import CancelledError, ConfigError, OutputError
-from kizu.core.threads import blas_threads, cores, in_order, limited_cores
+from kizu.core.threads import blas_threads, cores, in_order, limit_cores
 
 if TYPE_CHECKING:
     from kizu.core.types import F32
@@ -107,17 +107,17 @@ class Work:
             self.on_progress(stage, done, total)
 
     @contextmanager
-    def limited(self) -> Iterator[None]:
+    def limit(self) -> Iterator[None]:
         """What this thread calls inside keeps to the cores that are allowed, BLAS too."""
         if self.cores is None:
             yield
             return
         with ExitStack() as stack:
-            stack.enter_context(limited_cores(self.cores))
+            stack.enter_context(limit_cores(self.cores))
             stack.enter_context(blas_threads(self.cores))
             yield
 
-    def shared(
+    def share(
         self, make: Callable[[], Callable[[T], R]], items: Iterable[T], *, workers: int | None = None
     ) -> Generator[tuple[T, R], None, None]:
         """`Pool.map` over this work's cores (or `workers`), each call on one, BLAS in the thread that calls it."""
@@ -125,7 +125,7 @@ class Work:
         with blas_threads(1):
             yield from self.pool.map(make, items, workers=count, ahead=2 * count)
 
-    def using(self, runtime: Runtime, device: Device | None = None) -> Work:
+    def with_runtime(self, runtime: Runtime, device: Device | None = None) -> Work:
         """The same in another runtime, and on another device where one is named."""
         return replace(self, runtime=runtime, device=device or self.device)
 
@@ -188,7 +188,7 @@ def free_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def used_memory() -> int:
+def memory_in_use() -> int:
     """Bytes that this process holds now."""
     import psutil
 

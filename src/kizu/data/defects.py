@@ -41,7 +41,7 @@ def scratch(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Fl
     furrow = _soft(_stroke(image, path, 2.6 * width), 1.5 * width) * 0.6
     bare = _soft(_stroke(image, path, width), width) * rng.uniform(0.75, 0.95)
     painted = _over(_over(image, furrow, image * 0.4), bare, np.full(3, rng.uniform(225, 250)))
-    return _finished(image, painted, np.maximum(furrow, bare), part)
+    return _finish(image, painted, np.maximum(furrow, bare), part)
 
 
 def crack(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawed:
@@ -53,7 +53,7 @@ def crack(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flaw
         start = trunk[rng.integers(4, 14)]
         branch = _walk(start, rng, length=side * rng.uniform(0.07, 0.14), bend=0.5, steps=8)
         opacity = np.maximum(opacity, _soft(_stroke(image, branch + (start - branch[0]), side * 0.003), 1))
-    return _finished(image, _over(image, opacity * 0.92, image * 0.12), opacity, part)
+    return _finish(image, _over(image, opacity * 0.92, image * 0.12), opacity, part)
 
 
 def stain(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawed:
@@ -64,7 +64,7 @@ def stain(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flaw
     depth = _blob(image, rng, part, radius=radius) + cloud * 0.35
     opacity = _soft(depth, radius * 0.9)
     tint = np.array([(0.5, 0.36, 0.22), (0.3, 0.3, 0.34), (0.62, 0.34, 0.2)][rng.integers(3)])
-    return _finished(image, _over(image, opacity * 0.75, image * tint), opacity, part)
+    return _finish(image, _over(image, opacity * 0.75, image * tint), opacity, part)
 
 
 def dent(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawed:
@@ -74,7 +74,7 @@ def dent(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawe
     y, x = np.indices(image.shape[:2], dtype=np.float64) - centre[:, None, None]
     hollow = np.exp(-(y**2 + x**2) / radius**2)
     slope = (y * np.sin(angle) + x * np.cos(angle)) / radius * hollow  # (H, W), from -0.43 to 0.43
-    return _finished(image, image + rng.uniform(150, 210) * slope[:, :, None], hollow, part)
+    return _finish(image, image + rng.uniform(150, 210) * slope[:, :, None], hollow, part)
 
 
 def fibre(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawed:
@@ -89,7 +89,7 @@ def fibre(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flaw
     shadow = _soft(_stroke(image, path + side * 0.007, width), 2 * width) * 0.5
     thread = _soft(_stroke(image, path, width), width) * 0.95
     painted = _over(_over(image, shadow, image * 0.3), thread, colour)
-    return _finished(image, painted, np.maximum(shadow, thread), part)
+    return _finish(image, painted, np.maximum(shadow, thread), part)
 
 
 def chip(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawed:
@@ -107,7 +107,7 @@ def chip(image: U8, rng: np.random.Generator, part: Bool | None = None) -> Flawe
     gone = _over(image, broken, np.median(behind, axis=0) + grain)
     painted = _over(gone, flank, np.full(3, 150) + 4 * grain)
     with_rim = ndimage.binary_dilation(whole, iterations=2)
-    return _finished(image, painted, np.maximum(broken, flank), with_rim)
+    return _finish(image, painted, np.maximum(broken, flank), with_rim)
 
 
 PAINTERS: Mapping[str, Painter] = {
@@ -176,7 +176,7 @@ def _over(image: U8 | F64, opacity: F64, colour: NDArray[Any]) -> F64:
     return np.asarray(image + (colour - image) * opacity[..., None])
 
 
-def _finished(image: U8, painted: F64, opacity: F64, part: Bool | None) -> Flawed:
+def _finish(image: U8, painted: F64, opacity: F64, part: Bool | None) -> Flawed:
     """Round, keep to the part, and make the mask from the opacity."""
     if part is not None and part.any():
         opacity = np.where(part, opacity, 0)

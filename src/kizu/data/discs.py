@@ -50,21 +50,21 @@ def draw_disc(rng: np.random.Generator, side_px: int = 256) -> Disc:
     light = -2.2 + rng.normal(0, 0.1)
     turned = rng.normal(0, 0.05)
     y, x = _grid(side_px * _OVERSAMPLING, (cy * _OVERSAMPLING, cx * _OVERSAMPLING), scale * _OVERSAMPLING)
-    face = _seen(y, x, light)
-    grey = _turned_face(face, rng)
+    face = _see(y, x, light)
+    grey = _turn_face(face, rng)
     solid = (face.radius < 1) & (face.radius > _BORE)
     for hole in range(_HOLES):
         angle = turned + hole * math.tau / _HOLES
         _drill(grey, solid, (y, x), (_HOLE_CIRCLE, angle), (_HOLE, _COUNTERSINK), light)
     _drill(grey, solid, (y, x), (_DIMPLE_CIRCLE, turned - 0.52), (_DIMPLE, _DIMPLE_EDGE), light)
     disc = face.radius < 1
-    cover, metal = _shrunk(disc.astype(np.float32)), _shrunk(np.where(disc, grey, 0))
+    cover, metal = _shrink(disc.astype(np.float32)), _shrink(np.where(disc, grey, 0))
     y, x = _grid(side_px, (cy, cx), scale)
     image = metal[..., None] * _STEEL + (1 - cover[..., None]) * _mat(y, x, light, rng)
     gain = (1 - 0.037 * (y**2 + x**2)) * rng.normal(1, 0.025)
     image = ndimage.gaussian_filter(image * gain[..., None], (0.45, 0.45, 0))
     image += 1.6 * _noise(rng, *image.shape)
-    return Disc(np.clip(np.rint(image), 0, 255).astype(np.uint8), _shrunk(solid.astype(np.float32)) > 0.5)
+    return Disc(np.clip(np.rint(image), 0, 255).astype(np.uint8), _shrink(solid.astype(np.float32)) > 0.5)
 
 
 def _grid(side: int, centre: tuple[float, float], scale: float) -> tuple[F32, F32]:
@@ -73,13 +73,13 @@ def _grid(side: int, centre: tuple[float, float], scale: float) -> tuple[F32, F3
     return (along[:, None] - centre[0]) / scale, (along[None, :] - centre[1]) / scale
 
 
-def _seen(y: F32, x: F32, light: float) -> _Seen:
+def _see(y: F32, x: F32, light: float) -> _Seen:
     radius = np.hypot(y, x)
     facing = (y * math.sin(light) + x * math.cos(light)) / np.maximum(radius, np.float32(1e-9))
     return _Seen(radius, np.asarray(facing, dtype=np.float32))
 
 
-def _turned_face(face: _Seen, rng: np.random.Generator) -> F32:
+def _turn_face(face: _Seen, rng: np.random.Generator) -> F32:
     """(S, S) grey of the whole disc before the bolt holes; the tool's rings reflect the light in two fans."""
     radii = np.linspace(0, 1, _RADII, dtype=np.float32)
     at = np.minimum((face.radius * (_RADII - 1)).astype(np.intp), _RADII - 1)
@@ -93,7 +93,7 @@ def _turned_face(face: _Seen, rng: np.random.Generator) -> F32:
     ridge = np.exp(-(((radii - _GROOVE - 0.014) / 0.008) ** 2))
     grey = grey * (1 - 0.75 * groove)[at] + 26 * ridge[at]
     grey = np.where(face.radius > _CHAMFER, 128 + 84 * face.facing, grey)
-    return _hollowed(grey, face, _BORE, _BORE + 0.028)
+    return _hollow(grey, face, _BORE, _BORE + 0.028)
 
 
 def _rings(rng: np.random.Generator) -> F32:
@@ -115,12 +115,12 @@ def _drill(
     """Cut a countersunk hole into `grey` and `solid`, at (radius, angle), of (inner, outer) radii."""
     y, x = grid[0] - at[0] * math.sin(at[1]), grid[1] - at[0] * math.cos(at[1])
     window = np.ix_(np.abs(y[:, 0]) <= radii[1], np.abs(x[0]) <= radii[1])
-    hole = _seen(y[np.abs(y[:, 0]) <= radii[1]], x[:, np.abs(x[0]) <= radii[1]], light)
-    grey[window] = _hollowed(grey[window], hole, *radii)
+    hole = _see(y[np.abs(y[:, 0]) <= radii[1]], x[:, np.abs(x[0]) <= radii[1]], light)
+    grey[window] = _hollow(grey[window], hole, *radii)
     solid[window] &= hole.radius > radii[0]
 
 
-def _hollowed(grey: F32, hole: _Seen, inner: float, outer: float) -> F32:
+def _hollow(grey: F32, hole: _Seen, inner: float, outer: float) -> F32:
     """A hole with a countersink: its far flank faces the light."""
     glow = np.minimum(hole.radius / inner, 1)
     depth = 16 + 20 * glow * glow * glow * np.maximum(-hole.facing, 0)
@@ -141,7 +141,7 @@ def _noise(rng: np.random.Generator, *shape: int) -> F32:
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-def _shrunk(image: F32) -> F32:
+def _shrink(image: F32) -> F32:
     """(2S, 2S) -> (S, S): the mean of each 2 x 2."""
     side = image.shape[0] // _OVERSAMPLING
     return np.asarray(image.reshape(side, _OVERSAMPLING, side, _OVERSAMPLING).mean(axis=(1, 3)))

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from kizu.core.errors import DataError
-from kizu.data.layouts.files import Passed, existing, images_in
+from kizu.data.layouts.files import Passed, ensure_folder, images_in
 from kizu.data.manifest import Sample
 
 
@@ -20,7 +20,7 @@ def list_images(
     if source.is_file():
         return (Sample(source.name, source),)
     passed = Passed()
-    folder = existing(source)
+    folder = ensure_folder(source)
     every = [
         Sample(path.relative_to(folder).as_posix(), path) for path in images_in(folder, passed, deep=True)
     ]
@@ -38,7 +38,7 @@ def list_images(
     return found
 
 
-def listed_images(lines: Iterable[str], *, name: str = "the list") -> tuple[Sample, ...]:
+def list_named_images(lines: Iterable[str], *, name: str = "the list") -> tuple[Sample, ...]:
     """The files that `lines` name, one each, in their order and each once; ids are paths below the folder they share.
 
     Empty lines are passed over. A file that is not there is left for the inspection to record. `name`: of the list, for

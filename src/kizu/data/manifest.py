@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kizu.core.config import Stored
 from kizu.core.errors import ConfigError, DataError, ImageError
-from kizu.core.files import read_jsonl, shaped, write_jsonl
+from kizu.core.files import read_jsonl, shape_as, write_jsonl
 from kizu.core.hashing import hash_file, hash_value
 from kizu.core.split import Split
 from kizu.core.threads import in_order
@@ -92,7 +92,7 @@ class Manifest:
             self, category=name, samples=self.where(lambda s: s.id.startswith(f"{name}/")), parts=()
         )
 
-    def grouped_by(self, pattern: str) -> "Manifest":
+    def group_by(self, pattern: str) -> "Manifest":
         """The manifest with each sample's group: what the pattern's first bracket matches in its id.
 
         Without a bracket, what all of it matches; a sample that it does not match keeps the group it has.
@@ -103,7 +103,7 @@ class Manifest:
         except re.error as error:
             raise ConfigError(f"{pattern!r} is not a regular expression: {error}") from error
 
-        def grouped(sample: Sample) -> Sample:
+        def group(sample: Sample) -> Sample:
             found = finder.search(sample.id)
             return sample if found is None else replace(sample, group=found[1 if finder.groups else 0])
 
@@ -112,7 +112,7 @@ class Manifest:
                 f"{pattern!r} matches no image of {self.category}",
                 hint=f"ids look like {self.samples[0].id!r}",
             )
-        return replace(self, samples=tuple(map(grouped, self.samples)))
+        return replace(self, samples=tuple(map(group, self.samples)))
 
     def with_hashes(self, work: Work = Work()) -> "Manifest":
         """The manifest with the SHA-256 of each image and mask file that has none yet.
@@ -121,7 +121,7 @@ class Manifest:
         """
         hashed = []
         workers = work.core_count
-        for _, sample in in_order(_hashed, self.samples, workers=workers, ahead=4 * workers):
+        for _, sample in in_order(_hash, self.samples, workers=workers, ahead=4 * workers):
             hashed.append(sample)
             work.report("hashes", len(hashed), len(self.samples))
         return replace(self, samples=tuple(hashed))
@@ -196,16 +196,16 @@ def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
     first = next(lines, None)
     if first is None:
         raise DataError(f"the manifest {path} is empty", hint=_REWRITE)
-    head = shaped(first, ManifestHead, f"{path}, line 1", hint=_REWRITE)
+    head = shape_as(first, ManifestHead, f"{path}, line 1", hint=_REWRITE)
     base = Path(head.root) if root is None else root
     samples = tuple(
-        shaped(line, ManifestRow, f"{path}, line {number}", hint=_REWRITE).sample(base)
+        shape_as(line, ManifestRow, f"{path}, line {number}", hint=_REWRITE).sample(base)
         for number, line in enumerate(lines, start=2)
     )
     return Manifest(head.dataset, head.category, base, samples, head.notes, head.parts)
 
 
-def merged(manifests: Sequence[Manifest]) -> Manifest:
+def merge_manifests(manifests: Sequence[Manifest]) -> Manifest:
     """Several categories as one, for a model that knows them all. Groups stay apart as their categories do.
 
     Raises `DataError` unless there are at least two with different names.
@@ -232,7 +232,7 @@ def hash_image(path: Path) -> str:
         raise ImageError(f"{path}: cannot be read ({error.strerror})", path=path) from error
 
 
-def _hashed(sample: Sample) -> Sample:
+def _hash(sample: Sample) -> Sample:
     mask = sample.mask_sha256
     if mask is None and sample.mask_path is not None:
         mask = hash_image(sample.mask_path)

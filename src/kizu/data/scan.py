@@ -9,7 +9,7 @@ from kizu.core.config import Config
 from kizu.core.lists import comma_separated
 from kizu.core.registry import look_up
 from kizu.data.layouts import LAYOUTS
-from kizu.data.manifest import Manifest, merged
+from kizu.data.manifest import Manifest, merge_manifests
 
 
 class DataConfig(Config):
@@ -31,7 +31,7 @@ def scan_data(data: DataConfig) -> Manifest:
     scan = look_up(LAYOUTS, data.layout, noun="layout")
     names = comma_separated(data.category, where="category") if data.category else ()
     if len(names) > 1:
-        manifest = merged([scan(data.root, name, data.options) for name in names])
+        manifest = merge_manifests([scan(data.root, name, data.options) for name in names])
     else:
         manifest = scan(data.root, names[0] if names else None, data.options)
-    return manifest if data.group is None else manifest.grouped_by(data.group)
+    return manifest if data.group is None else manifest.group_by(data.group)

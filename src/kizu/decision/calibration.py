@@ -100,7 +100,7 @@ class HeldOut:
     """(N, zones) highest pixel of each zone"""
 
     @classmethod
-    def joined(cls, parts: Sequence["HeldOut"]) -> Self:
+    def join_parts(cls, parts: Sequence["HeldOut"]) -> Self:
         """Those of several batches, one after the other."""
         names = ("scores", "peaks", "pixels", "zone_peaks")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -166,7 +166,7 @@ def good_thresholds(
     )
 
 
-def held_out(config: CalibrationConfig, scores: F32, maps: F32, rng: np.random.Generator) -> HeldOut:
+def keep_held_out(config: CalibrationConfig, scores: F32, maps: F32, rng: np.random.Generator) -> HeldOut:
     """What calibration keeps of good images: their scores (N,) and maps (N, H, W)."""
     return HeldOut(
         scores=scores,

@@ -68,7 +68,7 @@ class Policy:
         `zones`: (H, W) pixel thresholds in place of the one, where the thresholds have zones.
         """
         shown, limit = told_apart(score, self.thresholds.image.value)
-        if not self.thresholds.image.exceeded_by(score):
+        if not self.thresholds.image.is_exceeded_by(score):
             none = no_regions((anomaly_map.shape[0], anomaly_map.shape[1]))
             return Verdict("OK", score, none, "score", f"score {shown} <= {limit}")
         return Verdict("NG", score, self._regions(anomaly_map, zones), "score", f"score {shown} > {limit}")
@@ -81,10 +81,10 @@ class Policy:
         """
         seen = np.where(inside, anomaly_map, np.float32(0))
         regions = self._regions(seen, zones)
-        reason = self._told(regions, is_zoned=zones is not None)
+        reason = self._tell(regions, is_zoned=zones is not None)
         return Verdict("NG" if regions.found else "OK", float(seen.max()), regions, "regions", reason)
 
-    def _told(self, regions: Regions, *, is_zoned: bool) -> str:
+    def _tell(self, regions: Regions, *, is_zoned: bool) -> str:
         limit = "the threshold of its zone" if is_zoned else f"{self.pixel_threshold:.3f}"
         areas = [region.area for region in regions.found]
         if not areas:

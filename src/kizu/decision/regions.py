@@ -49,9 +49,9 @@ def find_regions(
     """
     marked = anomaly_map > threshold
     if open_px > 1:
-        marked = _grown(_shrunk(marked, open_px), open_px)
+        marked = _grow(_shrink(marked, open_px), open_px)
     if close_px > 1:
-        marked = _shrunk(_grown(marked, close_px), close_px)
+        marked = _shrink(_grow(marked, close_px), close_px)
     labelled, count = ndimage.label(marked, structure=EIGHT_CONNECTED)
     areas = np.bincount(labelled.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(labelled)
@@ -68,11 +68,11 @@ def find_regions(
     return Regions(found=tuple(found), mask=is_kept[labelled])
 
 
-def _grown(marked: Bool, side_px: int) -> Bool:
+def _grow(marked: Bool, side_px: int) -> Bool:
     return np.asarray(ndimage.binary_dilation(marked, np.ones((side_px, side_px), bool)))
 
 
-def _shrunk(marked: Bool, side_px: int) -> Bool:
+def _shrink(marked: Bool, side_px: int) -> Bool:
     """What lies beyond the border of the image counts as marked, so that nothing is lost there."""
     return np.asarray(ndimage.binary_erosion(marked, np.ones((side_px, side_px), bool), border_value=1))
 

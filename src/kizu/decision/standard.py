@@ -22,13 +22,13 @@ class StandardThreshold(Config):
     """Good test images of the development categories that it rests on."""
 
 
-def standardised(scores: F32 | F64, held_out: F32 | F64) -> F64:
+def standardise(scores: F32 | F64, held_out: F32 | F64) -> F64:
     """`scores` in spreads above the median of the held-out good scores; see `StandardThreshold`."""
     centre, spread = centre_and_spread(held_out)
     return (np.asarray(scores, np.float64) - centre) / spread
 
 
-def carried_threshold(threshold: StandardThreshold, held_out: F32 | F64) -> float:
+def carry_threshold(threshold: StandardThreshold, held_out: F32 | F64) -> float:
     """The raw image threshold for a category, from its own held-out good scores (N,). Errors as `centre_and_spread`."""
     centre, spread = centre_and_spread(held_out)
     return centre + threshold.value * spread

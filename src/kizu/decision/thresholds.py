@@ -56,7 +56,7 @@ class Threshold(Config):
             )
         return self
 
-    def exceeded_by(self, score: float) -> bool:
+    def is_exceeded_by(self, score: float) -> bool:
         """True: NG."""
         return score > self.value
 

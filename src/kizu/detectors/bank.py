@@ -15,9 +15,9 @@ from kizu.core.types import F32, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import Arrays, DetectorConfig
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
-from kizu.scoring.covering import continued, radius_of_picks
+from kizu.scoring.covering import continue_picks, radius_of_picks
 from kizu.scoring.neighbours import Bank, build_bank, nearest
-from kizu.scoring.projection import projected, sparse_projection
+from kizu.scoring.projection import project, sparse_projection
 
 SEARCH_BYTES_PER_ROW = 25
 """Bounds, norms and counters of the greedy search, beside the features themselves."""
@@ -43,7 +43,7 @@ class BankConfig(DetectorConfig):
 
 
 @contextmanager
-def gathered(embeddings: Iterator[F32], count: int, work: Work) -> Iterator[tuple[F32, tuple[int, int, int]]]:
+def gather(embeddings: Iterator[F32], count: int, work: Work) -> Iterator[tuple[F32, tuple[int, int, int]]]:
     """All patches (N * P, D) of embeddings (N, h, w, D), and (N, h, w); in a file where memory would not do.
 
     `count`: how many images come, at most. The patches are gone after the block.
@@ -59,7 +59,7 @@ def gathered(embeddings: Iterator[F32], count: int, work: Work) -> Iterator[tupl
         yield features[:filled], (filled // (h * w), h, w)
 
 
-def kept_patches(features: F32, config: BankConfig, rng: np.random.Generator, work: Work) -> I64:
+def pick_patches(features: F32, config: BankConfig, rng: np.random.Generator, work: Work) -> I64:
     """Indices of the coreset of `features` (M, D)."""
     size = config.bank_size(len(features))
     if config.coreset_method == "random" or size == len(features):
@@ -69,7 +69,7 @@ def kept_patches(features: F32, config: BankConfig, rng: np.random.Generator, wo
         return greedy_k_centre(features, size, first=first, on_progress=work.report)
     matrix = sparse_projection(features.shape[1], config.projection, rng)
     with work.feature_array(len(features), config.projection) as small:
-        projected(features, matrix, out=small)
+        project(features, matrix, out=small)
         return greedy_k_centre(small, size, first=first, on_progress=work.report)
 
 
@@ -96,7 +96,7 @@ class Coverage:
         return {"bank_patches": np.array(self.patches), "bank_radius": np.array(self.radius)}
 
 
-def stored_coverage(arrays: Arrays) -> Coverage | None:
+def restore_coverage(arrays: Arrays) -> Coverage | None:
     """What `Coverage.arrays` made; None where the bank has none, or is from before there was any."""
     if "bank_radius" not in arrays:
         return None
@@ -119,9 +119,7 @@ def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None
     return Coverage(total, float(nearest(features, kept, 1)[0].max()))
 
 
-def extended(
-    bank: Bank, coverage: Coverage | None, config: BankConfig, features: F32
-) -> tuple[Bank, Coverage]:
+def extend(bank: Bank, coverage: Coverage | None, config: BankConfig, features: F32) -> tuple[Bank, Coverage]:
     """The bank with what `features` (N, D) of new good patches add to it, and how closely it covers old and new.
 
     - A bank that holds all its patches takes all new ones: it is what a fit on all images would have kept.
@@ -143,7 +141,7 @@ def extended(
     if coverage.radius == 0 and size == total:
         return _ready(np.concatenate([vectors, features])), Coverage(total, 0.0)
     if config.coreset_size is None or size > len(vectors):
-        picks, left = continued(features, bank, radius=coverage.radius, most=size - len(vectors))
+        picks, left = continue_picks(features, bank, radius=coverage.radius, most=size - len(vectors))
         radius = max(coverage.radius, left)
         return _ready(np.concatenate([vectors, features[picks]])), Coverage(total, radius)
     union = np.concatenate([vectors, features])

@@ -160,7 +160,7 @@ class Method:
     """What it cannot do with these settings, in words for its model card."""
 
 
-def checked(embeddings: Embeddings, work: Work) -> Iterator[F32]:
+def check_features(embeddings: Embeddings, work: Work) -> Iterator[F32]:
     """The batches (N, h, w, D), reported as they pass.
 
     Raises `DataError` when none comes, `ScoreError` for one that is not finite: a method may look at some patches only.
@@ -186,7 +186,7 @@ def ensure_room(needed: int, work: Work, *, hint: str) -> None:
         )
 
 
-def smoothed_maps(patches: F32, input_hw: HW, smoothing: float) -> F32:
+def smooth_maps(patches: F32, input_hw: HW, smoothing: float) -> F32:
     """Patch distances (N, h, w) -> maps (N, H, W). Raises `ScoreError` where a distance is not finite."""
     finite = np.isfinite(patches).all(axis=(1, 2))
     if not finite.all():
@@ -199,5 +199,5 @@ def patch_scores(patches: F32, input_hw: HW, config: DetectorConfig, rule: Image
 
     Raises `ScoreError` where a distance is not finite.
     """
-    maps = smoothed_maps(patches, input_hw, config.smoothing)
+    maps = smooth_maps(patches, input_hw, config.smoothing)
     return Scores(image_scores(patches, maps, rule, config.top_fraction), maps)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kizu.backbones.builder import GraphBuilder
 from kizu.core.types import F32
 from kizu.detectors.base import Arrays
-from kizu.detectors.drawing import constant_of, summed_squares
+from kizu.detectors.drawing import constant_of, sum_squares
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
 from kizu.scoring.lean_gaussian import (
     DiagonalGaussian,
@@ -56,7 +56,7 @@ class _Kind(Generic[G]):
         """(P, N, D) -> (P, N)."""
         raise NotImplementedError
 
-    def held_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
+    def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
         """How many float32 numbers a fit holds for this covariance, at most."""
         raise NotImplementedError
 
@@ -72,9 +72,9 @@ class FullCovariance(_Kind[Gaussian]):
 
     def _squares(self, graph: GraphBuilder, deviations: str, gaussian: Gaussian) -> str:
         white = graph.node("MatMul", deviations, constant_of(graph, gaussian.whitener.transpose(0, 2, 1)))
-        return summed_squares(graph, white, 2)
+        return sum_squares(graph, white, 2)
 
-    def held_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
+    def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
         """Scatter and whiteners; both again when they are stored."""
         return (4 if keep_moments else 2) * patches * dim * dim
 
@@ -87,14 +87,14 @@ class FullCovariance(_Kind[Gaussian]):
         assert isinstance(moments, RunningMoments)
         return fit_gaussian(moments, epsilon)
 
-    def stored_scatter(self, scatter: NDArray[Any]) -> NDArray[Any]:
+    def pack_scatter(self, scatter: NDArray[Any]) -> NDArray[Any]:
         """(P, D, D) -> the lower triangles (P, D (D + 1) / 2)."""
         rows, columns = np.tril_indices(scatter.shape[1])
         lower: NDArray[Any] = scatter[:, rows, columns]
         return lower
 
-    def restored_moments(self, mean: NDArray[Any], scatter: NDArray[Any]) -> RunningMoments:
-        """Back from `stored_scatter`, without a count."""
+    def restore_moments(self, mean: NDArray[Any], scatter: NDArray[Any]) -> RunningMoments:
+        """Back from `pack_scatter`, without a count."""
         moments = RunningMoments(*mean.shape)
         rows, columns = np.tril_indices(mean.shape[1])
         moments.scatter[:, rows, columns] = scatter
@@ -115,9 +115,9 @@ class DiagonalCovariance(_Kind[DiagonalGaussian]):
     def draw_squares(self, graph: GraphBuilder, deviations: str, gaussian: DiagonalGaussian) -> str:
         """As in `_Kind`; positions need not come first."""
         white = graph.node("Mul", deviations, constant_of(graph, gaussian.scale))
-        return summed_squares(graph, white, 2)
+        return sum_squares(graph, white, 2)
 
-    def held_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
+    def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
         """Means and scales, and moments in float64."""
         return 6 * patches * dim
 
@@ -130,12 +130,12 @@ class DiagonalCovariance(_Kind[DiagonalGaussian]):
         assert isinstance(moments, RunningVariances)
         return fit_diagonal(moments, epsilon)
 
-    def stored_scatter(self, scatter: NDArray[Any]) -> NDArray[Any]:
+    def pack_scatter(self, scatter: NDArray[Any]) -> NDArray[Any]:
         """(P, D), as it is."""
         return scatter
 
-    def restored_moments(self, mean: NDArray[Any], scatter: NDArray[Any]) -> RunningVariances:
-        """Back from `stored_scatter`, without a count."""
+    def restore_moments(self, mean: NDArray[Any], scatter: NDArray[Any]) -> RunningVariances:
+        """Back from `pack_scatter`, without a count."""
         moments = RunningVariances(*mean.shape)
         moments.mean, moments.scatter = mean, scatter
         return moments
@@ -153,14 +153,12 @@ class LowRankCovariance(_Kind[LowRankGaussian]):
     def _squares(self, graph: GraphBuilder, deviations: str, gaussian: LowRankGaussian) -> str:
         along = graph.node("MatMul", deviations, constant_of(graph, gaussian.axes))  # (P, N, r)
         explained = graph.node("MatMul", along, constant_of(graph, gaussian.axes.transpose(0, 2, 1)))
-        outside = summed_squares(graph, graph.node("Sub", deviations, explained), 2)
-        inside = summed_squares(
-            graph, graph.node("Mul", along, constant_of(graph, gaussian.scale[:, None])), 2
-        )
+        outside = sum_squares(graph, graph.node("Sub", deviations, explained), 2)
+        inside = sum_squares(graph, graph.node("Mul", along, constant_of(graph, gaussian.scale[:, None])), 2)
         rest = constant_of(graph, np.square(gaussian.rest)[:, None])
         return graph.node("Add", inside, graph.node("Mul", outside, rest))
 
-    def held_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
+    def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
         """Means and axes."""
         return patches * dim * (rank + 1)
 
@@ -176,16 +174,16 @@ def moment_arrays(kind: FullCovariance | DiagonalCovariance, moments: PositionMo
     return {
         "moments_count": np.array(moments.count),
         "moments_mean": moments.mean,
-        "moments_scatter": kind.stored_scatter(moments.scatter),
+        "moments_scatter": kind.pack_scatter(moments.scatter),
     }
 
 
-def stored_moments(
+def restore_moments(
     kind: FullCovariance | DiagonalCovariance | None, arrays: Arrays
 ) -> PositionMoments | None:
     """What `moment_arrays` made; None where none were kept."""
     if kind is None or "moments_count" not in arrays:
         return None
-    moments = kind.restored_moments(arrays["moments_mean"], arrays["moments_scatter"])
+    moments = kind.restore_moments(arrays["moments_mean"], arrays["moments_scatter"])
     moments.count = int(arrays["moments_count"])
     return moments

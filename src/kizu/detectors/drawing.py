@@ -23,19 +23,19 @@ def numbers(graph: GraphBuilder, *values: float) -> str:
     return graph.constant(np.array(values[0] if len(values) == 1 else values, np.float32))
 
 
-def shaped(graph: GraphBuilder, x: str, *sides: int) -> str:
+def reshape(graph: GraphBuilder, x: str, *sides: int) -> str:
     """`x` in another shape; -1: what is left, 0: as it was."""
     return graph.node("Reshape", x, graph.constant(np.array(sides, np.int64)))
 
 
-def summed_squares(graph: GraphBuilder, x: str, axis: int) -> str:
+def sum_squares(graph: GraphBuilder, x: str, axis: int) -> str:
     """Sum of squares along one axis, which goes."""
     return graph.node("ReduceSum", graph.node("Mul", x, x), _axes(graph, axis), keepdims=0)
 
 
 def distance_to(graph: GraphBuilder, x: str, y: str) -> str:
     """L2 distance along the last axis."""
-    return graph.node("Sqrt", summed_squares(graph, graph.node("Sub", x, y), -1))
+    return graph.node("Sqrt", sum_squares(graph, graph.node("Sub", x, y), -1))
 
 
 class Nearest(NamedTuple):
@@ -81,7 +81,7 @@ def _highest(graph: GraphBuilder, x: str, columns: int) -> str:
     The highest of each block first, then the place within the best block: an ArgMax over all columns takes 1 ms more
     for 1,024 x 2,949 in ONNX Runtime, where a maximum is vectorised and its place is not.
     """
-    blocks = shaped(graph, x, -1, columns // BLOCK, BLOCK)  # (Q, M / BLOCK, BLOCK)
+    blocks = reshape(graph, x, -1, columns // BLOCK, BLOCK)  # (Q, M / BLOCK, BLOCK)
     best = graph.node("ReduceMax", blocks, axes=[2], keepdims=0)
     block = graph.node("ArgMax", best, axis=1, keepdims=1)  # (Q, 1)
     place = graph.node("ArgMax", graph.node("GatherND", blocks, block, batch_dims=1), axis=1, keepdims=1)
@@ -89,7 +89,7 @@ def _highest(graph: GraphBuilder, x: str, columns: int) -> str:
     return graph.node("Squeeze", graph.node("Add", start, place), _axes(graph, 1))
 
 
-def smoothed_map(graph: GraphBuilder, patches: str, grid_hw: HW, input_hw: HW, smoothing: float) -> str:
+def draw_smoothed_map(graph: GraphBuilder, patches: str, grid_hw: HW, input_hw: HW, smoothing: float) -> str:
     """Patch distances (N, h, w) -> (N, H, W), by the matrices that `scoring.maps` uses."""
     maker = map_maker(grid_hw, input_hw, smoothing)
     tall = graph.node("MatMul", graph.constant(maker.rows), patches)  # (N, H, w)
@@ -107,7 +107,7 @@ def image_score(
     """As `scoring.maps.image_scores`: -> (N,)."""
     if rule == "max_map":
         return graph.node("ReduceMax", drawn_map, axes=[1, 2], keepdims=0)
-    flat = shaped(graph, patches, 0, patch_count)  # (N, P)
+    flat = reshape(graph, patches, 0, patch_count)  # (N, P)
     if rule == "max_patch":
         return graph.node("ReduceMax", flat, axes=[1], keepdims=0)
     if rule == "top_patches":
@@ -125,7 +125,7 @@ def image_score(
     return graph.node("MatMul", highest, graph.constant(weights))
 
 
-def scored(
+def draw_scores(
     graph: GraphBuilder,
     patches: str,
     grid_hw: HW,
@@ -134,7 +134,7 @@ def scored(
     rule: ImageScoreRule,
 ) -> Drawn:
     """As `detectors.base.patch_scores`."""
-    drawn_map = smoothed_map(graph, patches, grid_hw, input_hw, config.smoothing)
+    drawn_map = draw_smoothed_map(graph, patches, grid_hw, input_hw, config.smoothing)
     count = grid_hw[0] * grid_hw[1]
     return Drawn(image_score(graph, patches, drawn_map, rule, config.top_fraction, count), drawn_map)
 

@@ -15,8 +15,17 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from kizu.backbones.builder import GraphBuilder
 from kizu.core.types import F32, F64, HW, I64, Scores
 from kizu.core.work import BATCH, BYTES_PER_FLOAT, Work
-from kizu.detectors.bank import gathered
-from kizu.detectors.base import Arrays, Detector, DetectorConfig, Drawn, Embeddings, Fitted, Method, checked
+from kizu.detectors.bank import gather
+from kizu.detectors.base import (
+    Arrays,
+    Detector,
+    DetectorConfig,
+    Drawn,
+    Embeddings,
+    Fitted,
+    Method,
+    check_features,
+)
 from kizu.detectors.drawing import numbers
 from kizu.detectors.padim import PadimConfig
 from kizu.detectors.patch_knn import PatchKnnConfig
@@ -51,7 +60,7 @@ class EnsembleConfig(DetectorConfig):
                 raise ValueError("turn_up_to turns images, and members see embeddings: leave it 0")
         return self
 
-    def held_out(self, count: int) -> int:
+    def count_held_out(self, count: int) -> int:
         """How many of so many good images tell the scales."""
         return 0 if count < FEWEST_TO_HOLD_OUT else max(1, round(self.align_fraction * count))
 
@@ -126,10 +135,10 @@ class Ensemble:
 
     def fit(self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()) -> FittedEnsemble:
         """Keep all embeddings (in a file where memory would not do), fit every member, then tell the scales."""
-        with gathered(checked(embeddings, work), embeddings.count, work) as (features, (n, h, w)):
+        with gather(check_features(embeddings, work), embeddings.count, work) as (features, (n, h, w)):
             x = features.reshape(n, h, w, -1)
             order = rng.permutation(n)
-            held = self.config.held_out(n)
+            held = self.config.count_held_out(n)
             good, fitted = np.sort(order[:held] if held else order), np.sort(order[held:])
             input_hw = embeddings.input_hw
             members = tuple(

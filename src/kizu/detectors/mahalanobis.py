@@ -26,10 +26,10 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
-    checked,
+    check_features,
     patch_scores,
 )
-from kizu.detectors.drawing import constant_of, scored, shaped, smoothed_map, summed_squares
+from kizu.detectors.drawing import constant_of, draw_scores, draw_smoothed_map, reshape, sum_squares
 from kizu.scoring.gaussian import Gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
@@ -51,7 +51,7 @@ class MahalanobisConfig(DetectorConfig):
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
     """Part of the mean variance (at least of 1) added to the diagonals: for one image, or equal ones."""
     image_score: Literal["pooled"] | ImageScoreRule = "pooled"
-    """`pooled`: the whole picture's distance, blind to a flaw of a few patches; the others take patches or map."""
+    """`pool`: the whole picture's distance, blind to a flaw of a few patches; the others take patches or map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +73,26 @@ class FittedMahalanobis:
         if rule != "pooled":
             return scores
         return Scores(
-            mahalanobis(self.pooled, pooled(embedding, self.config.pooling)[:, None])[:, 0], scores.maps
+            mahalanobis(self.pooled, pool(embedding, self.config.pooling)[:, None])[:, 0], scores.maps
         )
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
         """As `score`."""
         dim = self.patches.mean.shape[1]
-        distances = _drawn_distances(graph, shaped(graph, embedding, -1, dim), self.patches)
-        patches = shaped(graph, distances, -1, *grid_hw)
+        distances = _draw_distances(graph, reshape(graph, embedding, -1, dim), self.patches)
+        patches = reshape(graph, distances, -1, *grid_hw)
         rule = self.config.image_score
         if rule != "pooled":
-            return scored(graph, patches, grid_hw, input_hw, self.config, rule)
-        drawn_map = smoothed_map(graph, patches, grid_hw, input_hw, self.config.smoothing)
-        x = shaped(graph, embedding, 0, -1, dim)  # (N, P, D)
+            return draw_scores(graph, patches, grid_hw, input_hw, self.config, rule)
+        drawn_map = draw_smoothed_map(graph, patches, grid_hw, input_hw, self.config.smoothing)
+        x = reshape(graph, embedding, 0, -1, dim)  # (N, P, D)
         mean = graph.node("ReduceMean", x, axes=[1], keepdims=1)
-        vector = shaped(graph, mean, 0, dim)
+        vector = reshape(graph, mean, 0, dim)
         if self.config.pooling == "mean_std":
             apart = graph.node("Sub", x, mean)
             variance = graph.node("ReduceMean", graph.node("Mul", apart, apart), axes=[1], keepdims=0)
             vector = graph.node("Concat", vector, graph.node("Sqrt", variance), axis=1)
-        return Drawn(_drawn_distances(graph, vector, self.pooled), drawn_map)
+        return Drawn(_draw_distances(graph, vector, self.pooled), drawn_map)
 
     def state(self) -> Arrays:
         """Mean (1, D) and whitener (1, D, D) of pooled images and of patches; D of the pooled may be twice. And the
@@ -115,7 +115,7 @@ class FittedMahalanobis:
                 "this bundle keeps no moments",
                 hint="it is from before they were kept: train anew on all images",
             )
-        return _fit(self.config, checked(embeddings, work), self.moments)
+        return _fit(self.config, check_features(embeddings, work), self.moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Mahalanobis:
         self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()
     ) -> FittedMahalanobis:
         """One pass; memory does not grow with the number of images."""
-        return _fit(self.config, checked(embeddings, work), (None, None))
+        return _fit(self.config, check_features(embeddings, work), (None, None))
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """A few matrices and one block of patches in float64. The number of images does not matter."""
@@ -146,14 +146,14 @@ class Mahalanobis:
         )
         moments = None
         if f"image_moments_{_MOMENTS[0]}" in arrays:
-            moments = (_stored(arrays, "image"), _stored(arrays, "patch"))
+            moments = (_restore_moments(arrays, "image"), _restore_moments(arrays, "patch"))
         return FittedMahalanobis(self.config, pooled_images, patches, moments)
 
 
 _MOMENTS = ("count", "mean", "scatter", "cubic", "quartic")
 
 
-def _stored(arrays: Arrays, name: str) -> Moments:
+def _restore_moments(arrays: Arrays, name: str) -> Moments:
     count, mean, scatter, cubic, quartic = (arrays[f"{name}_moments_{key}"] for key in _MOMENTS)
     return Moments(int(count), mean, scatter, cubic, float(quartic))
 
@@ -164,7 +164,7 @@ def _fit(
     """On the embeddings of a stream and what came `before`."""
     of_images, of_patches = before
     for embedding in stream:
-        of_images = moments_of(pooled(embedding, config.pooling), of_images)
+        of_images = moments_of(pool(embedding, config.pooling), of_images)
         of_patches = moments_of(embedding.reshape(-1, embedding.shape[-1]), of_patches)
     assert of_images is not None
     assert of_patches is not None
@@ -174,18 +174,18 @@ def _fit(
     return FittedMahalanobis(config, pooled_images, patches, (of_images, of_patches))
 
 
-def pooled(embedding: F32, pooling: Pooling) -> F32:
+def pool(embedding: F32, pooling: Pooling) -> F32:
     """(N, h, w, D) -> (N, D), or (N, 2 D) with the standard deviations after the means."""
     mean = embedding.mean(axis=(1, 2), dtype=np.float64)
     parts = [mean] if pooling == "mean" else [mean, embedding.std(axis=(1, 2), dtype=np.float64)]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _drawn_distances(graph: GraphBuilder, x: str, gaussian: Gaussian) -> str:
+def _draw_distances(graph: GraphBuilder, x: str, gaussian: Gaussian) -> str:
     """(M, D) -> (M,) from a Gaussian of one position."""
     deviations = graph.node("Sub", x, constant_of(graph, gaussian.mean[0]))
     white = graph.node("MatMul", deviations, constant_of(graph, gaussian.whitener[0].T))
-    return graph.node("Sqrt", summed_squares(graph, white, 1))
+    return graph.node("Sqrt", sum_squares(graph, white, 1))
 
 
 def _limits(settings: Mapping[str, Any]) -> list[str]:

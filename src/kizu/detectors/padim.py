@@ -19,7 +19,7 @@ from kizu.backbones.builder import GraphBuilder
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import F32, HW, I64, Scores
 from kizu.core.work import BYTES_PER_FLOAT, Work
-from kizu.detectors.bank import gathered
+from kizu.detectors.bank import gather
 from kizu.detectors.base import (
     Arrays,
     Candidate,
@@ -27,7 +27,7 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
-    checked,
+    check_features,
     ensure_room,
     patch_scores,
 )
@@ -38,9 +38,9 @@ from kizu.detectors.covariances import (
     PositionGaussian,
     PositionMoments,
     moment_arrays,
-    stored_moments,
+    restore_moments,
 )
-from kizu.detectors.drawing import constant_of, scored, shaped
+from kizu.detectors.drawing import constant_of, draw_scores, reshape
 from kizu.scoring.lean_gaussian import fit_low_rank, highest_variance
 from kizu.scoring.maps import ImageScoreRule
 
@@ -114,11 +114,11 @@ class FittedPadim:
         positions, dim = self.gaussian.mean.shape
         if self.channels is not None:
             embedding = graph.node("Gather", embedding, graph.constant(self.channels), axis=3)
-        x = shaped(graph, embedding, -1, positions, dim)  # (N, P, D)
+        x = reshape(graph, embedding, -1, positions, dim)  # (N, P, D)
         deviations = graph.node("Sub", x, constant_of(graph, self.gaussian.mean))
         squared = COVARIANCES[self.config.covariance].draw_squares(graph, deviations, self.gaussian)
-        patches = shaped(graph, graph.node("Sqrt", squared), -1, *grid_hw)
-        return scored(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
+        patches = reshape(graph, graph.node("Sqrt", squared), -1, *grid_hw)
+        return draw_scores(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """Means (P, D) and, by covariance, whiteners (P, D, D), or scales (P, D), or axes (P, D, r) with scales (P, r)
@@ -141,7 +141,7 @@ class FittedPadim:
                 "this PaDiM kept no moments, so it cannot be updated",
                 hint="train anew with keep_moments: true (not with covariance low_rank), or anew on all images",
             )
-        stream = self._of_this_grid(checked(embeddings, work))
+        stream = self._of_this_grid(check_features(embeddings, work))
         return _fit_stream(self.config, stream, self.channels, deepcopy(self.moments))
 
     def _of_this_grid(self, stream: Iterable[F32]) -> Iterator[F32]:
@@ -175,10 +175,10 @@ class Padim:
         Raises `ConfigError` when the distributions would not find room, or for a rank that is not below the features.
         """
         count = embeddings.count
-        stream = self._while_there_is_room(checked(embeddings, work), count, work)
+        stream = self._while_there_is_room(check_features(embeddings, work), count, work)
         if self.config.feature_choice == "random" and self.config.covariance != "low_rank":
             return _fit_stream(self.config, stream)
-        with gathered(stream, count, work) as (features, (n, h, w)):
+        with gather(stream, count, work) as (features, (n, h, w)):
             dim = features.shape[1]
             channels = None
             if self.config.feature_choice == "variance" and self.config.features < dim:
@@ -198,7 +198,7 @@ class Padim:
             if index == 0:
                 _, h, w, dim = embedding.shape
                 ensure_room(
-                    self._held_bytes(count, h * w, dim),
+                    self._count_bytes(count, h * w, dim),
                     work,
                     hint="take fewer `features`, `covariance: low_rank` or `diagonal`, or a smaller image",
                 )
@@ -206,15 +206,15 @@ class Padim:
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """What is learned and what it is made from: scatter, or the features that do not go to disk."""
-        needed = self._held_bytes(count, patches, dim)
+        needed = self._count_bytes(count, patches, dim)
         if self.config.feature_choice == "variance" or self.config.covariance == "low_rank":
             needed += min(count * patches * dim * BYTES_PER_FLOAT, budget)
         return needed
 
-    def _held_bytes(self, count: int, patches: int, dim: int) -> int:
+    def _count_bytes(self, count: int, patches: int, dim: int) -> int:
         """What cannot go to disk: the distributions, their scatter, and the embeddings of one update."""
         config = self.config
-        numbers = COVARIANCES[config.covariance].held_numbers(
+        numbers = COVARIANCES[config.covariance].count_numbers(
             patches, min(config.features, dim), config.rank, keep_moments=config.keep_moments
         )
         return (3 * min(count, IMAGES_PER_UPDATE) * patches * dim + numbers) * BYTES_PER_FLOAT
@@ -224,7 +224,7 @@ class Padim:
         h, w = arrays["grid_hw"].tolist()
         covariance = self.config.covariance
         gaussian: PositionGaussian = COVARIANCES[covariance].restore(arrays)
-        moments = stored_moments(FROM_MOMENTS.get(covariance), arrays)
+        moments = restore_moments(FROM_MOMENTS.get(covariance), arrays)
         return FittedPadim(self.config, gaussian, (h, w), arrays.get("channels"), moments)
 
 

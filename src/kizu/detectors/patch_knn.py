@@ -26,10 +26,10 @@ from kizu.detectors.bank import (
     Coverage,
     bank_memory,
     coverage_of,
-    extended,
-    gathered,
-    kept_patches,
-    stored_coverage,
+    extend,
+    gather,
+    pick_patches,
+    restore_coverage,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -37,11 +37,11 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
-    checked,
+    check_features,
     ensure_room,
     patch_scores,
 )
-from kizu.detectors.drawing import constant_of, numbers, scored, shaped, summed_squares
+from kizu.detectors.drawing import constant_of, draw_scores, numbers, reshape, sum_squares
 from kizu.detectors.drawing import nearest as draw_nearest
 from kizu.scoring.cosine import cosine_distance, directions
 from kizu.scoring.foreground import Foreground, fit_foreground, keep_foreground
@@ -107,18 +107,18 @@ class FittedPatchKnn:
         h, w = grid_hw
         dim = self.bank.vectors.shape[1]
         cosine = self.config.metric == "cosine"
-        queries = shaped(graph, embedding, -1, dim - cosine)  # (N * P, D)
+        queries = reshape(graph, embedding, -1, dim - cosine)  # (N * P, D)
         if cosine:
-            queries = _drawn_directions(graph, queries)
+            queries = _draw_directions(graph, queries)
         k = min(self.config.neighbours, len(self.bank.vectors))
         distances = draw_nearest(graph, queries, self.bank.vectors, k).distances
         if cosine:
             distances = graph.node("Mul", graph.node("Mul", distances, distances), numbers(graph, 0.5))
-        patches = shaped(graph, graph.node("ReduceMean", distances, axes=[1], keepdims=0), -1, h, w)
+        patches = reshape(graph, graph.node("ReduceMean", distances, axes=[1], keepdims=0), -1, h, w)
         if self.foreground is not None:
             seen = graph.node("MatMul", queries, constant_of(graph, self.foreground.axis))
-            patches = graph.node("Mul", patches, _drawn_part(graph, seen, self.foreground.threshold, h, w))
-        return scored(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
+            patches = graph.node("Mul", patches, _draw_part(graph, seen, self.foreground.threshold, h, w))
+        return draw_scores(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """The bank (M, D'), how closely it covers how many patches, where that is known, and the axis (D',) and
@@ -131,7 +131,7 @@ class FittedPatchKnn:
         return arrays
 
     def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchKnn:
-        """With what more good images add to the bank; `extended` (detectors/bank.py) says what is promised.
+        """With what more good images add to the bank; `extend` (detectors/bank.py) says what is promised.
 
         The foreground stays as it was found. Raises `ConfigError` where images may have been learned turned.
         """
@@ -140,11 +140,11 @@ class FittedPatchKnn:
                 "images that were learned turned cannot be joined by more",
                 hint="train anew on all images, or fit with turn_up_to 0",
             )
-        stream = (points(embedding, self.config.metric) for embedding in checked(embeddings, work))
-        with gathered(stream, embeddings.count, work) as (features, grid):
+        stream = (points(embedding, self.config.metric) for embedding in check_features(embeddings, work))
+        with gather(stream, embeddings.count, work) as (features, grid):
             if self.foreground is not None:
                 features = keep_foreground(self.foreground, features, grid)
-            bank, coverage = extended(self.bank, self.coverage, self.config, features)
+            bank, coverage = extend(self.bank, self.coverage, self.config, features)
         return FittedPatchKnn(self.config, bank, self.foreground, coverage)
 
 
@@ -164,13 +164,13 @@ class PatchKnn:
         Raises `ConfigError` before it begins when the bank would not fit in memory.
         """
         count = embeddings.count
-        stream = (points(embedding, self.config.metric) for embedding in checked(embeddings, work))
-        with gathered(self._while_there_is_room(stream, count, work), count, work) as (features, grid):
+        stream = (points(embedding, self.config.metric) for embedding in check_features(embeddings, work))
+        with gather(self._while_there_is_room(stream, count, work), count, work) as (features, grid):
             foreground = None
             if self.config.foreground:
                 foreground = fit_foreground(features, grid, moments_of(features))
                 features = keep_foreground(foreground, features, grid)
-            kept = features[kept_patches(features, self.config, rng, work)]
+            kept = features[pick_patches(features, self.config, rng, work)]
             coverage = coverage_of(features, kept, self.config)
         bank = build_bank(kept, exact_integer_product())
         return FittedPatchKnn(self.config, bank, foreground, coverage)
@@ -198,7 +198,7 @@ class PatchKnn:
         if self.config.foreground:
             foreground = Foreground(arrays["foreground_axis"], float(arrays["foreground_threshold"]))
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchKnn(self.config, bank, foreground, stored_coverage(arrays))
+        return FittedPatchKnn(self.config, bank, foreground, restore_coverage(arrays))
 
 
 def points(embedding: F32, metric: Metric) -> F32:
@@ -208,20 +208,20 @@ def points(embedding: F32, metric: Metric) -> F32:
     return directions(embedding.reshape(-1, embedding.shape[-1])).reshape(*embedding.shape[:3], -1)
 
 
-def _drawn_directions(graph: GraphBuilder, x: str) -> str:
+def _draw_directions(graph: GraphBuilder, x: str) -> str:
     """As `scoring.cosine.directions`."""
-    lengths = graph.node("Unsqueeze", graph.node("Sqrt", summed_squares(graph, x, 1)), _one(graph))
+    lengths = graph.node("Unsqueeze", graph.node("Sqrt", sum_squares(graph, x, 1)), _one(graph))
     is_zero = graph.node("Cast", graph.node("Equal", lengths, numbers(graph, 0.0)), to=FLOAT)
     unit = graph.node("Div", x, graph.node("Add", lengths, is_zero))
     return graph.node("Concat", unit, is_zero, axis=1)
 
 
-def _drawn_part(graph: GraphBuilder, seen: str, threshold: float, h: int, w: int) -> str:
+def _draw_part(graph: GraphBuilder, seen: str, threshold: float, h: int, w: int) -> str:
     """As `scoring.foreground.Foreground`: (N * P,) -> (N, h, w), 1 on the part and 0 elsewhere."""
     inside = graph.node("Cast", graph.node("Greater", seen, numbers(graph, threshold)), to=FLOAT)
-    grown = graph.node("MaxPool", shaped(graph, inside, -1, 1, h, w), kernel_shape=[3, 3], pads=[1] * 4)
+    grown = graph.node("MaxPool", reshape(graph, inside, -1, 1, h, w), kernel_shape=[3, 3], pads=[1] * 4)
     nothing = graph.node("Sub", numbers(graph, 1.0), graph.node("ReduceMax", grown, axes=[2, 3], keepdims=1))
-    return shaped(graph, graph.node("Max", grown, nothing), -1, h, w)
+    return reshape(graph, graph.node("Max", grown, nothing), -1, h, w)
 
 
 def _one(graph: GraphBuilder) -> str:

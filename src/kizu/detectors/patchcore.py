@@ -20,10 +20,10 @@ from kizu.detectors.bank import (
     Coverage,
     bank_memory,
     coverage_of,
-    extended,
-    gathered,
-    kept_patches,
-    stored_coverage,
+    extend,
+    gather,
+    pick_patches,
+    restore_coverage,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -31,18 +31,18 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
-    checked,
+    check_features,
     patch_scores,
-    smoothed_maps,
+    smooth_maps,
 )
 from kizu.detectors.drawing import (
     Nearest,
     constant_of,
     distance_to,
+    draw_scores,
+    draw_smoothed_map,
     numbers,
-    scored,
-    shaped,
-    smoothed_map,
+    reshape,
 )
 from kizu.detectors.drawing import (
     nearest as draw_nearest,
@@ -82,12 +82,12 @@ class FittedPatchcore:
         patches = distances.reshape(n, h, w)
         if self.config.image_score != "reweighted_max":
             return patch_scores(patches, input_hw, self.config, self.config.image_score)
-        maps = smoothed_maps(patches, input_hw, self.config.smoothing)
+        maps = smooth_maps(patches, input_hw, self.config.smoothing)
         flat = patches.reshape(n, h * w)
         highest = np.arange(n) * (h * w) + flat.argmax(axis=1)
-        return Scores(self._reweighted(queries[highest], indices[highest, 0], distances[highest, 0]), maps)
+        return Scores(self._reweight(queries[highest], indices[highest, 0], distances[highest, 0]), maps)
 
-    def _reweighted(self, queries: F32, nearest_index: I64, distance: F32) -> F32:
+    def _reweight(self, queries: F32, nearest_index: I64, distance: F32) -> F32:
         """Equation 7: the farther the bank patch is from its own neighbours, the more its distance counts.
 
         `queries`: (N, D), each image's most anomalous patch. `nearest_index`, `distance`: (N,). -> (N,)
@@ -108,32 +108,32 @@ class FittedPatchcore:
         """As `score`."""
         h, w = grid_hw
         vectors = self.bank.vectors
-        queries = shaped(graph, embedding, -1, vectors.shape[1])  # (N * P, D)
+        queries = reshape(graph, embedding, -1, vectors.shape[1])  # (N * P, D)
         found = draw_nearest(graph, queries, vectors, 1)
-        patches = shaped(graph, found.distances, -1, h, w)
+        patches = reshape(graph, found.distances, -1, h, w)
         rule = self.config.image_score
         if rule != "reweighted_max":
-            return scored(graph, patches, grid_hw, input_hw, self.config, rule)
-        drawn_map = smoothed_map(graph, patches, grid_hw, input_hw, self.config.smoothing)
+            return draw_scores(graph, patches, grid_hw, input_hw, self.config, rule)
+        drawn_map = draw_smoothed_map(graph, patches, grid_hw, input_hw, self.config.smoothing)
         return Drawn(self._draw_reweighted(graph, queries, found, h * w), drawn_map)
 
     def _draw_reweighted(self, graph: GraphBuilder, queries: str, found: Nearest, count: int) -> str:
         """Equation 7, with the bank's own neighbours as a table."""
         vectors = self.bank.vectors
         k = min(self.config.neighbours, len(vectors))
-        flat = shaped(graph, found.distances, -1, count)  # (N, P)
+        flat = reshape(graph, found.distances, -1, count)  # (N, P)
         highest = graph.node("ArgMax", flat, axis=1, keepdims=1)  # (N, 1)
         distance = graph.node("GatherElements", flat, highest, axis=1)  # (N, 1)
         if k == 1:
             return graph.node("Squeeze", distance, graph.constant(np.array([1])))
         _, around = nearest(vectors, self.bank, k)  # (M, K)
-        index = graph.node("GatherElements", shaped(graph, found.indices, -1, count), highest, axis=1)
+        index = graph.node("GatherElements", reshape(graph, found.indices, -1, count), highest, axis=1)
         one = graph.constant(np.array([1]))
         table = graph.node(
             "Gather", graph.constant(around), graph.node("Squeeze", index, one), axis=0
         )  # (N, K)
         neighbours = graph.node("Gather", constant_of(graph, vectors), table, axis=0)  # (N, K, D)
-        images = shaped(graph, queries, -1, count, vectors.shape[1])  # (N, P, D)
+        images = reshape(graph, queries, -1, count, vectors.shape[1])  # (N, P, D)
         query = graph.node("GatherND", images, highest, batch_dims=1)  # (N, D)
         to_around = distance_to(graph, graph.node("Unsqueeze", query, one), neighbours)  # (N, K)
         top = graph.node("Max", graph.node("ReduceMax", to_around, axes=[1], keepdims=1), distance)
@@ -147,9 +147,9 @@ class FittedPatchcore:
         return {"bank": self.bank.vectors, **({} if self.coverage is None else self.coverage.arrays())}
 
     def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchcore:
-        """With what more good images add to the bank; `extended` (detectors/bank.py) says what is promised."""
-        with gathered(checked(embeddings, work), embeddings.count, work) as (features, _):
-            bank, coverage = extended(self.bank, self.coverage, self.config, features)
+        """With what more good images add to the bank; `extend` (detectors/bank.py) says what is promised."""
+        with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
+            bank, coverage = extend(self.bank, self.coverage, self.config, features)
         return FittedPatchcore(self.config, bank, coverage)
 
 
@@ -167,8 +167,8 @@ class Patchcore:
         self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()
     ) -> FittedPatchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
-        with gathered(checked(embeddings, work), embeddings.count, work) as (features, _):
-            kept = features[kept_patches(features, self.config, rng, work)]
+        with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
+            kept = features[pick_patches(features, self.config, rng, work)]
             coverage = coverage_of(features, kept, self.config)
         return FittedPatchcore(self.config, build_bank(kept, exact_integer_product()), coverage)
 
@@ -179,7 +179,7 @@ class Patchcore:
     def restore(self, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchcore(self.config, bank, stored_coverage(arrays))
+        return FittedPatchcore(self.config, bank, restore_coverage(arrays))
 
 
 METHOD = Method(

@@ -20,10 +20,10 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
-    checked,
+    check_features,
     patch_scores,
 )
-from kizu.detectors.drawing import constant_of, scored, shaped, summed_squares
+from kizu.detectors.drawing import constant_of, draw_scores, reshape, sum_squares
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
 from kizu.scoring.subspace import Subspace, fit_subspace, residuals
@@ -57,11 +57,11 @@ class FittedSubspace:
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
         """As `score`."""
         outside = self.subspace.outside
-        x = shaped(graph, embedding, -1, outside.shape[0])
+        x = reshape(graph, embedding, -1, outside.shape[0])
         deviations = graph.node("Sub", x, constant_of(graph, self.subspace.mean))
         left = graph.node("MatMul", deviations, constant_of(graph, outside))
-        patches = shaped(graph, graph.node("Sqrt", summed_squares(graph, left, 1)), -1, *grid_hw)
-        return scored(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
+        patches = reshape(graph, graph.node("Sqrt", sum_squares(graph, left, 1)), -1, *grid_hw)
+        return draw_scores(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
         """Mean (D,) and the directions left out (D, R)."""
@@ -84,7 +84,7 @@ class SubspaceDetector:
         Raises `ConfigError` when `components` leaves nothing of the embedder's features.
         """
         moments: Moments | None = None
-        for embedding in checked(embeddings, work):
+        for embedding in check_features(embeddings, work):
             moments = moments_of(embedding.reshape(-1, embedding.shape[-1]), moments)
         assert moments is not None
         subspace = fit_subspace(moments, variance=self.config.variance, components=self.config.components)

@@ -86,7 +86,7 @@ def decode(source: Path | str | bytes, *, limits: Limits = Limits()) -> U8:
 
     Raises `ImageError`, naming the file, when it is missing, unreadable, too large, broken or not an image.
     """
-    with _opened(source, limits) as image:
+    with _open(source, limits) as image:
         return _rgb(_upright(image))
 
 
@@ -97,7 +97,7 @@ def decode_mask(source: Path | str | bytes, *, limits: Limits = Limits()) -> Boo
     flaw, and all of these must count. In a lossy format (JPEG, WebP) it takes more than 127 of 255, since
     compression puts small numbers beside every edge. Transparent is not flawed. Raises `ImageError`.
     """
-    with _opened(source, limits) as image:
+    with _open(source, limits) as image:
         floor = 127 if image.format in _LOSSY else 0
         upright = _upright(image)
         if upright.mode == "F" or upright.mode.startswith("I"):
@@ -107,7 +107,7 @@ def decode_mask(source: Path | str | bytes, *, limits: Limits = Limits()) -> Boo
 
 def image_info(source: Path | str | bytes, *, limits: Limits = Limits()) -> ImageInfo:
     """What the header says, without decoding. Raises `ImageError`."""
-    with _opened(source, limits) as image:
+    with _open(source, limits) as image:
         width, height = image.size
         hw = (width, height) if _orientation(image) in _SIDES_SWAPPED else (height, width)
         return ImageInfo(hw=hw, format=image.format or "", mode=image.mode)
@@ -147,12 +147,12 @@ def to_rgb(array: NDArray[Any]) -> U8:
 
 def png_bytes(array: U8 | Bool) -> bytes:
     """(H, W, 3) or (H, W) uint8 as a PNG file; a bool mask becomes 0/255."""
-    return _encoded(array, "PNG", compress_level=3)
+    return _encode(array, "PNG", compress_level=3)
 
 
 def jpeg_bytes(array: U8, quality: int = 90) -> bytes:
     """(H, W, 3) or (H, W) uint8 as a JPEG file."""
-    return _encoded(array, "JPEG", quality=quality)
+    return _encode(array, "JPEG", quality=quality)
 
 
 def encode_png(path: Path, array: U8 | Bool) -> None:
@@ -168,7 +168,7 @@ def encode_jpeg(path: Path, array: U8, quality: int = 90) -> None:
     write_bytes(path, jpeg_bytes(array, quality), durable=False)
 
 
-def _encoded(array: U8 | Bool, format: str, **options: int) -> bytes:
+def _encode(array: U8 | Bool, format: str, **options: int) -> bytes:
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     stream = BytesIO()
@@ -177,12 +177,12 @@ def _encoded(array: U8 | Bool, format: str, **options: int) -> bytes:
 
 
 @contextmanager
-def _opened(source: Path | str | bytes, limits: Limits) -> Iterator[ImageFile.ImageFile]:
+def _open(source: Path | str | bytes, limits: Limits) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and its size allowed; whatever goes wrong inside is an `ImageError`."""
     path = None if isinstance(source, bytes) else Path(source)
     try:
         with BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
-            image = _recognised(stream)
+            image = _recognise(stream)
             width, height = image.size
             if width * height > limits.max_pixels:
                 raise ImageError(
@@ -210,7 +210,7 @@ def _name(path: Path | None) -> str:
     return "image bytes" if path is None else str(path)
 
 
-def _recognised(stream: IO[bytes]) -> ImageFile.ImageFile:
+def _recognise(stream: IO[bytes]) -> ImageFile.ImageFile:
     head = stream.read(16)
     stream.seek(0)
     if not head:

@@ -121,10 +121,10 @@ def contact_sheet(
     sheet = Image.new("RGB", (columns * step_x + gap, rows * step_y + gap), PAPER)
     for index, tile in enumerate(tiles):
         left, top = gap + index % columns * step_x, gap + index // columns * step_y
-        fitted = _fitted(tile, tile_px)
+        fitted = _fit(tile, tile_px)
         sheet.paste(fitted, (left + (tile_px - fitted.width) // 2, top + (tile_px - fitted.height) // 2))
         if captions:
-            text = _shortened(captions[index], tile_px, size)
+            text = _shorten(captions[index], tile_px, size)
             _write(sheet, text, (left + tile_px / 2, top + tile_px + line / 2), size, INK)
     return np.array(sheet)
 
@@ -135,7 +135,7 @@ def line_width_px(image: U8) -> int:
     return max(1, round(shorter / 150))
 
 
-def _fitted(tile: U8, side_px: int) -> Image.Image:
+def _fit(tile: U8, side_px: int) -> Image.Image:
     image = Image.fromarray(tile)
     scale = side_px / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
@@ -147,7 +147,7 @@ def _text_width(text: str, size: int) -> float:
     return float(ImageFont.load_default(size).getlength(text))
 
 
-def _shortened(text: str, width_px: int, size: int) -> str:
+def _shorten(text: str, width_px: int, size: int) -> str:
     """The end of a path says more than its beginning."""
     if _text_width(text, size) <= width_px:
         return text

@@ -109,7 +109,7 @@ def map_back(score_map: F32, image_hw: HW, config: PlacementConfig) -> F32:
     (h, w), (grid_h, grid_w) = config.seen_hw, score_map.shape
     rows = _axis(image_hw[0], height, top, h, grid_h)
     columns = _axis(image_hw[1], width, left, w, grid_w)
-    seen = _interpolated(score_map, rows, columns)
+    seen = _interpolate(score_map, rows, columns)
     if seen.shape == image_hw:
         return seen
     whole = np.zeros(image_hw, dtype=np.float32)
@@ -117,7 +117,7 @@ def map_back(score_map: F32, image_hw: HW, config: PlacementConfig) -> F32:
     return whole
 
 
-def _interpolated(score_map: F32, rows: _Axis, columns: _Axis) -> F32:
+def _interpolate(score_map: F32, rows: _Axis, columns: _Axis) -> F32:
     """(h, w) -> (rows, columns): across first, then down, in blocks that fit the processor's cache."""
     low, high = score_map.min(), score_map.max()
     wide = np.take(score_map, columns.before, axis=1)  # (h, W)

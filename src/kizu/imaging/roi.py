@@ -67,7 +67,7 @@ class Roi:
     def __post_init__(self) -> None:
         areas = (self.include, self.ignore)
         object.__setattr__(
-            self, "sha256", hash_value([None if area is None else _told(area) for area in areas])
+            self, "sha256", hash_value([None if area is None else _tell(area) for area in areas])
         )
 
     def mask(self, image_hw: HW) -> Bool:
@@ -124,6 +124,6 @@ def _read_area(path: Path) -> Area:
     return Area(polygons, is_relative=unit == "fraction")
 
 
-def _told(area: Area) -> list[Any]:
+def _tell(area: Area) -> list[Any]:
     picture = None if area.picture is None else [list(area.picture.shape), area.picture.tobytes().hex()]
     return [[polygon.tolist() for polygon in area.polygons], area.is_relative, picture]

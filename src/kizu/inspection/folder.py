@@ -15,7 +15,7 @@ from pydantic import Field
 from kizu.core.config import Config
 from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ImageError
-from kizu.core.files import replacing, write_json
+from kizu.core.files import replace_whole, write_json
 from kizu.core.hashing import hash_value
 from kizu.core.types import HW, U8, Bool
 from kizu.core.work import BATCH, Work
@@ -144,7 +144,7 @@ class FolderRunner:
         write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (
-                replacing(self._output_dir / "preds.csv", durable=False) as temporary,
+                replace_whole(self._output_dir / "preds.csv", durable=False) as temporary,
                 temporary.open("w", encoding="utf-8", errors=FILE_NAME_ERRORS) as out,
             ):
                 out.writelines(csv_lines(lines_of(self._output_dir / "preds.jsonl")))
@@ -188,7 +188,7 @@ class FolderRunner:
         )
         make = InspectPieces(self._inspector, self._output_dir, self._options, self._true_mask)
         finished = 0
-        for _, records in self._work.shared(make, pieces, workers=workers):
+        for _, records in self._work.share(make, pieces, workers=workers):
             for record in records:
                 journal.append(record)
                 totals.add(record)

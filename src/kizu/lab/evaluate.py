@@ -18,7 +18,7 @@ from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.decision.calibration import Thresholds
 from kizu.lab.measured_set import measured_set, refuse_known
-from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import Confusion, confusion
@@ -112,9 +112,9 @@ def evaluate(
         )
     start = time.perf_counter()
     pipeline = open_pipeline(bundle, work)
-    with predicted(pipeline, samples, bundle.manifest.placement, work=work) as found, work.limited():
+    with predict_samples(pipeline, samples, bundle.manifest.placement, work=work) as found, work.limit():
         seconds = time.perf_counter() - start
-        evaluation = measured(found, bundle.manifest.thresholds)
+        evaluation = measure_predictions(found, bundle.manifest.thresholds)
     return replace(
         evaluation,
         seconds={"predict": seconds, **evaluation.seconds},
@@ -122,7 +122,7 @@ def evaluate(
     )
 
 
-def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Evaluation:
+def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Evaluation:
     """All metrics of what was found, at the masks' own resolution. `seed`: of the bootstrap."""
     start = time.perf_counter()
     defective, scores = found.defective, found.scores.astype(np.float64)
@@ -141,7 +141,7 @@ def measured(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Ev
         metrics=result.values,
         reasons=result.reasons,
         predictions=tuple(
-            Prediction(sample, float(score), thresholds.image.exceeded_by(float(score)))
+            Prediction(sample, float(score), thresholds.image.is_exceeded_by(float(score)))
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
         confusion=_counts(confusion(defective, scores, thresholds.image.value)),
@@ -180,8 +180,8 @@ def _flaw(found: Predictions, index: int, threshold: float | F32) -> Flaw | None
     mask = found.masks[index]
     if mask is None or mask.bits is None:
         return None
-    here = threshold if isinstance(threshold, float) else found.brought_back(threshold, index)
-    return measure_flaw(mask.unpacked(), found.map_of(index), here)
+    here = threshold if isinstance(threshold, float) else found.bring_back(threshold, index)
+    return measure_flaw(mask.unpack(), found.map_of(index), here)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8, Bool, Scorer
-from kizu.core.work import Work, used_memory
-from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, held_out
+from kizu.core.work import Work, memory_in_use
+from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
@@ -96,7 +96,7 @@ def fit_bundle(
     watch = Stopwatch()
     with watch.stage("backbone"):
         unfitted = UnfittedPipeline.prepare(config, work)
-    estimate = used_memory() + unfitted.expected_bytes(sides.fit.count)
+    estimate = memory_in_use() + unfitted.estimate_bytes(sides.fit.count)
     _log.info("fit images=%d estimated_peak_mb=%d", sides.fit.count, estimate >> 20)
     if on_estimate is not None:
         on_estimate(estimate)
@@ -141,7 +141,7 @@ def _calibrate(unfitted: UnfittedPipeline, pipeline: Pipeline, sides: Sides, wor
             name: _score_held_out(config, pipeline, images, drawn, work)
             for name, images in sides.parts.items()
         }
-        held = HeldOut.joined(list(parts.values()))
+        held = HeldOut.join_parts(list(parts.values()))
     elif sides.folds:
         held = _score_folds(unfitted, sides.folds, drawn, work)
     else:
@@ -190,12 +190,12 @@ def _score_held_out(
     done = 0
     for batch in images.batches:
         scored = scorer.score(batch)
-        parts.append(held_out(config, scored.image, scored.maps, rng))
+        parts.append(keep_held_out(config, scored.image, scored.maps, rng))
         done += len(batch)
         work.report("calibration", done, images.count)
     if not parts:
         raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
-    return HeldOut.joined(parts)
+    return HeldOut.join_parts(parts)
 
 
 def _score_folds(
@@ -210,7 +210,7 @@ def _score_folds(
         pipeline = unfitted.fit(fit_side, f"fold {number}", work.quiet())
         parts.append(_score_held_out(unfitted.config.calibration, pipeline, held, pixels, work.quiet()))
         work.report("calibration", number + 1, len(folds))
-    return HeldOut.joined(parts)
+    return HeldOut.join_parts(parts)
 
 
 def _score_validation(scorer: Scorer, validation: LabelledImages | None) -> tuple[F32, Bool] | None:

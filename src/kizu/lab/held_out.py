@@ -10,8 +10,8 @@ from kizu.core.randomness import rng_for
 from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.manifest import Sample, read_manifest
-from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, held_out
-from kizu.lab.predictions import predicted
+from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, keep_held_out
+from kizu.lab.predictions import predict_samples
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
 
@@ -27,10 +27,10 @@ def sides(folder: RunFolder, version: int | None = None) -> tuple[list[Sample], 
         fit, held = ([by_id[name] for name in side] for side in (meta.fit, meta.calibration))
     except KeyError as error:
         raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
-    return [*fit, *added_later(folder, version)], held
+    return [*fit, *list_added(folder, version)], held
 
 
-def added_later(folder: RunFolder, version: int | None = None) -> list[Sample]:
+def list_added(folder: RunFolder, version: int | None = None) -> list[Sample]:
     """What the updates that lead to a version, None for the one in force, have added to the fit."""
     return [
         sample
@@ -40,7 +40,7 @@ def added_later(folder: RunFolder, version: int | None = None) -> list[Sample]:
     ]
 
 
-def held_out_thresholds(
+def set_held_out_thresholds(
     scorer: Scorer,
     held: Sequence[Sample],
     bundle: BundleManifest,
@@ -55,10 +55,10 @@ def held_out_thresholds(
     placement = bundle.placement
     labelled = None
     if validation:
-        with predicted(
+        with predict_samples(
             scorer, validation, placement, with_masks=False, stage="validation", work=work
         ) as found:
             labelled = found.scores, np.array([sample.label == "defect" for sample in validation])
-    with predicted(scorer, held, placement, with_masks=False, stage="calibration", work=work) as found:
-        seen = held_out(config, found.scores, found.net_maps, rng_for(bundle.seed, "pixels"))
+    with predict_samples(scorer, held, placement, with_masks=False, stage="calibration", work=work) as found:
+        seen = keep_held_out(config, found.scores, found.net_maps, rng_for(bundle.seed, "pixels"))
         return good_thresholds(config, seen, validation=labelled)

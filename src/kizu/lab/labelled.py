@@ -15,7 +15,7 @@ from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold, f1_max
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.held_out import sides
-from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.predictions import Predictions, predict_samples
 from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.probability import ProbabilityMap, fit_probability
 from kizu.metrics.ranking import oracle_f1_of
@@ -87,7 +87,7 @@ def choose_thresholds(
     Without drawn flaws the pixel threshold and the zones are those of `otherwise`; with them one pixel threshold holds
     everywhere. Raises `CalibrationError` without good or without defective images.
     """
-    with predicted(scorer, samples, placement, stage="validation", work=work) as found:
+    with predict_samples(scorer, samples, placement, stage="validation", work=work) as found:
         image = f1_max(found.scores, found.defective, split=Split.VALIDATION)
         pixel = _best_pixel_threshold(found, metric)
         shown = fit_probability(found.defective, found.scores)

@@ -27,7 +27,7 @@ class PackedMask(NamedTuple):
     """None: nowhere."""
     hw: HW
 
-    def unpacked(self) -> Bool:
+    def unpack(self) -> Bool:
         """(H, W)"""
         if self.bits is None:
             return np.zeros(self.hw, np.bool_)
@@ -65,7 +65,7 @@ class NativeMasks(Sequence[Bool]):
         return len(self.packed)
 
     def __getitem__(self, position):  # type: ignore[no-untyped-def]
-        return self.packed[position].unpacked()
+        return self.packed[position].unpack()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ class Predictions:
 
     def map_of(self, index: int) -> F32:
         """(H, W) at the image's own resolution."""
-        return self.brought_back(self.net_maps[index], index)
+        return self.bring_back(self.net_maps[index], index)
 
-    def brought_back(self, over_input: F32, index: int) -> F32:
+    def bring_back(self, over_input: F32, index: int) -> F32:
         """Anything (h, w) over the network's input -> (H, W) over the image at `index`."""
         return map_back(over_input, self.sizes[index], self.placement)
 
@@ -120,7 +120,7 @@ class Predictions:
 
 
 @contextmanager
-def predicted(
+def predict_samples(
     scorer: Scorer,
     samples: Sequence[Sample],
     placement: PlacementConfig,
@@ -140,7 +140,7 @@ def predicted(
     masks: list[PackedMask | None] = []
     pieces = (samples[start : start + BATCH] for start in range(0, len(samples), BATCH))
     with work.feature_array(len(samples), h * w) as flat:
-        for piece, part in work.shared(_ScorePieces(scorer, placement, with_masks), pieces):
+        for piece, part in work.share(_ScorePieces(scorer, placement, with_masks), pieces):
             rows = slice(len(sizes), len(sizes) + len(piece))
             scores[rows] = part.scores
             flat[rows] = part.maps.reshape(len(piece), -1)
@@ -189,13 +189,12 @@ def _score(
         index = int(np.argmin(finite))
         raise ScoreError(f"the score of {samples[index].path} is {found.image[index]}")
     masks = [
-        _packed(sample, item.size) if with_masks else None
-        for sample, item in zip(samples, placed, strict=True)
+        _pack(sample, item.size) if with_masks else None for sample, item in zip(samples, placed, strict=True)
     ]
     return _Piece(found.image, found.maps, [item.size for item in placed], masks)
 
 
-def _packed(sample: Sample, image_hw: HW) -> PackedMask | None:
+def _pack(sample: Sample, image_hw: HW) -> PackedMask | None:
     if sample.mask_path is None and sample.label == "good":
         return PackedMask(None, image_hw)
     mask = true_mask(sample, image_hw)

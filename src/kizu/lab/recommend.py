@@ -16,7 +16,7 @@ import numpy as np
 from kizu.core.errors import DataError, MissingExtraError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, U8, Bool
-from kizu.core.work import BATCH, Work, free_memory, used_memory
+from kizu.core.work import BATCH, Work, free_memory, memory_in_use
 from kizu.data.batches import stream
 from kizu.data.defects import PAINTERS
 from kizu.data.manifest import Manifest, Sample
@@ -110,7 +110,7 @@ class Recommendation:
         )
 
 
-def known_candidates() -> dict[str, Change]:
+def list_candidates() -> dict[str, Change]:
     """What the methods offer to try, by name, in the order of preference among equals."""
     offered = sorted(
         ((kind, candidate) for kind in DETECTORS for candidate in method(kind).candidates),
@@ -134,7 +134,7 @@ def recommend(
     candidates: Mapping[str, Change] | None = None,
     work: Work = Work(),
 ) -> Recommendation:
-    """Try `candidates` (None: `known_candidates`), each a change of `base`, on the good training images of `manifest`.
+    """Try `candidates` (None: `list_candidates`), each a change of `base`, on the good training images of `manifest`.
 
     Raises `DataError` for fewer than four of them.
     """
@@ -148,17 +148,17 @@ def recommend(
     held_count = min(HELD_SAMPLE, max(1, len(good) // 4))
     held = [good[i] for i in order[:held_count]]
     fit = [good[i] for i in order[held_count : held_count + FIT_SAMPLE]]
-    before = used_memory()
+    before = memory_in_use()
     estimates: list[Estimate] = []
     left_out: dict[str, str] = {}
-    candidates = known_candidates() if candidates is None else candidates
+    candidates = list_candidates() if candidates is None else candidates
     for number, (name, change) in enumerate(candidates.items()):
         try:
             trial = _Trial(_apply(base, change, name), fit, held, len(good), work)
         except MissingExtraError as error:
             left_out[name] = error.hint or error.message
             continue
-        with work.limited():
+        with work.limit():
             estimates.append(trial.estimate(name, before, budget))
         work.report("candidates", number + 1, len(candidates))
     return Recommendation(len(good), tuple(estimates), left_out)
@@ -179,12 +179,12 @@ class _Trial:
     def estimate(self, name: str, base_bytes: int, budget: Budget) -> Estimate:
         """Fit, time, score."""
         pipeline, fit_seconds = self._fit_seconds()
-        memory = base_bytes + self.unfitted.expected_bytes(self.count)
+        memory = base_bytes + self.unfitted.estimate_bytes(self.count)
         latency = self._latency_ms(pipeline)
         fit_seconds += (
             self.count * self.config.calibration.fraction * latency / 1000
         )  # what is held out is scored
-        image_auroc, region_overlap = self._painted(pipeline)
+        image_auroc, region_overlap = self._score_painted(pipeline)
         free_mb = free_memory() / 2**20 if budget.memory_mb is None else budget.memory_mb
         limits = {
             "memory": (memory / 2**20, free_mb, "MB"),
@@ -229,7 +229,7 @@ class _Trial:
         features = _milliseconds(lambda: pipeline.embedder.embed(self.held[:1]))
         return features + max(0.0, whole - features) * larger
 
-    def _painted(self, pipeline: Pipeline) -> tuple[float, float]:
+    def _score_painted(self, pipeline: Pipeline) -> tuple[float, float]:
         """Image AUROC and AU-PRO@0.30 of held-out good images and the same with painted flaws."""
         rng = rng_for(self.config.seed, "painted")
         flawed = [paint(image, rng, None) for image in self.held for paint in PAINTERS.values()]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
-from kizu.lab.evaluate import Evaluation, measured
+from kizu.lab.evaluate import Evaluation, measure_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
-from kizu.lab.predictions import Predictions, predicted
+from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.train import cut_good
 from kizu.pipeline.config import PipelineConfig
 
@@ -30,13 +30,14 @@ def run_trial(
 ) -> Iterator[Trial]:
     """Fit on the good training images of a hashed manifest, cut by the config's seed, and measure on its test split.
 
-    Nothing is written. `run_id`: what the bundle will call itself. Raises as `cut_good`, `fit_bundle` and `predicted`.
+    Nothing is written. `run_id`: what the bundle will call itself. Raises as `cut_good`, `fit_bundle` and
+    `predict_samples`.
     """
     identity = Identity(manifest.category, run_id, manifest.dataset, manifest.content_hash())
     fitted = fit_bundle(config, cut_good(manifest, config).sides(config), identity, work=work)
     start = time.perf_counter()
-    with predicted(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
+    with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
         seconds = {"predict": time.perf_counter() - start}
-        with work.limited():
-            evaluation = measured(found, fitted.bundle.manifest.thresholds, seed=config.seed)
+        with work.limit():
+            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds, seed=config.seed)
         yield Trial(fitted, found, replace(evaluation, seconds=seconds | evaluation.seconds))

@@ -17,9 +17,9 @@ from kizu.data.manifest import Sample
 from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.evaluate import Prediction, write_predictions
-from kizu.lab.held_out import held_out_thresholds, sides
+from kizu.lab.held_out import set_held_out_thresholds, sides
 from kizu.lab.labelled import choose_thresholds, labelled_samples
-from kizu.lab.predictions import predicted
+from kizu.lab.predictions import predict_samples
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.contents import ThresholdsFile, ToldThresholds
 from kizu.runs.folder import RunFolder
@@ -40,7 +40,7 @@ def compute_thresholds(folder: RunFolder, config: CalibrationConfig, *, work: Wo
                 hint="train anew with this rule",
             )
         pipeline = open_pipeline(bundle, work)
-        thresholds = held_out_thresholds(pipeline, held, bundle.manifest, config, work=work)
+        thresholds = set_held_out_thresholds(pipeline, held, bundle.manifest, config, work=work)
         now = set_thresholds(folder.bundle, bundle, thresholds, calibration=config)
         _tell(folder, before, bundle, now)
         _write_train_predictions(folder, pipeline, [*fit, *held], bundle.manifest.placement, thresholds, work)
@@ -105,11 +105,11 @@ def _write_train_predictions(
     work: Work,
 ) -> None:
     """`preds_train.jsonl`: the good images that the run was fitted on, then those it held out."""
-    with predicted(scorer, samples, placement, with_masks=False, stage="train", work=work) as found:
+    with predict_samples(scorer, samples, placement, with_masks=False, stage="train", work=work) as found:
         write_predictions(
             folder.train_predictions,
             [
-                Prediction(sample, float(score), thresholds.image.exceeded_by(float(score)))
+                Prediction(sample, float(score), thresholds.image.is_exceeded_by(float(score)))
                 for sample, score in zip(found.samples, found.scores, strict=True)
             ],
         )

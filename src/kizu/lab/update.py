@@ -23,7 +23,7 @@ from kizu.data.batches import LeftOut, stream
 from kizu.data.listing import list_images
 from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
 from kizu.decision.calibration import LABELLED_RULES, Thresholds
-from kizu.lab.held_out import added_later, held_out_thresholds, sides
+from kizu.lab.held_out import list_added, set_held_out_thresholds, sides
 from kizu.lab.labelled import Chosen, choose_thresholds, labelled_samples
 from kizu.lab.rules import Rules, rules_in_force
 from kizu.pipeline.opened import PlacedImages, open_pipeline
@@ -148,7 +148,7 @@ class _Setting:
 
         def on_good() -> Thresholds:
             rules = self.rules.calibration
-            return held_out_thresholds(
+            return set_held_out_thresholds(
                 scorer, self.held, manifest, rules, validation=self.labelled, work=work
             )
 
@@ -233,7 +233,7 @@ def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], di
     known: dict[str | None, str] = {}
     for sample in read_manifest(folder.manifest).samples:
         known[sample.sha256] = roles.get(sample.id, f"it is in the run's data set, split {sample.split}")
-    known |= {sample.sha256: "it is learned already" for sample in added_later(folder)}
+    known |= {sample.sha256: "it is learned already" for sample in list_added(folder)}
     known.pop(None, None)
     new: list[Sample] = []
     skipped: dict[str, str] = {}

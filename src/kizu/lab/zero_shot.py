@@ -83,21 +83,21 @@ def rank_images(
     embedder = Embedder(model.SerializeToString(), work)
     order = rng_for(config.seed, "zero shot").permutation(len(samples))
     sizes = [len(part) for part in np.array_split(order, max(1, -(-len(samples) // JUDGED_TOGETHER)))]
-    readable = _embedded([samples[index] for index in order], embedder, config, left_out)
+    readable = _embed([samples[index] for index in order], embedder, config, left_out)
     found: list[Ranked] = []
-    for group in grouped(readable, sizes):
+    for group in group_items(readable, sizes):
         if len(group) < FEWEST:
             raise DataError(
                 f"{len(group)} image(s) could be read",
                 hint=f"zero-shot scoring needs a batch: give at least {FEWEST} pictures",
             )
-        found += _judged(group, config)
+        found += _judge(group, config)
         broken = 0 if left_out is None else len(left_out.reasons)
         work.report("images", len(found) + broken, len(samples))
     return sorted(found, key=lambda item: -item.score)
 
 
-def grouped(items: Iterable[T], sizes: Sequence[int]) -> Iterator[list[T]]:
+def group_items(items: Iterable[T], sizes: Sequence[int]) -> Iterator[list[T]]:
     """`items` in groups of `sizes`, in order, until there are no more; a rest below `FEWEST` joins the group before.
 
     At most one group is held back, until the next is known to be large enough. Of fewer than `FEWEST` items all are
@@ -125,7 +125,7 @@ class _Embedded:
     """(h, w, D)"""
 
 
-def _embedded(
+def _embed(
     samples: Sequence[Sample], embedder: Embedder, config: ZeroShotConfig, left_out: LeftOut | None
 ) -> Iterator[_Embedded]:
     """Those that can be read, in order."""
@@ -133,7 +133,7 @@ def _embedded(
         yield from map(_Embedded, batch.samples, batch.sizes, embedder.embed(batch.images))
 
 
-def _judged(group: Sequence[_Embedded], config: ZeroShotConfig) -> Iterator[Ranked]:
+def _judge(group: Sequence[_Embedded], config: ZeroShotConfig) -> Iterator[Ranked]:
     embeddings = np.stack([item.embedding for item in group])  # (N, h, w, D)
     n, h, w, dim = embeddings.shape
     patches = mutual_scores(embeddings.reshape(n, h * w, dim), part=config.part).reshape(n, h, w)

@@ -11,7 +11,7 @@ from scipy.stats import norm, rankdata, wilcoxon
 
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import F64, I64, Bool
-from kizu.metrics.ranking import RankingMetric, Reals, paired
+from kizu.metrics.ranking import RankingMetric, Reals, pair
 from kizu.metrics.undefined import Undefined
 
 LEAST_CATEGORIES = 5
@@ -48,8 +48,8 @@ def paired_bootstrap(
     """
     if resamples < 1 or not 0 < level < 1:
         raise ConfigError(f"resamples must be at least 1 and level in (0, 1), got {resamples} and {level}")
-    labels, first = paired(labels, first)
-    _, second = paired(labels, second)
+    labels, first = pair(labels, first)
+    _, second = pair(labels, second)
     value = metric(labels, first) - metric(labels, second)
     sides = np.flatnonzero(labels), np.flatnonzero(~labels)
     differences = np.empty(resamples)
@@ -70,8 +70,8 @@ def delong(labels: Bool, first: Reals, second: Reals, *, level: float = 0.95) ->
     DeLong, DeLong and Clarke-Pearson 1988, by the ranks of Sun and Xu, "Fast implementation of DeLong's algorithm",
     2014. Raises `Undefined` with fewer than two images of either kind.
     """
-    labels, first = paired(labels, first)
-    _, second = paired(labels, second)
+    labels, first = pair(labels, first)
+    _, second = pair(labels, second)
     components = [structural_components(labels, scores) for scores in (first, second)]
     defective, good = (np.stack([c[side] for c in components]) for side in (0, 1))
     value = float(defective[0].mean() - defective[1].mean())

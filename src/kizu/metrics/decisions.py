@@ -6,7 +6,7 @@ import numpy as np
 
 from kizu.core.errors import ScoreError
 from kizu.core.types import Bool
-from kizu.metrics.ranking import Reals, paired
+from kizu.metrics.ranking import Reals, pair
 from kizu.metrics.undefined import Undefined
 
 
@@ -97,7 +97,7 @@ def confusion(labels: Bool, scores: Reals, threshold: float | Reals, *, noun: st
     Raises `DataError` for arrays that do not match, `ScoreError` for a score that is not finite or a
     threshold that is nan.
     """
-    labels, scores = paired(labels, scores)
+    labels, scores = pair(labels, scores)
     if np.isnan(threshold).any():
         raise ScoreError("the threshold is nan", hint="nan would silently pass every part")
     # A NumPy scalar keeps its width: a Python float would first be rounded to the scores' float32.

@@ -47,7 +47,7 @@ def bootstrap_interval(
     ranking.require_both_kinds()
     block = max(1, COUNTS_AT_ONCE // (2 * ranking.scores.size + 1))
     sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
-    values = np.concatenate([metric.of(_resampled(ranking, size, rng)) for size in sizes])  # (resamples,)
+    values = np.concatenate([metric.of(_resample(ranking, size, rng)) for size in sizes])  # (resamples,)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, f"stratified percentile bootstrap, {resamples} resamples")
 
@@ -62,7 +62,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
     return Interval(mean - reach, mean + reach, level, f"Student's t over {len(values)} repetitions")
 
 
-def _resampled(ranking: Ranking, resamples: int, rng: np.random.Generator) -> Ranking:
+def _resample(ranking: Ranking, resamples: int, rng: np.random.Generator) -> Ranking:
     """`resamples` redrawn rankings, counts of shape (resamples, T)."""
     hits = _redraw(ranking.hits, resamples, rng)
     # Good images fall into 2T + 1 bins: above the first defective score, at it, down to the second, ...

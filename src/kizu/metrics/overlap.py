@@ -18,16 +18,16 @@ def aupro_of(pixels: PixelRanking, limit: float) -> float:
     Limits in use: 0.30 (Bergmann et al., MVTec AD, IJCV 2021), 0.05 (the same group's for MVTec AD 2, 2025).
     Raises `Undefined` without defective or without good pixels.
     """
-    shares = area_shares(pixels.ranking, checked_limit(limit))
+    shares = area_shares(pixels.ranking, check_limit(limit))
     return float(np.average(shares, weights=pixels.overlap_gain))
 
 
 def aupro(maps: Sequence[Reals], masks: Sequence[Bool], limit: float) -> float:
     """`aupro_of` for one limit; arguments and errors as in `rank_pixels`."""
-    return aupro_of(rank_pixels(maps, masks, up_to=checked_limit(limit)), limit)
+    return aupro_of(rank_pixels(maps, masks, up_to=check_limit(limit)), limit)
 
 
-def checked_limit(limit: float) -> float:
+def check_limit(limit: float) -> float:
     """The same, or `ConfigError`."""
     if not 0 < limit <= 1:
         raise ConfigError(f"a false-positive rate limit is in (0, 1], got {limit}")

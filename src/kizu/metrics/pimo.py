@@ -10,7 +10,7 @@ import numpy as np
 from kizu.core.errors import ConfigError
 from kizu.core.threads import spread
 from kizu.core.types import F64, Bool
-from kizu.metrics.pixels import checked_map, checked_pairs
+from kizu.metrics.pixels import check_map, check_pairs
 from kizu.metrics.ranking import Reals
 from kizu.metrics.undefined import Undefined
 
@@ -33,19 +33,19 @@ def pimos(maps: Sequence[Reals], masks: Sequence[Bool], bounds: tuple[float, flo
     low, high = bounds
     if not 0 < low < high <= 1:
         raise ConfigError(f"bounds of a false-positive rate are 0 < low < high <= 1, got {bounds}")
-    checked_pairs(maps, masks)
+    check_pairs(maps, masks)
     flawed = [bool(mask.any()) for mask in masks]
     if not any(flawed):
         raise Undefined("no defective pixels")
     if all(flawed):
         raise Undefined("no good images")
-    levels, rates = _shared_rates(maps, masks, flawed, high)
+    levels, rates = _share_rates(maps, masks, flawed, high)
     if rates[0] > high:
         raise Undefined(f"one good pixel is more than a rate of {high:g}")
 
     def area(index: int) -> float:
         mask = masks[index]
-        return _area(np.sort(checked_map(maps, index, mask)[mask]), levels, rates, low, high)
+        return _area(np.sort(check_map(maps, index, mask)[mask]), levels, rates, low, high)
 
     return np.array(spread(area, np.flatnonzero(flawed).tolist()))
 
@@ -55,7 +55,7 @@ def aupimo(maps: Sequence[Reals], masks: Sequence[Bool], bounds: tuple[float, fl
     return float(pimos(maps, masks, bounds).mean())
 
 
-def _shared_rates(
+def _share_rates(
     maps: Sequence[Reals], masks: Sequence[Bool], flawed: Sequence[bool], high: float
 ) -> tuple[Reals, F64]:
     """The distinct scores of good pixels, falling (K,), and the shared rate at each (K,), up to the first above `high`.
@@ -68,7 +68,7 @@ def _shared_rates(
     for index, mask in enumerate(masks):
         if flawed[index]:
             continue
-        pixels = checked_map(maps, index, mask).ravel()
+        pixels = check_map(maps, index, mask).ravel()
         if scores.size and weights.sum() > high:
             pixels = pixels[pixels >= scores[-1]]
         weight = 1 / (good_images * mask.size)

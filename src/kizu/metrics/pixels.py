@@ -40,7 +40,7 @@ def rank_pixels(maps: Sequence[Reals], masks: Sequence[Bool], *, up_to: float = 
     neither sorted nor kept: counts up to this rate are exact, those past it are only known to be past it.
     Raises `DataError` when maps and masks do not match, `ScoreError` when a map value is not finite.
     """
-    checked_pairs(maps, masks)
+    check_pairs(maps, masks)
     scores, fractions = _defective_pixels(maps, masks)
     levels, inverse = np.unique(scores, return_inverse=True)
     hits = np.bincount(inverse, minlength=levels.size)
@@ -63,12 +63,12 @@ def pixel_confusions(
 
     `threshold`: one number, or a field (H, W) of thresholds for each image.
     """
-    checked_pairs(maps, masks)
+    check_pairs(maps, masks)
 
     def count(index: int) -> Confusion:
         mask = masks[index]
         here = threshold if isinstance(threshold, (int, float)) else np.ravel(threshold[index])
-        return confusion(mask.ravel(), checked_map(maps, index, mask).ravel(), here, noun="pixels")
+        return confusion(mask.ravel(), check_map(maps, index, mask).ravel(), here, noun="pixels")
 
     return spread(count, range(len(masks)))
 
@@ -95,7 +95,7 @@ def _defective_pixels(maps: Sequence[Reals], masks: Sequence[Bool]) -> tuple[Rea
         if not mask.any():  # most maps are read once only
             return None
         region = ndimage.label(mask, structure=EIGHT_CONNECTED)[0][mask]
-        return checked_map(maps, index, mask)[mask], (1 / np.bincount(region)[region])
+        return check_map(maps, index, mask)[mask], (1 / np.bincount(region)[region])
 
     found = [item for item in spread(collect, range(len(masks))) if item is not None]
     scores = [np.empty(0, np.float32), *(scores for scores, _ in found)]
@@ -112,7 +112,7 @@ def _floor(maps: Sequence[Reals], masks: Sequence[Bool], up_to: float) -> float:
         max(1, sum(mask.size for mask in masks) // SAMPLED_PX) | 1
     )  # odd: no column of an even width is favoured
     sample = [
-        checked_map(maps, index, mask).ravel()[::step][~mask.ravel()[::step]]
+        check_map(maps, index, mask).ravel()[::step][~mask.ravel()[::step]]
         for index, mask in enumerate(masks)
     ]
     values = np.concatenate([np.empty(0, np.float32), *sample])
@@ -122,7 +122,7 @@ def _floor(maps: Sequence[Reals], masks: Sequence[Bool], up_to: float) -> float:
 def _good_pixels(maps: Sequence[Reals], masks: Sequence[Bool], floor: float) -> Iterator[Reals]:
     """The scores of the good pixels of each image that lie above `floor`, flat."""
     for index, mask in enumerate(masks):
-        scores = checked_map(maps, index, mask)
+        scores = check_map(maps, index, mask)
         if floor > -np.inf:
             yield scores[(scores > floor) & ~mask]
         else:
@@ -143,13 +143,13 @@ def _chunks(pieces: Iterator[Reals], chunk_px: int) -> Iterator[Reals]:
         yield np.concatenate(gathered)
 
 
-def checked_pairs(maps: Sequence[Reals], masks: Sequence[Bool]) -> None:
+def check_pairs(maps: Sequence[Reals], masks: Sequence[Bool]) -> None:
     """Raise `DataError` unless there are as many maps as masks."""
     if len(maps) != len(masks):
         raise DataError(f"{len(maps)} maps but {len(masks)} masks")
 
 
-def checked_map(maps: Sequence[Reals], index: int, mask: NDArray[Any]) -> Reals:
+def check_map(maps: Sequence[Reals], index: int, mask: NDArray[Any]) -> Reals:
     """The map at `index`, when it fits its mask and is finite."""
     scores = maps[index]
     if mask.dtype != np.bool_:

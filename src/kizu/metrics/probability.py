@@ -8,7 +8,7 @@ from scipy.special import expit, log1p
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import F64, Bool
-from kizu.metrics.ranking import Reals, paired
+from kizu.metrics.ranking import Reals, pair
 from kizu.metrics.undefined import Undefined
 
 
@@ -31,7 +31,7 @@ def fit_probability(labels: Bool, scores: Reals) -> ProbabilityMap:
     `labels` (N,) True = defective, from validation images; with softened targets a perfect separation has a finite
     slope. Raises `Undefined` without both kinds.
     """
-    labels, scores = paired(labels, scores)
+    labels, scores = pair(labels, scores)
     bad, good = int(labels.sum()), int((~labels).sum())
     if bad == 0 or good == 0:
         raise Undefined("no defective images" if bad == 0 else "no good images")
@@ -65,7 +65,7 @@ class Reliability:
 
 def reliability(labels: Bool, probabilities: Reals, bins: int = 10) -> Reliability:
     """The rows of a reliability diagram. `probabilities` (N,) in [0, 1]; raises `ConfigError` for others."""
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = _check(labels, probabilities)
     if bins < 1:
         raise ConfigError(f"bins must be at least 1, got {bins}")
     which = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
@@ -86,12 +86,12 @@ def expected_calibration_error(labels: Bool, probabilities: Reals, bins: int = 1
 
 def brier(labels: Bool, probabilities: Reals) -> float:
     """Mean squared distance of the probability from what was true (Brier 1950)."""
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = _check(labels, probabilities)
     return float(((probabilities - labels) ** 2).mean())
 
 
-def _checked(labels: Bool, probabilities: Reals) -> tuple[Bool, Reals]:
-    labels, probabilities = paired(labels, probabilities)
+def _check(labels: Bool, probabilities: Reals) -> tuple[Bool, Reals]:
+    labels, probabilities = pair(labels, probabilities)
     if labels.size == 0:
         raise Undefined("no images")
     if probabilities.min() < 0 or probabilities.max() > 1:

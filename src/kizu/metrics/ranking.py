@@ -53,13 +53,13 @@ def rank(labels: Bool, scores: Reals, *, noun: str = "samples") -> Ranking:
 
     Raises `DataError` for arrays that do not match, `ScoreError` for a score that is not finite.
     """
-    labels, scores = paired(labels, scores)
+    labels, scores = pair(labels, scores)
     levels, hits = np.unique(scores[labels], return_counts=True)
     above, level, good = count_alarms(levels, [scores[~labels]])
     return Ranking(levels[::-1], hits[::-1], above[::-1], level[::-1], labels.size - good, good, noun)
 
 
-def paired(labels: Bool, scores: Reals) -> tuple[Bool, Reals]:
+def pair(labels: Bool, scores: Reals) -> tuple[Bool, Reals]:
     """Both as arrays (N,), labels boolean and scores finite floats; or the error that `rank` names."""
     labels, scores = np.asarray(labels), np.asarray(scores)
     if labels.ndim != 1 or labels.shape != scores.shape:

@@ -49,12 +49,12 @@ class UnfittedPipeline:
         placement = self.config.placement
         count = images.count * tiles_per_image(placement)
         turns = self.config.detector.quarter_turns(count, placement.image_size)
-        with work.limited():
+        with work.limit():
             embeddings = embed_all(self.embedder, images, placement, turns)
             fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
         return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
 
-    def expected_bytes(self, count: int) -> int:
+    def estimate_bytes(self, count: int) -> int:
         """What a fit on `count` images will take at most, beside what the process holds before it."""
         placement = self.config.placement
         h, w = self.embedder.grid_hw(placement.image_size)

@@ -55,17 +55,17 @@ class Pipeline:
 
         Each image gets the same score whatever else is in the batch. Raises `ScoreError`.
         """
-        with self.work.limited():
+        with self.work.limit():
             return as_seen(_Network(self.embedder, self.fitted), self.placement).score(images)
 
     def embed(self, images: U8) -> F32:
         """(N, H, W, 3) at the network's input size -> (N, h, w, D), for as many scorers as look at it."""
-        with self.work.limited():
+        with self.work.limit():
             return self.embedder.embed(images)
 
     def score_embedding(self, embedding: F32, input_hw: HW) -> Scores:
         """What `score` says of images (N, H, W, 3) at the network's input size whose embedding is there already."""
-        with self.work.limited():
+        with self.work.limit():
             return self.fitted.score(embedding, input_hw)
 
     @property
@@ -83,7 +83,7 @@ class Pipeline:
         Raises `ConfigError` for a method that cannot be updated, and as `Updatable.update`.
         """
         updatable = self.updatable
-        with work.limited():
+        with work.limit():
             fitted = updatable.update(embed_all(self.embedder, images, self.placement), work=work)
         return Pipeline(self.placement, self.embedder, fitted, self.detector, self.work)
 

@@ -51,7 +51,7 @@ class MethodDifference:
     """By Holm, over all comparisons of the report."""
 
 
-def paired_scores(first: Path, second: Path) -> PairedScores:
+def pair_scores(first: Path, second: Path) -> PairedScores:
     """From two files of `preds_test.jsonl`, by image id.
 
     Raises `DataError` when a file is missing, they share no image, or one image is called good here and defective
@@ -98,7 +98,7 @@ def between_methods(results: Sequence[MethodResult]) -> list[MethodDifference]:
         by_category.setdefault(result.category, {})[result.method] = result
     for category, methods in by_category.items():
         for first, second in combinations(methods, 2):
-            pair = paired_scores(*(_first_seed(methods[name]) for name in (first, second)))
+            pair = pair_scores(*(_first_seed(methods[name]) for name in (first, second)))
             try:
                 found[category, first, second] = delong(pair.defective, pair.first, pair.second)
             except Undefined:
@@ -181,7 +181,7 @@ def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunCo
             MetricRow(row.key, both[0].get(row.key), both[1].get(row.key), row.lower_is_better)
             for row in METRICS
         ]
-        pair = paired_scores(first.predictions, second.predictions)
+        pair = pair_scores(first.predictions, second.predictions)
         shared, found = len(pair.ids), differences(pair, seed=seed)
         verdicts = [_by_id(folder.predictions) for folder in folders]
         disagree = tuple(

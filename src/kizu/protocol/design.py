@@ -15,7 +15,7 @@ from kizu.core.split import Split
 from kizu.core.types import F64
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
-from kizu.decision.standard import StandardThreshold, standardised
+from kizu.decision.standard import StandardThreshold, standardise
 from kizu.decision.thresholds import fpr_target
 from kizu.detectors import DETECTORS
 from kizu.detectors.registry import method as look_up_method
@@ -34,7 +34,7 @@ METHODS = ("patchcore", "padim", "mahalanobis")
 """Designed where nobody names others."""
 
 
-def known_candidates() -> dict[str, Sequence[Changes]]:
+def list_candidates() -> dict[str, Sequence[Changes]]:
     """What each method offers to try; the first is its default and wins a tie."""
     return {kind: look_up_method(kind).designs for kind in DETECTORS}
 
@@ -100,7 +100,7 @@ def design(
     if not manifests:
         raise DataError("no development category was given", hint="name at least one")
     if candidates is None:
-        candidates = {kind: designs for kind, designs in known_candidates().items() if kind in METHODS}
+        candidates = {kind: designs for kind, designs in list_candidates().items() if kind in METHODS}
     hashed = [manifest.with_hashes() for manifest in manifests]
     total = sum(map(len, candidates.values())) * len(hashed) * len(seeds)
     done = 0
@@ -108,7 +108,7 @@ def design(
     for method, changes in candidates.items():
         tried = []
         for change in changes:
-            config = _changed(base, method, change)
+            config = _apply(base, method, change)
             trials = []
             for manifest in hashed:
                 for seed in seeds:
@@ -118,7 +118,7 @@ def design(
             tried.append((_worth(trials), config, trials, change))
         _, best, trials, _ = max(tried, key=lambda item: item[0])
         pipelines[method] = best
-        thresholds[method] = _carried(np.concatenate([trial.good_scores for trial in trials]), rate, hashed)
+        thresholds[method] = _carry(np.concatenate([trial.good_scores for trial in trials]), rate, hashed)
         evidence += [
             {
                 "method": method,
@@ -144,10 +144,10 @@ def read_design(path: Path) -> Design:
 def _try(config: PipelineConfig, manifest: Manifest, work: Work) -> _Outcome:
     with run_trial(config, manifest, work=work.quiet()) as trial:
         good = trial.found.scores[~trial.found.defective]
-        return _Outcome(trial.evaluation.metrics, standardised(good, trial.fitted.calibration.scores))
+        return _Outcome(trial.evaluation.metrics, standardise(good, trial.fitted.calibration.scores))
 
 
-def _changed(base: PipelineConfig, method: str, change: Changes) -> PipelineConfig:
+def _apply(base: PipelineConfig, method: str, change: Changes) -> PipelineConfig:
     config = base.with_detector(method, change.get("detector", {}))
     others = {section: values for section, values in change.items() if section != "detector"}
     return config.changed(others, where=f"candidate {method}")
@@ -171,7 +171,7 @@ def _means(trials: Sequence[_Outcome]) -> dict[str, float | None]:
     return means
 
 
-def _carried(good: F64, rate: float, manifests: Sequence[Manifest]) -> StandardThreshold:
+def _carry(good: F64, rate: float, manifests: Sequence[Manifest]) -> StandardThreshold:
     """At most `rate` of the good test images of all categories and seeds lie above."""
     found = fpr_target(good, rate, split=Split.VALIDATION)
     return StandardThreshold(

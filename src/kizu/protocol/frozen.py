@@ -16,13 +16,13 @@ import numpy as np
 
 from kizu.core.config import Stored
 from kizu.core.errors import DataError
-from kizu.core.files import read_json, read_rows, read_stored, shaped, write_json, write_jsonl, write_stored
+from kizu.core.files import read_json, read_rows, read_stored, shape_as, write_json, write_jsonl, write_stored
 from kizu.core.hashing import hash_value
 from kizu.core.locks import locked
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
-from kizu.decision.standard import StandardThreshold, carried_threshold
+from kizu.decision.standard import StandardThreshold, carry_threshold
 from kizu.lab.evaluate import write_predictions
 from kizu.lab.predictions import Predictions
 from kizu.lab.trial import Trial, run_trial
@@ -153,7 +153,7 @@ def _seed_metrics(
     again = f"remove {here}, and the same command evaluates it again"
     if done.exists() and read_stored(done, Done, hint=again).stamp == stamp:
         known = read_json(here / "metrics.json", hint=again)
-        shaped(known, MetricsFile, str(here / "metrics.json"), hint=again)
+        shape_as(known, MetricsFile, str(here / "metrics.json"), hint=again)
         return known
     start = time.perf_counter()
     method = frozen.methods[name]
@@ -176,7 +176,7 @@ def _at_carried(
     """Decisions at the threshold that was carried over from the development categories."""
     if threshold is None:
         return None
-    value = carried_threshold(threshold, held_out)
+    value = carry_threshold(threshold, held_out)
     counts = confusion(found.defective, found.scores.astype(np.float64), value, noun="images")
     rates: dict[str, float | None] = {}
     for key in ("f1", "precision", "recall", "overkill_rate", "escape_rate"):

@@ -113,9 +113,11 @@ def verify_run(
     bundle = folder.open_bundle()
     digest = bundle.bundle_sha256
     samples = _real_images(folder, images)
-    runtimes = [work.using("onnxruntime")] + ([work.using("openvino")] if find_spec("openvino") else [])
+    runtimes = [work.with_runtime("onnxruntime")] + (
+        [work.with_runtime("openvino")] if find_spec("openvino") else []
+    )
     with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
-        paths = list(models) or _exported(folder, digest)
+        paths = list(models) or _list_exported(folder, digest)
         if not paths:
             paths = [Path(scratch, "model.onnx")]
             write_bytes(paths[0], build_model(bundle, digest).SerializeToString())
@@ -135,7 +137,7 @@ def verify_run(
                     if model.precision != "f32":
                         by_decisions.add(name)
         found = compare_scorers(
-            open_pipeline(bundle, work.using("onnxruntime")),
+            open_pipeline(bundle, work.with_runtime("onnxruntime")),
             others,
             samples,
             bundle.manifest.placement,
@@ -179,10 +181,10 @@ def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
 
 def _same_decisions(folder: RunFolder, bundle: Bundle, path: Path, name: str, work: Work) -> Agreement:
     """Raises `ConfigError` where decisions flip away from the threshold, masks differ or a score is lost."""
-    here = work.using("openvino" if path.suffix == ".xml" else "onnxruntime")
+    here = work.with_runtime("openvino" if path.suffix == ".xml" else "onnxruntime")
     samples = [*sides(folder)[1], *own_manifest(folder).test()]
     (agreement,) = compare_scorers(
-        open_pipeline(bundle, work.using("onnxruntime")),
+        open_pipeline(bundle, work.with_runtime("onnxruntime")),
         {name: as_seen(read_model(path).scorer(here), bundle.manifest.placement)},
         samples,
         bundle.manifest.placement,
@@ -249,7 +251,7 @@ def _write_meta(place: Path, meta: ExportMeta) -> None:
     write_stored(path, meta)
 
 
-def _exported(folder: RunFolder, digest: str) -> list[Path]:
+def _list_exported(folder: RunFolder, digest: str) -> list[Path]:
     """The files of the last export that are of this bundle."""
     path = folder.path / "export" / META
     if not path.exists():

@@ -111,7 +111,7 @@ def compare_scorers(
             try:
                 found = scorer.score(images)
             except ScoreError:
-                tally.refused(len(images))
+                tally.count_refused(len(images))
                 continue
             tally.add(names, (expected.image, expected.maps), (found.image, found.maps))
         work.report("compared", tallies[0].seen if tallies else total, total)
@@ -142,7 +142,7 @@ class _Tally:
         self._both = self._either = 0
         self.seen = 0
 
-    def refused(self, count: int) -> None:
+    def count_refused(self, count: int) -> None:
         self.seen += count
         self._found.not_finite += count
 
@@ -161,7 +161,7 @@ class _Tally:
             self._map_sum += float(errors.mean(dtype=np.float64))
             self._found.map_max_error = max(self._found.map_max_error, float(errors.max()))
             self._masks(a_map, b_map)
-            if threshold.exceeded_by(float(a)) != threshold.exceeded_by(float(b)):
+            if threshold.is_exceeded_by(float(a)) != threshold.is_exceeded_by(float(b)):
                 distance = abs(float(a) - threshold.value) / max(abs(threshold.value), 1e-12)
                 self._found.flips.append(Flip(name, float(a), float(b), distance))
 

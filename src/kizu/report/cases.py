@@ -14,7 +14,7 @@ from kizu.imaging.codec import decode, jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
-from kizu.report.choosing import SORTS, Sort, ranked
+from kizu.report.choosing import SORTS, Sort, rank_predictions
 from kizu.report.tables import number
 
 CASES_PER_GROUP = 6
@@ -107,7 +107,7 @@ def _of_another(evaluation: Evaluation, dataset: str, category: str) -> str:
 
 
 def _group(sort: Sort, predictions: Sequence[Prediction], inspector: Inspector) -> Group:
-    shown = ranked(predictions, sort, most=CASES_PER_GROUP)
+    shown = rank_predictions(predictions, sort, most=CASES_PER_GROUP)
     return Group(sort.title, sum(map(sort.keep, predictions)), tuple(_case(p, inspector) for p in shown))
 
 

@@ -32,7 +32,7 @@ SORTS = (
 """Every prediction is of one of them."""
 
 
-def ranked(predictions: Sequence[Prediction], sort: Sort, *, most: int) -> list[Prediction]:
+def rank_predictions(predictions: Sequence[Prediction], sort: Sort, *, most: int) -> list[Prediction]:
     """At most `most` of the predictions of this sort, in its order."""
     return sorted(filter(sort.keep, predictions), key=lambda p: p.score, reverse=sort.highest_first)[:most]
 

@@ -33,7 +33,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
     Returns the images that are shown. Raises `OutputError` when the folder cannot be written.
     """
     table = _table(found)
-    known = [_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
+    known = [_read_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
     samples = [
         sample
         for sample in own_manifest(found.folders[0]).test()
@@ -56,7 +56,7 @@ class _Shown:
     told: str
 
 
-def _predicted(path: Path) -> dict[str, _Shown]:
+def _read_predicted(path: Path) -> dict[str, _Shown]:
     """The images that have an overlay, by their path."""
     records = lines_of(path) if path.is_file() else ()
     return {

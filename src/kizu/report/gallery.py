@@ -14,7 +14,7 @@ from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
 from kizu.metrics.undefined import Undefined
-from kizu.report.choosing import SORTS, ranked
+from kizu.report.choosing import SORTS, rank_predictions
 from kizu.report.figures import confusion_figure, pr_figure, reliability_figure, roc_figure, score_histogram
 
 CASES, TILE_PX = 4, 200
@@ -60,7 +60,7 @@ def failure_gallery(predictions: Sequence[Prediction], inspector: Inspector) -> 
     tiles: list[U8] = []
     captions: list[str] = []
     for sort in SORTS:
-        for prediction in ranked(predictions, sort, most=CASES):
+        for prediction in rank_predictions(predictions, sort, most=CASES):
             image = decode(prediction.sample.path)
             found = inspector.inspect(image)
             mask = true_mask(prediction.sample, image.shape[:2])

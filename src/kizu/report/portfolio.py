@@ -42,7 +42,7 @@ def portfolio_table(results: Sequence[MethodResult]) -> str:
 
 def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows)
 
 
 def comparison_rows(results: Sequence[MethodResult]) -> list[list[str]]:
@@ -131,5 +131,5 @@ def _average(results: Sequence[MethodResult], key: str) -> str:
     return "-" if None in values else f"{np.mean(values):.3f}"
 
 
-def _escaped(cell: str) -> str:
+def _escape(cell: str) -> str:
     return cell.replace("|", "\\|").replace("\n", " ")

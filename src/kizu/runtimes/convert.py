@@ -55,7 +55,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    return _told(halved, model, "f16")
+    return _annotate(halved, model, "f16")
 
 
 def to_int8(model: onnx.ModelProto, images: Iterator[U8]) -> onnx.ModelProto:
@@ -94,7 +94,7 @@ def to_int8(model: onnx.ModelProto, images: Iterator[U8]) -> onnx.ModelProto:
         finally:
             logging.root.setLevel(before)
         made = onnx.load_model(target)
-    return _told(made, model, "int8")
+    return _annotate(made, model, "int8")
 
 
 def save_ir(model: onnx.ModelProto, path: Path, *, half: bool) -> None:
@@ -107,7 +107,7 @@ def save_ir(model: onnx.ModelProto, path: Path, *, half: bool) -> None:
     openvino.save_model(converted, str(path), compress_to_fp16=half)
 
 
-def _told(made: onnx.ModelProto, before: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+def _annotate(made: onnx.ModelProto, before: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     """`made` with the metadata of `before`, and what became of it."""
     from onnx import helper
 

@@ -65,7 +65,7 @@ class GraphScorer:
             )
         if len(images) == 0:
             raise ScoreError("there is no image")
-        with self.work.limited():
+        with self.work.limit():
             found = self._session.run_each({IMAGE: images})
         score, anomaly_map = found[SCORE], found[MAP]
         if not (np.isfinite(score).all() and np.isfinite(anomaly_map).all()):

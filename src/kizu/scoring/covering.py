@@ -27,7 +27,7 @@ def radius_of_picks(picks: F32) -> float:
     return float(distance[0, 0])
 
 
-def continued(x: F32, bank: Bank, *, radius: float, most: int) -> tuple[I64, float]:
+def continue_picks(x: F32, bank: Bank, *, radius: float, most: int) -> tuple[I64, float]:
     """Go on with greedy k-centre: picks from `x` (N, D) beside those in `bank`, until no point is farther than `radius`
     (L2) from a pick, or `most` are picked.
 

@@ -28,7 +28,7 @@ class Moments:
     quartic: float
     """Sum of |d|^4"""
 
-    def merged(self, other: Moments) -> Moments:
+    def merge(self, other: Moments) -> Moments:
         """Of both sets of vectors together: both are moved to the common mean, where sums just add."""
         count = self.count + other.count
         mean = self.mean + (other.mean - self.mean) * (other.count / count)
@@ -75,7 +75,7 @@ def moments_of(x: F32, before: Moments | None = None) -> Moments:
             if not np.isfinite(rows).all():
                 raise ScoreError("a vector is not finite")
             part = _moments_of_few(rows.astype(np.float64))
-            before = part if before is None else before.merged(part)
+            before = part if before is None else before.merge(part)
     assert before is not None
     return before
 

@@ -26,7 +26,7 @@ def sparse_projection(dims: int, kept: int, rng: np.random.Generator) -> F32:
     return matrix
 
 
-def projected(x: F32, matrix: F32, out: F32) -> None:
+def project(x: F32, matrix: F32, out: F32) -> None:
     """`x` (M, D) times `matrix` (D, d) to `out` (M, d), in blocks: either may lie in a file."""
 
     def fill(start: int) -> None:

@@ -76,7 +76,7 @@ def possible(queries: F32, bank: RoundedBank, distance: Callable[[I64, I64], F32
 
     `queries`: (Q, D). `distance(row, index)`: true distances of pairs. None where there would be too many.
     """
-    integers, error = _rounded(queries, bank)
+    integers, error = _round(queries, bank)
     runs = bank.product(_rows(integers, bank)).reshape(len(queries), -1, RUN)  # Q.B - |B|^2 / 2 + middle
     best = runs.argmax(axis=2)  # (Q, runs)
     value = np.take_along_axis(runs, best[:, :, None], axis=2)[:, :, 0]
@@ -108,7 +108,7 @@ def _digits(values: I64) -> list[I8]:
     return [*columns, values.astype(np.int8)]
 
 
-def _rounded(queries: F32, bank: RoundedBank) -> tuple[I32, F32]:
+def _round(queries: F32, bank: RoundedBank) -> tuple[I32, F32]:
     """Integers (Q, D) and |e_q| (Q,); a query far outside the bank is cut off, which its error tells."""
     centred: F32 = queries - bank.centre
     step = np.float32(bank.step)

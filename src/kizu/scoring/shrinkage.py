@@ -40,7 +40,7 @@ def shrinkage_of(moments: Moments, rule: Shrinkage) -> float:
     return min(max(weight, 0.0), 1.0)
 
 
-def shrunk_covariance(moments: Moments, rule: Shrinkage) -> F64:
+def shrink_covariance(moments: Moments, rule: Shrinkage) -> F64:
     """(D, D): (1 - weight) S + weight * mean variance * I."""
     weight = shrinkage_of(moments, rule)
     covariance = moments.covariance
@@ -57,7 +57,7 @@ def fit_shrunk_gaussian(moments: Moments, rule: Shrinkage, epsilon: float) -> Ga
     """
     if not epsilon > 0:
         raise ConfigError(f"epsilon must be positive, not {epsilon}")
-    covariance = shrunk_covariance(moments, rule)
+    covariance = shrink_covariance(moments, rule)
     ridge = epsilon * max(1.0, float(np.trace(covariance)) / len(covariance))
     with one_blas_thread():
         factor = np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))

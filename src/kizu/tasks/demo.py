@@ -81,7 +81,7 @@ def run_demo(options: DemoOptions, work: Work) -> Demo:
                     f"{runs / place} exists, and no demo says that it made it",
                     hint="choose another --output-dir",
                 )
-            write_stored(mark, Mark(runs=(*_marked(mark), place.as_posix())))
+            write_stored(mark, Mark(runs=(*_read_mark(mark), place.as_posix())))
             run = train_run(config, runs, run_id=RUN_ID, work=work)
             measured = measure_run(run.folder, work=work)
             found = DemoRun(run, measured.evaluation)
@@ -94,14 +94,14 @@ def run_demo(options: DemoOptions, work: Work) -> Demo:
     return made
 
 
-def _marked(mark: Path) -> tuple[str, ...]:
+def _read_mark(mark: Path) -> tuple[str, ...]:
     """The run folders that an earlier demo says it made."""
     hint = "choose another --output-dir, or remove the file"
     return read_stored(mark, Mark, hint=hint).runs if mark.exists() else ()
 
 
 def _remove_earlier(mark: Path, runs: Path) -> None:
-    for name in _marked(mark):
+    for name in _read_mark(mark):
         place = (runs / name).resolve()
         if not place.is_relative_to(runs.resolve()) or place.name != RUN_ID:
             raise OutputError(f"{mark} names {name}, which is no demo's run", hint="remove the file")

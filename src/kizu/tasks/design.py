@@ -6,7 +6,7 @@ from kizu.core.lists import comma_separated
 from kizu.core.registry import look_up
 from kizu.core.work import Work
 from kizu.pipeline.config import PipelineConfig
-from kizu.protocol.design import Design, design, known_candidates, read_candidates, read_design
+from kizu.protocol.design import Design, design, list_candidates, read_candidates, read_design
 from kizu.protocol.freeze import DevSet, FrozenPipeline, Origin, freeze, write_frozen
 from kizu.tasks.data import scan_all
 from kizu.tasks.lab_options import DesignOptions, FreezeOptions
@@ -16,7 +16,7 @@ from kizu.tasks.options import CategoriesOptions, parse_seeds
 def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Design:
     """Try every candidate on the categories, and write what was chosen."""
     file = options.candidates_file
-    known = known_candidates() if file is None else read_candidates(file)
+    known = list_candidates() if file is None else read_candidates(file)
     names = comma_separated(options.methods, where="--methods")
     found = design(
         scan_all(options.categories, where),

@@ -21,7 +21,7 @@ from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.data import data_config
 from kizu.tasks.lab_options import ThresholdOptions
 from kizu.tasks.options import DataOptions, parse_grid
-from kizu.tasks.train import given
+from kizu.tasks.train import drop_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Evaluated:
 def set_thresholds(run_dir: Path, options: ThresholdOptions, work: Work) -> Thresholds | None:
     """Set them anew as asked; None: nothing was asked. Raises `ConfigError` for options that contradict each other."""
     zones = parse_grid("--zones", options.zones) if options.zones else None
-    changes = given(rule=options.rule, false_alarm_rate=options.false_alarm_rate, zones=zones)
+    changes = drop_none(rule=options.rule, false_alarm_rate=options.false_alarm_rate, zones=zones)
     if not (options.compute_thresholds or options.tune_on_validation or changes):
         return None
     if options.compute_thresholds == options.tune_on_validation:

@@ -53,7 +53,7 @@ def fit(
         return PlacedImages(len(side), (batch.images for batch in stream(side, config.placement)))
 
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
-    with work.limited():
+    with work.limit():
         fitted = fit_bundle(config, _cut(different, config, place), identity, work=work)
     return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
-from kizu.data.listing import list_images, listed_images
+from kizu.data.listing import list_images, list_named_images
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.roi import read_roi
 from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
@@ -65,7 +65,9 @@ def inspect(
         return Inspected(runner.watch(looks, on_record), output_dir)
     if is_list:
         file = source.image_list
-        samples = listed_images(sys.stdin) if file is None else listed_images(_lines(file), name=str(file))
+        samples = (
+            list_named_images(sys.stdin) if file is None else list_named_images(_lines(file), name=str(file))
+        )
     else:
         samples = list_images(images, pattern=source.glob)
     return Inspected(runner.run(samples), output_dir)

@@ -8,7 +8,7 @@ from kizu.data.listing import list_images
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import parse_size
-from kizu.tasks.train import given
+from kizu.tasks.train import drop_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ def rank(options: RankOptions, work: Work) -> Ranking:
     image_size = parse_size(options.image_size) if options.image_size else None
     config = ZeroShotConfig.parse(
         {
-            "embedding": given(backbone=options.backbone),
-            "placement": given(image_size=image_size),
+            "embedding": drop_none(backbone=options.backbone),
+            "placement": drop_none(image_size=image_size),
             "seed": options.seed,
         },
         where="options",

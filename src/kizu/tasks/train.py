@@ -16,27 +16,27 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
     config = RunConfig.read(pipeline.config_file) if pipeline.config_file else RunConfig()
     layers, zones = pipeline.layers, pipeline.zones
     changes: dict[str, dict[str, Any]] = {
-        "embedding": given(
+        "embedding": drop_none(
             backbone=pipeline.backbone,
             layers=comma_separated(layers, where="--layers") if layers else None,
         ),
-        "placement": given(
+        "placement": drop_none(
             image_size=parse_size(pipeline.image_size) if pipeline.image_size else None,
             resize=parse_size(pipeline.resize, flag="--resize") if pipeline.resize else None,
             tile_overlap=pipeline.tile_overlap,
         ),
-        "calibration": given(
+        "calibration": drop_none(
             false_alarm_rate=pipeline.false_alarm_rate,
             zones=parse_grid("--zones", zones) if zones else None,
         ),
-        "data": given(
+        "data": drop_none(
             layout=data.layout,
             category=data.category,
             root=None if data.root is None else str(data.root),
             group=pipeline.group,
         ),
     }
-    with_method = config.with_detector(pipeline.model, given(coreset=pipeline.coreset))
+    with_method = config.with_detector(pipeline.model, drop_none(coreset=pipeline.coreset))
     return with_method.changed(changes, seed=pipeline.seed, where="options")
 
 
@@ -60,6 +60,6 @@ def train(
     return run
 
 
-def given(**values: Any) -> dict[str, Any]:
+def drop_none(**values: Any) -> dict[str, Any]:
     """Those that are not None."""
     return {name: value for name, value in values.items() if value is not None}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kizu.backbones import tiny
-from kizu.backbones.cache import CACHE_VARIABLE, cached
+from kizu.backbones.cache import CACHE_VARIABLE, load_cached
 
 
 @pytest.fixture
@@ -26,27 +26,27 @@ class Pen:
 
 def test_a_graph_is_drawn_once(folder: Path) -> None:
     pen = Pen()
-    one, two = cached("tiny", "w", pen), cached("tiny", "w", pen)
+    one, two = load_cached("tiny", "w", pen), load_cached("tiny", "w", pen)
     assert pen.drawn == 1
     assert one.SerializeToString() == two.SerializeToString()
 
 
 def test_other_weights_are_another_graph(folder: Path) -> None:
     pen = Pen()
-    cached("tiny", "w", pen)
-    cached("tiny", "v", pen)
+    load_cached("tiny", "w", pen)
+    load_cached("tiny", "v", pen)
     assert pen.drawn == 2
 
 
 def test_a_damaged_copy_is_drawn_again_and_mended(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     pen = Pen()
-    cached("tiny", "w", pen)
+    load_cached("tiny", "w", pen)
     (path,) = folder.glob("*.onnx")
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with caplog.at_level(logging.WARNING):
-        cached("tiny", "w", pen)
+        load_cached("tiny", "w", pen)
     assert "damaged" in caplog.text
-    cached("tiny", "w", pen)
+    load_cached("tiny", "w", pen)
     assert pen.drawn == 2
 
 
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     pen = Pen()
-    assert cached("tiny", "w", pen).graph.node
-    assert cached("tiny", "w", pen).graph.node
+    assert load_cached("tiny", "w", pen).graph.node
+    assert load_cached("tiny", "w", pen).graph.node
     assert pen.drawn == 2
     assert "cache" in caplog.text

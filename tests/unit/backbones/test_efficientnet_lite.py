@@ -7,7 +7,14 @@ import pytest
 
 from kizu.backbones import efficientnet_lite
 from kizu.backbones.checkpoint import read_checkpoint
-from kizu.backbones.efficientnet_lite import BATCH_NORM_EPSILON, VARIANTS, build, folded, spec, weights_path
+from kizu.backbones.efficientnet_lite import (
+    BATCH_NORM_EPSILON,
+    VARIANTS,
+    build,
+    fold_batch_norm,
+    spec,
+    weights_path,
+)
 from kizu.core.errors import BackboneError, MissingExtraError
 
 
@@ -52,7 +59,7 @@ def test_folding_equals_convolution_then_batch_norm():
         "norm.bias": rng.standard_normal(5).astype(np.float32),
     }
     x = rng.standard_normal(3)
-    weight, bias = folded(weights, "conv", "norm")
+    weight, bias = fold_batch_norm(weights, "conv", "norm")
     plain = weights["conv.weight"][:, :, 0, 0] @ x
     deviation = np.sqrt(weights["norm.running_var"] + BATCH_NORM_EPSILON)
     normed = (plain - weights["norm.running_mean"]) / deviation * weights["norm.weight"] + weights[

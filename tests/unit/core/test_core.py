@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, KizuError, OutputError
-from kizu.core.files import replacing, write_json, write_text
+from kizu.core.files import replace_whole, write_json, write_text
 from kizu.core.hashing import hash_bytes, hash_file, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.registry import look_up
@@ -61,7 +61,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
     write_text(path, "old")
 
     def fail() -> None:
-        with replacing(path) as temporary:
+        with replace_whole(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError
 

@@ -16,7 +16,7 @@ from kizu.core.files import (
     read_jsonl,
     read_rows,
     read_stored,
-    replacing,
+    replace_whole,
     write_json,
     write_jsonl,
     write_text,
@@ -112,7 +112,7 @@ def test_a_folder_that_fails_leaves_nothing_and_one_that_is_there_stays(tmp_path
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
-    with replacing(tmp_path / "a") as first, replacing(tmp_path / "a") as second:
+    with replace_whole(tmp_path / "a") as first, replace_whole(tmp_path / "a") as second:
         assert first != second
         first.write_text("first")
         second.write_text("second")

@@ -16,7 +16,7 @@ from tests.support import fit, fitted, part_picture, with_flaw
 from kizu.core import threads
 from kizu.core.errors import ConfigError, OutputError
 from kizu.core.types import U8
-from kizu.core.work import FEATURES_VARIABLE, MEMORY_VARIABLE, SCRATCH_VARIABLE, Work, used_memory
+from kizu.core.work import FEATURES_VARIABLE, MEMORY_VARIABLE, SCRATCH_VARIABLE, Work, memory_in_use
 from kizu.data.batches import stream
 from kizu.data.listing import list_images
 from kizu.detectors.registry import detector_config, make_detector
@@ -96,10 +96,10 @@ def test_cores_bound_everything_that_is_called_inside(monkeypatch: pytest.Monkey
     monkeypatch.setattr(threads, "usable_cores", lambda: 6)
     assert Work().core_count == 6
     assert Work(cores=9).core_count == 6
-    with Work(cores=2).limited():
+    with Work(cores=2).limit():
         assert threads.cores() == 2
         assert Work().core_count == Work(cores=4).core_count == 2
-        with Work(cores=5).limited():
+        with Work(cores=5).limit():
             assert threads.cores() == 2
     assert threads.cores() == 6
 
@@ -118,9 +118,9 @@ def test_decoding_and_folders_keep_to_the_cores_too(
 
     monkeypatch.setattr(threads, "ThreadPoolExecutor", counted)
     work = Work(cores=count)
-    with work.limited():
+    with work.limit():
         assert len(list(stream(list(good_pictures[:9]), PlacementConfig(image_size=(64, 64))))) == 2
-    list(work.shared(lambda: lambda item: 2 * item, range(9)))
+    list(work.share(lambda: lambda item: 2 * item, range(9)))
     assert made
     assert set(made) == {count}
 
@@ -176,8 +176,8 @@ def test_another_pool_writes_the_same_lines_as_threads(good_pictures: U8, tmp_pa
 
 
 def test_a_memory_estimate_begins_at_what_is_held_now_and_not_at_an_earlier_peak() -> None:
-    before = used_memory()
+    before = memory_in_use()
     large = np.ones(40 << 20, np.uint8)
-    assert used_memory() > before + (30 << 20)
+    assert memory_in_use() > before + (30 << 20)
     del large
-    assert used_memory() < before + (20 << 20)
+    assert memory_in_use() < before + (20 << 20)

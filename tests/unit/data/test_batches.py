@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kizu.core.errors import ImageError
-from kizu.core.threads import limited_cores
+from kizu.core.threads import limit_cores
 from kizu.data.batches import stream
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import Limits, encode_png
@@ -37,7 +37,7 @@ def samples(tmp_path: Path) -> list[Sample]:
 def test_batches_hold_all_images_in_order(
     samples: list[Sample], batch_size: int, workers: int | None
 ) -> None:
-    with nullcontext() if workers is None else limited_cores(workers):
+    with nullcontext() if workers is None else limit_cores(workers):
         batches = list(stream(samples, SMALL, batch_size=batch_size))
     assert [s for batch in batches for s in batch.samples] == samples
     assert [len(batch.samples) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
@@ -109,7 +109,7 @@ def test_no_more_than_a_batch_is_read_ahead() -> None:
             taken += 1
             yield image(0)
 
-    with limited_cores(2):
+    with limit_cores(2):
         batches = stream(endless(), SMALL, batch_size=8)
         next(batches)
         next(batches)
@@ -127,7 +127,7 @@ def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
         return image(0)
 
     monkeypatch.setattr("kizu.data.batches.decode", slow)
-    with limited_cores(2):
+    with limit_cores(2):
         batches = stream([Path("x")] * 1000, SMALL, batch_size=50)
         next(batches)
     start = time.perf_counter()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kizu.core.errors import DataError
-from kizu.data.listing import list_images, listed_images
+from kizu.data.listing import list_images, list_named_images
 
 
 def test_images_are_found_at_any_depth_and_others_are_not(tmp_path: Path) -> None:
@@ -33,6 +33,6 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 
 def test_a_list_with_nul_characters_is_no_text() -> None:
     with pytest.raises(DataError, match="NUL characters"):
-        listed_images(["a.png", "b\0.png"])
+        list_named_images(["a.png", "b\0.png"])
     with pytest.raises(DataError, match=r"x\.txt is no text"):
-        listed_images(["b\0.png"], name="x.txt")
+        list_named_images(["b\0.png"], name="x.txt")

@@ -9,7 +9,7 @@ from kizu.core.errors import DataError, ImageError
 from kizu.core.hashing import hash_bytes
 from kizu.core.split import Split
 from kizu.core.work import Work
-from kizu.data.manifest import Manifest, Sample, merged, read_manifest
+from kizu.data.manifest import Manifest, Sample, merge_manifests, read_manifest
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_the_content_hash_follows_content_and_labels_but_not_places(
 
 
 def test_a_written_manifest_comes_back(manifest: Manifest, tmp_path: Path) -> None:
-    for version in (manifest, manifest.with_hashes(), manifest.grouped_by(r"(\w)\d")):
+    for version in (manifest, manifest.with_hashes(), manifest.group_by(r"(\w)\d")):
         version.write(tmp_path / "m.jsonl")
         assert read_manifest(tmp_path / "m.jsonl") == version
 
@@ -115,8 +115,8 @@ def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
 
 
 def test_groups_come_from_a_pattern_over_ids(manifest: Manifest) -> None:
-    assert [s.group for s in manifest.grouped_by(r"/([a-z])\d").samples] == ["a", "a", "b", None]
-    assert [s.group for s in manifest.grouped_by("^train").samples] == ["train", "train", None, None]
+    assert [s.group for s in manifest.group_by(r"/([a-z])\d").samples] == ["a", "a", "b", None]
+    assert [s.group for s in manifest.group_by("^train").samples] == ["train", "train", None, None]
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.png", "two\N{LINE SEPARATOR}lines.png".encode()])
@@ -134,4 +134,4 @@ def test_names_that_are_no_utf8_or_hold_an_end_of_line_survive_the_disk(
 def test_only_different_categories_are_merged(manifest: Manifest) -> None:
     for given in ([], [manifest], [manifest, manifest]):
         with pytest.raises(DataError, match="cannot be merged"):
-            merged(given)
+            merge_manifests(given)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kizu.core.errors import ConfigError
-from kizu.decision.calibration import PIXELS_PER_IMAGE, CalibrationConfig, held_out, sample_pixels
+from kizu.decision.calibration import PIXELS_PER_IMAGE, CalibrationConfig, keep_held_out, sample_pixels
 
 
 def test_what_holds_where_nothing_is_said() -> None:
@@ -59,7 +59,7 @@ def test_no_pixel_of_a_map_is_drawn_twice() -> None:
 def test_without_zones_the_whole_map_is_one() -> None:
     maps = np.random.default_rng(0).random((3, 6, 8), np.float32)
     scores = np.arange(3, dtype=np.float32)
-    held = held_out(CalibrationConfig(), scores, maps, np.random.default_rng(0))
+    held = keep_held_out(CalibrationConfig(), scores, maps, np.random.default_rng(0))
     np.testing.assert_array_equal(held.zone_peaks, held.peaks[:, None])
     np.testing.assert_array_equal(held.peaks, [one.max() for one in maps])
     np.testing.assert_array_equal(held.scores, scores)

@@ -100,7 +100,7 @@ def test_what_was_ok_stays_ok_four_steps_of_float32_higher(rule: str, kind: str)
         higher = np.nextafter(higher, np.float32(np.inf))
     passed = scores <= threshold.value
     assert passed.any()
-    assert not any(threshold.exceeded_by(float(score)) for score in higher[passed])
+    assert not any(threshold.is_exceeded_by(float(score)) for score in higher[passed])
     as_map = higher[passed][None]
     assert not find_regions(as_map, threshold.value).found  # NumPy compares a map in its own float32
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kizu.core.errors import CalibrationError
-from kizu.decision.standard import StandardThreshold, carried_threshold, centre_and_spread, standardised
+from kizu.decision.standard import StandardThreshold, carry_threshold, centre_and_spread, standardise
 
 
 def test_a_carried_threshold_follows_the_scale_of_the_scores() -> None:
@@ -12,9 +12,9 @@ def test_a_carried_threshold_follows_the_scale_of_the_scores() -> None:
     threshold = StandardThreshold(value=2.0, rule="fpr@0.01", count=9)
     assert centre_and_spread(held_out) == pytest.approx((3.0, 1.4826))
     for gain, offset in ((1, 0), (3, 97)):
-        value = carried_threshold(threshold, offset + gain * held_out)
+        value = carry_threshold(threshold, offset + gain * held_out)
         assert value == pytest.approx(offset + gain * (3 + 2 * 1.4826))
-    assert standardised(held_out, held_out)[1] == pytest.approx(-1 / 1.4826)
+    assert standardise(held_out, held_out)[1] == pytest.approx(-1 / 1.4826)
     with pytest.raises(CalibrationError, match="no spread"):
         centre_and_spread(np.ones(3))
 

@@ -121,7 +121,7 @@ def test_the_rate_that_is_told_is_kept_whatever_the_count(rule: ImageRule, count
     (rate,) = {threshold.false_alarm_rate for threshold in thresholds}
     assert rate is not None
     alarms = sum(
-        threshold.exceeded_by(score)
+        threshold.is_exceeded_by(score)
         for threshold, score in zip(thresholds, rng.gumbel(size=draws), strict=True)
     )
     assert alarms <= binom.ppf(0.9999, draws, rate)
@@ -152,8 +152,8 @@ def test_quantile_interpolates_and_promises_nothing() -> None:
 def test_ng_is_strictly_above() -> None:
     threshold = conformal(np.ones(19, dtype=np.float32), 0.05)
     assert threshold.value == 1 + LEAST_MARGIN  # equal scores have no spread
-    assert not threshold.exceeded_by(threshold.value)
-    assert threshold.exceeded_by(np.nextafter(threshold.value, 2.0))
+    assert not threshold.is_exceeded_by(threshold.value)
+    assert threshold.is_exceeded_by(np.nextafter(threshold.value, 2.0))
 
 
 def f1_by_trying(scores: np.ndarray, defective: np.ndarray, cut: float) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.split import Split
-from kizu.decision.calibration import CalibrationConfig, good_thresholds, held_out, zone_thresholds
+from kizu.decision.calibration import CalibrationConfig, good_thresholds, keep_held_out, zone_thresholds
 from kizu.decision.policy import Policy
 from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
@@ -71,7 +71,7 @@ def test_a_promise_of_nothing_is_not_made():
 def test_the_calibration_maps_exceed_their_own_zones_nowhere_in_the_original_image(size):
     maps = maps_with_a_restless_left(9)
     config = CalibrationConfig(zones=(2, 3), pixel_rule="maximum")
-    thresholds = good_thresholds(config, held_out(config, maps.max(axis=(1, 2)), maps, RNG(0)))
+    thresholds = good_thresholds(config, keep_held_out(config, maps.max(axis=(1, 2)), maps, RNG(0)))
     field = thresholds.pixel_field((24, 30))
     placement = PlacementConfig(image_size=(24, 30))
     back = map_back(field, size, placement)
@@ -83,7 +83,7 @@ def test_a_flaw_in_a_calm_zone_is_marked_where_one_threshold_for_all_misses_it()
     maps = maps_with_a_restless_left(50)
     scores = maps.max(axis=(1, 2)) / 100
     config = CalibrationConfig(zones=(1, 2))
-    thresholds = good_thresholds(config, held_out(config, scores, maps, RNG(0)))
+    thresholds = good_thresholds(config, keep_held_out(config, scores, maps, RNG(0)))
     flawed = maps[0].copy()
     flawed[10:14, 20:24] = 3
     one = Policy(thresholds).decide(1.0, flawed)

@@ -42,7 +42,7 @@ def test_distances_far_beyond_exp_do_not_overflow(good_pictures: U8) -> None:
     detector = fitted(good_pictures[:4], image_score="reweighted_max")
     queries = inside(detector).bank.vectors[:2] + np.float32(1e4)
     distance = np.linalg.norm(queries - inside(detector).bank.vectors[:2], axis=1)
-    weighted = inside(detector)._reweighted(queries, np.array([0, 1]), distance)
+    weighted = inside(detector)._reweight(queries, np.array([0, 1]), distance)
     assert np.isfinite(weighted).all()
 
 

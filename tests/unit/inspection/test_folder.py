@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from tests.support import BASE, category, fitted, part_picture, with_flaw
 
 from kizu.core.types import U8
-from kizu.data.listing import list_images, listed_images
+from kizu.data.listing import list_images, list_named_images
 from kizu.data.manifest import Sample
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.codec import decode, encode_png
@@ -88,7 +88,7 @@ def test_a_list_of_paths_is_inspected_in_its_order_each_once(
     inspector: Inspector, folder: Path, tmp_path: Path
 ) -> None:
     names = ["2.png", "", "sub/0.png", "gone.png", "2.png"]
-    samples = listed_images([str(folder / name) if name else "" for name in names])
+    samples = list_named_images([str(folder / name) if name else "" for name in names])
     assert [sample.id for sample in samples] == ["2.png", "sub/0.png", "gone.png"]
     out = tmp_path / "out"
     report = FolderRunner(inspector, out).run(samples).report

@@ -9,7 +9,7 @@ from tests.support import BASE, category
 
 from kizu.bundles.store import load
 from kizu.core.errors import BundleError, ConfigError
-from kizu.data.manifest import merged, read_manifest
+from kizu.data.manifest import merge_manifests, read_manifest
 from kizu.decision.cuts import MARGIN
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_parts, evaluate_run
@@ -104,7 +104,7 @@ def test_categories_may_be_links_to_elsewhere(root: Path, tmp_path: Path) -> Non
 
 
 def test_a_merged_manifest_comes_back_from_its_file(root: Path, tmp_path: Path) -> None:
-    both = merged([category(tmp_path, name, seed) for name, seed in (("a", 1), ("b", 700))])
+    both = merge_manifests([category(tmp_path, name, seed) for name, seed in (("a", 1), ("b", 700))])
     both.write(tmp_path / "m.jsonl")
     again = read_manifest(tmp_path / "m.jsonl")
     assert again.parts == ("a", "b")

@@ -11,7 +11,7 @@ from kizu.core.types import U8, Scores
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig, map_back
-from kizu.lab.predictions import PackedMask, predicted
+from kizu.lab.predictions import PackedMask, predict_samples
 
 PLACEMENT = PlacementConfig(image_size=(16, 16))
 
@@ -46,7 +46,7 @@ def test_scores_maps_and_masks_are_those_of_the_images_in_order(
 ) -> None:
     if budget_mb is not None:
         monkeypatch.setenv("KIZU_MEMORY_MB", budget_mb)  # maps go to a file
-    with predicted(Brightness(), samples, PLACEMENT) as found:
+    with predict_samples(Brightness(), samples, PLACEMENT) as found:
         assert found.scores.tolist() == list(range(10, 31))
         assert found.sizes == tuple((20 + number, 33) for number in range(21))
         assert found.defective.sum() == 7
@@ -62,17 +62,20 @@ def test_scores_maps_and_masks_are_those_of_the_images_in_order(
 
 def test_a_mask_unpacks_to_what_it_was() -> None:
     mask = np.random.default_rng(0).random((13, 7)) < 0.3
-    assert np.array_equal(PackedMask(np.packbits(mask), mask.shape).unpacked(), mask)
-    assert not PackedMask(None, (3, 4)).unpacked().any()
+    assert np.array_equal(PackedMask(np.packbits(mask), mask.shape).unpack(), mask)
+    assert not PackedMask(None, (3, 4)).unpack().any()
 
 
 def test_a_score_that_is_no_number_names_its_image(samples: list[Sample]) -> None:
     encode_png(samples[13].path, np.zeros((20, 20, 3), dtype=np.uint8))
-    with pytest.raises(ScoreError, match=r"13\.png is nan"), predicted(Brightness(), samples, PLACEMENT):
+    with (
+        pytest.raises(ScoreError, match=r"13\.png is nan"),
+        predict_samples(Brightness(), samples, PLACEMENT),
+    ):
         pass
 
 
 def test_a_broken_test_image_is_named(samples: list[Sample]) -> None:
     samples[4].path.write_bytes(b"")
-    with pytest.raises(ImageError, match=r"04\.png"), predicted(Brightness(), samples, PLACEMENT):
+    with pytest.raises(ImageError, match=r"04\.png"), predict_samples(Brightness(), samples, PLACEMENT):
         pass

@@ -95,7 +95,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(module, "time", machine)
     monkeypatch.setattr(module, "_fit", machine.fit)
-    monkeypatch.setattr(module, "used_memory", lambda: 500 << 20)
+    monkeypatch.setattr(module, "memory_in_use", lambda: 500 << 20)
     return machine
 
 
@@ -149,7 +149,7 @@ def test_memory_is_what_is_held_before_and_what_a_fit_on_all_images_needs(
     plate: Manifest, machine: Machine
 ) -> None:
     found = estimated(plate, WHOLE)
-    needed = UnfittedPipeline.prepare(found.config).expected_bytes(COUNT)
+    needed = UnfittedPipeline.prepare(found.config).estimate_bytes(COUNT)
     assert found.memory_bytes == (500 << 20) + needed
     assert needed > WORKING_BYTES
     more = replace(plate, samples=plate.train_good()[:20])

@@ -13,7 +13,7 @@ from kizu.core.work import Work
 from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
 from kizu.imaging.codec import encode_png
-from kizu.lab.zero_shot import ZeroShotConfig, grouped, rank_images, write_ranking
+from kizu.lab.zero_shot import ZeroShotConfig, group_items, rank_images, write_ranking
 
 CONFIG = ZeroShotConfig.parse(
     {"embedding": {"backbone": "tiny"}, "placement": {"image_size": 64}}, where="test"
@@ -107,7 +107,7 @@ def test_fewer_than_three_readable_pictures_are_no_batch(folder: Path, readable:
 @pytest.mark.parametrize("sizes", [(4, 4), (3, 3, 3), (4, 3), (2, 2), (128, 127)])
 def test_groups_are_never_too_small_and_lose_nothing(sizes: tuple[int, ...]) -> None:
     for count in range(sum(sizes) + 1):
-        groups = list(grouped(range(count), sizes))
+        groups = list(group_items(range(count), sizes))
         assert [item for group in groups for item in group] == list(range(count))
         assert count < 3 or min(map(len, groups)) >= 3
         assert count < 3 or max(map(len, groups)) <= max(sizes) + 2

@@ -23,8 +23,8 @@ def prepared(placement: dict[str, Any], work: Work = ROOMY) -> UnfittedPipeline:
 def test_it_is_working_room_and_what_the_method_holds() -> None:
     pipeline = prepared({"image_size": 64})
     held = pipeline.detector.memory_bytes(30, PATCHES, pipeline.embedder.dim, 1 << 40)
-    assert pipeline.expected_bytes(30) == WORKING_BYTES + 64 * 64 * WORKING_BYTES_PER_PIXEL + held
-    grown = pipeline.expected_bytes(3000) - pipeline.expected_bytes(30)
+    assert pipeline.estimate_bytes(30) == WORKING_BYTES + 64 * 64 * WORKING_BYTES_PER_PIXEL + held
+    grown = pipeline.estimate_bytes(3000) - pipeline.estimate_bytes(30)
     assert grown > 2970 * PATCHES * pipeline.embedder.dim * 4  # all features, and more
 
 
@@ -32,13 +32,13 @@ def test_an_image_in_tiles_holds_what_all_its_tiles_hold() -> None:
     whole = prepared({"image_size": 64})
     tiled = prepared({"image_size": 64, "resize": 128, "tile_overlap": 0.0})  # 4 tiles
     working = (128 * 128 - 64 * 64) * WORKING_BYTES_PER_PIXEL
-    assert tiled.expected_bytes(50) == whole.expected_bytes(4 * 50) + working
+    assert tiled.estimate_bytes(50) == whole.estimate_bytes(4 * 50) + working
 
 
 def test_features_beyond_the_budget_are_not_expected_in_memory() -> None:
     roomy, tight = (prepared({"image_size": 64}, work) for work in (ROOMY, Work(memory_bytes=1 << 20)))
     features = 5000 * PATCHES * roomy.embedder.dim * 4
-    assert roomy.expected_bytes(5000) - tight.expected_bytes(5000) == features - (1 << 20)
+    assert roomy.estimate_bytes(5000) - tight.estimate_bytes(5000) == features - (1 << 20)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the system does not say what a process has held")

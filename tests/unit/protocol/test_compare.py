@@ -18,7 +18,7 @@ from kizu.protocol.compare import (
     between_methods,
     compare_runs,
     differences,
-    paired_scores,
+    pair_scores,
 )
 from kizu.protocol.frozen import MethodResult
 from kizu.report.comparison import write_comparison
@@ -50,32 +50,32 @@ def test_only_shared_images_are_paired_by_their_ids(tmp_path: Path) -> None:
     labels, clear, dull = drawn(0)
     one = predictions(tmp_path / "a.jsonl", labels[10:], clear[10:], first=10)
     other = predictions(tmp_path / "b.jsonl", labels[:70][::-1], dull[:70][::-1])
-    pair = paired_scores(one, one)
+    pair = pair_scores(one, one)
     assert len(pair.ids) == 70
     with pytest.raises(DataError, match=r"is defect in .*a\.jsonl and not in"):
-        paired_scores(one, other)
+        pair_scores(one, other)
     with pytest.raises(DataError, match="no image in common"):
-        paired_scores(one, predictions(tmp_path / "c.jsonl", labels, dull, first=1000))
+        pair_scores(one, predictions(tmp_path / "c.jsonl", labels, dull, first=1000))
     with pytest.raises(DataError, match="is missing"):
-        paired_scores(one, tmp_path / "none.jsonl")
+        pair_scores(one, tmp_path / "none.jsonl")
 
 
 def test_a_clear_difference_is_significant_and_none_is_not(tmp_path: Path) -> None:
     labels, clear, dull = drawn(1)
     files = [predictions(tmp_path / f"{i}.jsonl", labels, s) for i, s in enumerate((clear, dull))]
-    found = differences(paired_scores(*files))
+    found = differences(pair_scores(*files))
     assert set(found) == {"image_auroc, DeLong", "image_auroc", "image_auprc"}
     assert found["image_auroc"].value == pytest.approx(auroc(labels, clear) - auroc(labels, dull))
     assert all(d.low > 0 and d.p_value < 0.01 for d in found.values())
     alone = delong(labels, clear, dull).p_value
     assert found["image_auroc, DeLong"].p_value == pytest.approx(3 * alone)  # the smallest of three
-    same = differences(paired_scores(files[0], files[0]))
+    same = differences(pair_scores(files[0], files[0]))
     assert all(d.value == 0 and d.p_value == 1 for d in same.values())
 
 
 def test_images_of_one_kind_cannot_be_compared(tmp_path: Path) -> None:
     path = predictions(tmp_path / "a.jsonl", np.zeros(5, bool), np.arange(5.0))
-    assert differences(paired_scores(path, path)) == {}
+    assert differences(pair_scores(path, path)) == {}
 
 
 @pytest.mark.parametrize("categories", [1, 5])

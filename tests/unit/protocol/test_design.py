@@ -19,7 +19,7 @@ from kizu.core.errors import ConfigError, DataError
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.pipeline.config import PipelineConfig
-from kizu.protocol.design import METHODS, design, known_candidates, read_candidates
+from kizu.protocol.design import METHODS, design, list_candidates, read_candidates
 
 Numbers = dict[str, float | None]
 HELD_OUT = np.array([8.0, 9.0, 10.0, 11.0, 12.0], np.float32)
@@ -161,9 +161,9 @@ def test_without_candidates_the_usual_methods_offer_theirs(sets: list[Manifest],
     tried = told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
     found = design(sets[:1], base=BASE)
     assert set(found.pipelines) == set(METHODS)
-    assert len(tried) == sum(len(known_candidates()[kind]) for kind in METHODS)
+    assert len(tried) == sum(len(list_candidates()[kind]) for kind in METHODS)
     for kind in METHODS:
-        assert dict(known_candidates()[kind][0]) == {}  # a method's default is tried first, and wins a tie
+        assert dict(list_candidates()[kind][0]) == {}  # a method's default is tried first, and wins a tie
         assert found.pipelines[kind] == BASE.with_detector(kind, {})
 
 

@@ -8,7 +8,7 @@ import pytest
 from kizu.data.manifest import Label, Sample
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import Prediction
-from kizu.report.choosing import SORTS, choose_samples, ranked
+from kizu.report.choosing import SORTS, choose_samples, rank_predictions
 
 
 def prediction(name: str, label: Label, score: float) -> Prediction:
@@ -41,12 +41,12 @@ def test_under_a_heading_stands_what_it_says_the_clearest_case_first(
     heading: str, first: str, second: str
 ) -> None:
     (sort,) = [sort for sort in SORTS if sort.title.startswith(heading)]
-    assert [p.sample.id for p in ranked(PREDICTIONS, sort, most=5)] == [first, second]
-    assert [p.sample.id for p in ranked(PREDICTIONS, sort, most=1)] == [first]
+    assert [p.sample.id for p in rank_predictions(PREDICTIONS, sort, most=5)] == [first, second]
+    assert [p.sample.id for p in rank_predictions(PREDICTIONS, sort, most=1)] == [first]
 
 
 def test_mistakes_are_shown_before_what_went_well_and_nothing_is_left_out() -> None:
-    shown = [p.sample.id for sort in SORTS for p in ranked(PREDICTIONS, sort, most=9)]
+    shown = [p.sample.id for sort in SORTS for p in rank_predictions(PREDICTIONS, sort, most=9)]
     assert [name.split(",")[0] for name in shown[::2]] == ["missed", "rejected", "found", "passed"]
     assert sorted(shown) == sorted(p.sample.id for p in PREDICTIONS)
 

@@ -18,7 +18,7 @@ from kizu.core.errors import DataError, MissingExtraError
 from kizu.core.randomness import rng_for
 from kizu.core.registry import look_up
 from kizu.core.split import Split
-from kizu.data.layouts.files import IMAGE, Example, existing
+from kizu.data.layouts.files import IMAGE, Example, ensure_folder
 from kizu.data.manifest import GOOD, Label, Manifest, Sample
 from kizu.data.splits import with_good_tests
 
@@ -52,7 +52,7 @@ def scan(
     """
     category = category or "mono"
     cells = look_up(CELLS, category, noun="category of elpv")
-    folder = _installed() if root is None else existing(root.expanduser())
+    folder = _find_installed() if root is None else ensure_folder(root.expanduser())
     rows = [row for row in _labels(folder / "labels.csv") if row[2] in cells]
     labelled = tuple(_sample(folder, name, label) for name, label, _ in rows if label is not None)
     notes = (f"{len(rows) - len(labelled)} cells of uncertain label left out",)
@@ -60,12 +60,12 @@ def scan(
     return with_good_tests(manifest, options.test_fraction, rng_for(options.seed, "elpv", "test"))
 
 
-def _installed() -> Path:
+def _find_installed() -> Path:
     """The package's data folder, found without running the package."""
     spec = find_spec("elpv_dataset")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("the solar cells are not installed", hint="pip install 'kizu[demo]'")
-    return existing(Path(spec.submodule_search_locations[0]) / "data")
+    return ensure_folder(Path(spec.submodule_search_locations[0]) / "data")
 
 
 def _labels(path: Path) -> list[tuple[str, Label | None, str]]:

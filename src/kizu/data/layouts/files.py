@@ -58,17 +58,19 @@ def mask_for(stem: str, masks: dict[str, Path]) -> Path | None:
     return masks.get(f"{stem}_mask", masks.get(stem))
 
 
-def existing(root: Path) -> Path:
+def ensure_folder(root: Path) -> Path:
     """`root` when it is a folder; else a `DataError` that says what there is instead."""
     if root.is_dir():
         return root
     if root.exists():
         raise DataError(f"{root} is a file, not a folder of images", hint="name the folder that holds it")
     nearest = next((parent for parent in root.absolute().parents if parent.is_dir()), root)
-    raise DataError(f"{root} does not exist", hint=f"the folders in {nearest}: {listed(folders_in(nearest))}")
+    raise DataError(
+        f"{root} does not exist", hint=f"the folders in {nearest}: {list_names(folders_in(nearest))}"
+    )
 
 
-def listed(folders: Sequence[Path], most: int = 10) -> str:
+def list_names(folders: Sequence[Path], most: int = 10) -> str:
     """Names for a message: "a, b, c and 5 more"."""
     names = [folder.name for folder in folders]
     rest = len(names) - most

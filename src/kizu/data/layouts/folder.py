@@ -29,10 +29,10 @@ from kizu.data.layouts.files import (
     MASK,
     Example,
     Passed,
-    existing,
+    ensure_folder,
     folders_in,
     images_in,
-    listed,
+    list_names,
     mask_for,
 )
 from kizu.data.manifest import GOOD, Manifest, Sample
@@ -83,8 +83,8 @@ def scan(
     """
     if root is None:
         raise DataError("no folder of good images was named", hint="give the folder as the data root")
-    base = existing(root.expanduser() / (category or "")).resolve()
-    folders = _given(base, options) or _recognised(base)
+    base = ensure_folder(root.expanduser() / (category or "")).resolve()
+    folders = _take_given(base, options) or _recognise(base)
     passed = Passed()
     good = tuple(
         Sample(_id(path, base), path, "good", defect=GOOD, split=Split.TRAIN)
@@ -95,7 +95,7 @@ def scan(
         places = ", ".join(map(str, folders.good)) or base
         raise DataError(
             f"no good image in {places}",
-            hint=f"the folders in {base}: {listed(folders_in(base))}; name one of them",
+            hint=f"the folders in {base}: {list_names(folders_in(base))}; name one of them",
         )
     bad = _bad_samples(folders, base, passed)
     manifest = Manifest("folder", category or base.name, base, (*good, *bad), passed.notes())
@@ -104,18 +104,18 @@ def scan(
     return with_good_tests(manifest, options.test_fraction, rng_for(options.seed, "folder", "test"))
 
 
-def _given(base: Path, options: FolderOptions) -> _Folders | None:
+def _take_given(base: Path, options: FolderOptions) -> _Folders | None:
     """The folders that the options name; the others stay empty. None: they name none."""
     named = (options.good_dir, options.bad_dir, options.mask_dir)
     if not any(named):
         return None
     if options.good_dir is None:
         raise DataError("bad_dir and mask_dir need good_dir", hint="name the folder of good images too")
-    good, bad, masks = ([] if d is None else [existing(base / d.expanduser()).resolve()] for d in named)
+    good, bad, masks = ([] if d is None else [ensure_folder(base / d.expanduser()).resolve()] for d in named)
     return _Folders(good, bad, masks)
 
 
-def _recognised(base: Path) -> _Folders:
+def _recognise(base: Path) -> _Folders:
     named = folders_in(base)
     good, bad, masks = (
         [folder for folder in named if folder.name.lower() in names]

@@ -18,10 +18,10 @@ from kizu.data.layouts.files import (
     MASK,
     Example,
     Passed,
-    existing,
+    ensure_folder,
     folders_in,
     images_in,
-    listed,
+    list_names,
     mask_for,
 )
 from kizu.data.manifest import GOOD, Manifest, Sample
@@ -65,7 +65,7 @@ def _root(root: Path | None) -> Path:
         if not name:
             raise DataError("no data set was named", hint=f"give its folder, or set {ROOT_VARIABLE}")
         root = Path(name)
-    return existing(root.expanduser()).resolve()
+    return ensure_folder(root.expanduser()).resolve()
 
 
 def _category_folder(root: Path, category: str | None) -> tuple[Path, str]:
@@ -79,14 +79,14 @@ def _category_folder(root: Path, category: str | None) -> tuple[Path, str]:
     if category is None and len(categories) == 1:
         return categories[0], root.name
     if category is None and categories:
-        raise DataError(f"{root} holds several categories", hint=f"choose one of: {listed(categories)}")
+        raise DataError(f"{root} holds several categories", hint=f"choose one of: {list_names(categories)}")
     wanted = "train/good" if category is None else f"{category}/train"
     if here:
         hint = f"{root} is itself the category {root.name!r}"
     elif categories:
-        hint = f"the categories there are: {listed(categories)}"
+        hint = f"the categories there are: {list_names(categories)}"
     else:
-        hint = f"the folders there are: {listed(folders_in(root))}; for other folders use the layout 'folder'"
+        hint = f"the folders there are: {list_names(folders_in(root))}; for other folders use the layout 'folder'"
     raise DataError(f"no {wanted} in {root}", hint=hint)
 
 
