@@ -51,7 +51,7 @@ class MahalanobisConfig(DetectorConfig):
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
     """Part of the mean variance (at least of 1) added to the diagonals: for one image, or equal ones."""
     image_score: Literal["pooled"] | ImageScoreRule = "pooled"
-    """`pool`: the whole picture's distance, blind to a flaw of a few patches; the others take patches or map."""
+    """`pooled`: the whole picture's distance, blind to a flaw of a few patches; the others take patches or map."""
 
 
 @dataclass(frozen=True, slots=True)
