@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    *,
+    run_dir: Annotated[Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",))] = None,
     frozen: FrozenOptions,
     thresholds: ThresholdOptions,
     data: DataOptions,
     using: WorkOptions,
     shown: ShownAs,
-    run_dir: Annotated[Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",))] = None,
 ) -> None:
     """Score the test split once and measure it: of a run (--run-dir), or of a frozen pipeline (--frozen).
 

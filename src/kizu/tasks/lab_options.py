@@ -32,10 +32,15 @@ class PipelineOptions:
         float | None,
         Flag("Cut images into tiles of --image-size that overlap by this part, such as 0.25."),
     ] = None
-    coreset: Annotated[float | None, Flag("PatchCore: part of the patches that is kept.")] = None
+    coreset: Annotated[
+        float | None, Flag("PatchCore: the part of the patches that is kept, such as 0.1.")
+    ] = None
     false_alarm_rate: Annotated[
         float | None,
-        Flag("Guarantee this rate on good parts, or refuse. Default: 0.01 or the best there is."),
+        Flag(
+            "Promise at most this false-alarm rate on good parts, or refuse. Default: 0.01, or the lowest that the"
+            " images allow."
+        ),
     ] = None
     zones: Annotated[str | None, Flag("A pixel threshold for each zone of a grid, rows x columns: 2x3.")] = (
         None
@@ -72,25 +77,31 @@ class ThresholdOptions:
 
     compute_thresholds: Annotated[
         bool,
-        Flag("With --run-dir: set them anew first, on the good images held out.", ("--compute-thresholds",)),
+        Flag(
+            "With --run-dir: first set the thresholds anew, on the good images held out.",
+            ("--compute-thresholds",),
+        ),
     ] = False
     rule: Annotated[
         str | None,
         Flag("For --compute-thresholds: the image rule, such as conformal_confident or maximum."),
     ] = None
     false_alarm_rate: Annotated[
-        float | None, Flag("For --compute-thresholds: guarantee this rate, or refuse.")
+        float | None, Flag("For --compute-thresholds: promise at most this false-alarm rate, or refuse.")
     ] = None
     zones: Annotated[
         str | None, Flag("For --compute-thresholds: a pixel threshold for each of rows x columns: 2x3.")
     ] = None
     tune_on_validation: Annotated[
         bool,
-        Flag("With --run-dir: choose them first, on labelled validation images.", ("--tune-on-validation",)),
+        Flag(
+            "With --run-dir: first choose the thresholds on labelled validation images.",
+            ("--tune-on-validation",),
+        ),
     ] = False
-    pixel_metric: Annotated[PixelMetric, Flag("For --tune-on-validation: what pixels are tuned for.")] = (
-        PixelMetric.F1
-    )
+    pixel_metric: Annotated[
+        PixelMetric, Flag("For --tune-on-validation: what the pixel threshold makes highest.")
+    ] = PixelMetric.F1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,7 @@ class FrozenOptions:
         str | None, Flag("With --frozen, comma separated: names below --data-root, or folders.")
     ] = None
     include_dev: Annotated[
-        bool, Flag("With --frozen: also development categories, marked.", ("--include-dev",))
+        bool, Flag("With --frozen: also evaluate development categories, marked as such.", ("--include-dev",))
     ] = False
     output_dir: Annotated[Path | None, Flag("With --frozen: where results go. Default: runs/eval.")] = None
 
@@ -122,9 +133,13 @@ class DesignOptions:
     ] = None
     config_file: Config = None
     seeds: Annotated[str, Flag("Comma separated.")] = "0"
-    rate: Annotated[float, Flag("Of good test images that the threshold may reject.")] = 0.01
-    output: Annotated[Path, Flag("What was chosen, and why.")] = Path("runs/design.json")
-    features_mb: Annotated[int, Flag("Features kept on disk, so that candidates share them.", least=0)] = 4096
+    rate: Annotated[float, Flag("The part of the good test images that the threshold may reject.")] = 0.01
+    output: Annotated[Path, Flag("Where the choice, and why it was made, is written.")] = Path(
+        "runs/design.json"
+    )
+    features_mb: Annotated[
+        int, Flag("Megabytes of features kept on disk, so that candidates share them.", least=0)
+    ] = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +153,7 @@ class FreezeOptions:
     dev: Annotated[str | None, Flag("With --config: the categories that were looked at, as in `design`.")] = (
         None
     )
-    note: Annotated[str | None, Flag("With --config: where the choices came from.")] = None
+    note: Annotated[str | None, Flag("With --config: where the choices came from, in a sentence.")] = None
     seeds: Annotated[str, Flag("Comma separated.")] = "0,1,2"
     output: Annotated[Path, Flag("The file to write.")] = Path("assets/fixed_pipeline.json")
 
@@ -147,11 +162,13 @@ class FreezeOptions:
 class BudgetOptions:
     """What a pipeline may cost, and where the choice goes."""
 
-    latency_ms: Annotated[float | None, Flag("An image may take this long, by itself.", least=0)] = None
+    latency_ms: Annotated[float | None, Flag("Longest time that one image may take, by itself.", least=0)] = (
+        None
+    )
     memory_mb: Annotated[
-        float | None, Flag("The fit may take this much. Default: what the machine has free.", least=1)
+        float | None, Flag("Most memory that the fit may take. Default: what the machine has free.", least=1)
     ] = None
-    fit_seconds: Annotated[float | None, Flag("The fit may take this long.", least=0)] = None
+    fit_seconds: Annotated[float | None, Flag("Longest time that the fit may take.", least=0)] = None
     output: Annotated[
         Path | None, Flag("Write the choice here, for kizu train --config.", ("--output", "-o"))
     ] = None
@@ -168,7 +185,9 @@ class RankOptions:
     overlays: Annotated[
         int, Flag("Draw the pictures of this many images, the least usual ones.", least=0)
     ] = 20
-    seed: Annotated[int, Flag("Draws which images judge each other.", least=0)] = 0
+    seed: Annotated[
+        int, Flag("Seed of the draw that decides which images are compared with each other.", least=0)
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,16 +31,20 @@ class SourceOptions:
         None
     )
     watch: Annotated[
-        bool, Flag("Go on: inspect each new file of the folder once, until Ctrl-C.", ("--watch",))
+        bool, Flag("Keep watching the folder: inspect each new file once, until Ctrl-C.", ("--watch",))
     ] = False
     interval: Annotated[
-        float, Flag("With --watch: seconds between two looks; a file must stay as it is.", least=0.01)
+        float,
+        Flag(
+            "With --watch: seconds between two looks. A file is inspected when it did not change between them.",
+            least=0.01,
+        ),
     ] = 0.5
     idle: Annotated[
-        float | None, Flag("With --watch: stop when nothing has come for so many seconds.", least=0)
+        float | None, Flag("With --watch: stop when no file has come for this many seconds.", least=0)
     ] = None
     category: Annotated[
-        str | None, Flag("For a model of several categories: which one these images are of.")
+        str | None, Flag("For a model of several categories: which one these images show.")
     ] = None
     output_dir: Annotated[
         Path | None,
@@ -61,16 +65,16 @@ class DecisionOptions(MarkOptions):
     """How an image is decided on."""
 
     open_px: Annotated[
-        int, Flag("Opens marked pixels by a square of this side, odd: what is thinner goes.", least=1)
+        int, Flag("Remove marks thinner than this many pixels (opening by a square; odd).", least=1)
     ] = 1
     close_px: Annotated[
-        int, Flag("Then closes them by a square of this side, odd: fills narrower gaps.", least=1)
+        int, Flag("Then fill gaps narrower than this many pixels (closing by a square; odd).", least=1)
     ] = 1
     roi: Annotated[
         Path | None,
         Flag("Where flaws count: JSON polygons, or a picture. The map then decides, not the image score."),
     ] = None
-    ignore: Annotated[Path | None, Flag("Where they do not: JSON polygons, or a picture.")] = None
+    ignore: Annotated[Path | None, Flag("Where flaws do not count: JSON polygons, or a picture.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,7 @@ class SavedOptions:
 class WritingOptions(SavedOptions):
     """What is written of each image, and how many go through at a time."""
 
-    batch_size: Annotated[
-        int, Flag("Images at a time; 1: the shortest way from file to verdict.", least=1)
-    ] = 8
+    batch_size: Annotated[int, Flag("Images handled together; 1 gives each verdict soonest.", least=1)] = 8
 
 
 class Format(StrEnum):
@@ -113,10 +115,12 @@ class ExportOptions:
     form: Annotated[Format, Flag("One ONNX file, or an OpenVINO IR.", ("--format",))] = Format.ONNX
     precision: Annotated[
         Precision,
-        Flag("f16 stores half, int8 computes the network in 8 bits; kept only if no decision flips."),
+        Flag(
+            "f16 stores half precision, int8 computes the network in 8 bits; written only if no decision changes."
+        ),
     ] = Precision.F32
     output_dir: Annotated[Path | None, Flag("Where it goes. Default: export/ in the run folder.")] = None
-    max_size_mb: Annotated[float, Flag("Refuse a model that learned more than this.", least=1)] = 512
+    max_size_mb: Annotated[float, Flag("Refuse to write a model larger than this.", least=1)] = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,9 @@ class VerifyOptions:
         list[Path] | None,
         Flag("An exported file; may be given again. Default: those in export/.", ("--model",)),
     ] = None
-    images: Annotated[int | None, Flag("So many of the test images. Default: all.", least=1)] = None
+    images: Annotated[int | None, Flag("Compare on this many of the test images. Default: all.", least=1)] = (
+        None
+    )
     random: Annotated[int, Flag("Also compare on this many noise images.", ("--random",), least=0)] = 0
 
 
@@ -145,6 +151,6 @@ class RollbackOptions:
     """Which version comes back."""
 
     to: Annotated[
-        int | None, Flag("Which version. Default: the one the present one was made from.", least=1)
+        int | None, Flag("Which version. Default: the one that the present version was made from.", least=1)
     ] = None
     reason: Annotated[str | None, Flag("Why; it is kept in versions.json.")] = None
