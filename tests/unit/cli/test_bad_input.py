@@ -11,7 +11,6 @@ from tests.support import category
 from typer.testing import CliRunner
 
 from kizu.cli.main import app
-from kizu.core.locks import LOCK
 
 FAST = ("--backbone", "tiny", "--image-size", "64", "--coreset", "0.2")
 
@@ -46,14 +45,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def files(root: Path) -> list[Path]:
-    """All there is, but for the files that locks are held on: these stay where a command has held one."""
-    return sorted(path for path in root.rglob("*") if path.name != LOCK)
-
-
 def refused(root: Path, command: str, *said: str) -> None:
     """`command` with {root} and {run} filled in ends with 2, one error, no traceback, and writes nothing."""
-    before = files(root)
+    before = sorted(root.rglob("*"))
     words = [word.format(root=root, run=root / "runs/patchcore/plate/r1") for word in command.split()]
     found = kizu(*words)
     assert found.exit_code == 2, (found.stdout, found.stderr)
@@ -62,7 +56,7 @@ def refused(root: Path, command: str, *said: str) -> None:
     assert found.stdout == ""
     for text in said:
         assert text.format(root=root) in found.stderr
-    assert files(root) == before
+    assert sorted(root.rglob("*")) == before
 
 
 DATA = "--data-root {root}/sets --category plate --output-dir {root}/out"
