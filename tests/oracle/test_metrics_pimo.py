@@ -34,7 +34,7 @@ def slow(maps: list[np.ndarray], masks: list[np.ndarray], low: float, high: floa
     """Each curve walked point by point over all scores of good pixels."""
     good = [m for m, mask in zip(maps, masks, strict=True) if not mask.any()]
     levels = np.unique(np.concatenate([m.ravel() for m in good]))[::-1]
-    rates = [np.mean([(m >= level).mean() for m in good]) for level in levels]
+    rates = np.log([np.mean([(m >= level).mean() for m in good]) for level in levels])
     areas = []
     for anomaly_map, mask in zip(maps, masks, strict=True):
         if not mask.any():
@@ -43,12 +43,12 @@ def slow(maps: list[np.ndarray], masks: list[np.ndarray], low: float, high: floa
         grid = np.linspace(np.log(low), np.log(high), 20_001)
         heights = []
         for x in (grid[:-1] + grid[1:]) / 2:
-            k = int(np.searchsorted(np.log(rates), x))
+            k = int(np.searchsorted(rates, x))
             before, at = (scores > levels[k]).mean(), (scores >= levels[k]).mean()
             if k == 0:
                 heights.append(before)
             else:
-                share = (x - np.log(rates[k - 1])) / (np.log(rates[k]) - np.log(rates[k - 1]))
+                share = (x - rates[k - 1]) / (rates[k] - rates[k - 1])
                 heights.append(before + share * (at - before))
         areas.append(np.mean(heights))
     return float(np.mean(areas))

@@ -51,3 +51,45 @@ def test_size_and_place_of_a_flaw(rows: slice, columns: slice, size: str, place:
     flaw = measure_flaw(mask, np.where(mask, 2.0, 0.0), 1.0)
     assert (flaw.size, flaw.place, flaw.coverage) == (size, place, 1.0)
     assert measure_flaw(mask, np.ones((100, 200)), 1.0).coverage == 0.0
+
+
+@pytest.mark.parametrize("side", ["top", "left", "bottom", "right"])
+@pytest.mark.parametrize(("distance", "place"), [(0, "border"), (8, "border"), (9, "border"), (10, "centre")])
+def test_a_flaw_is_at_the_border_when_its_centre_is_nearer_than_a_tenth(
+    side: str, distance: int, place: str
+) -> None:
+    """One pixel, so many pixels from one side of 100 x 200; its middle is half a pixel farther."""
+    mask = np.zeros((100, 200), dtype=bool)
+    y, x = {
+        "top": (distance, 100),
+        "left": (50, distance),
+        "bottom": (99 - distance, 100),
+        "right": (50, 199 - distance),
+    }[side]
+    mask[y, x] = True
+    assert measure_flaw(mask, mask.astype(float), 0.5).place == place
+
+
+def test_a_centre_that_is_a_tenth_away_is_no_border() -> None:
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[50, 9:11] = True  # its middle lies 10 pixels from the left
+    assert measure_flaw(mask, mask.astype(float), 0.5).place == "centre"
+
+
+def test_a_score_or_a_pixel_equal_to_its_threshold_is_passed() -> None:
+    found = breakdown(LABELS, SCORES, 5.0, kinds=KINDS, flaws=FLAWS)
+    assert found["kind"]["crack"].recall == 0.0
+    mask = np.ones((2, 2), dtype=bool)
+    assert measure_flaw(mask, np.full((2, 2), 0.5), 0.5).coverage == 0.0
+
+
+def test_a_threshold_is_not_rounded_to_the_width_of_the_map() -> None:
+    mask = np.ones((1, 1), dtype=bool)
+    assert measure_flaw(mask, np.full((1, 1), 0.1, np.float32), 0.1).coverage == 1.0  # slightly more than 0.1
+
+
+@pytest.mark.parametrize(
+    ("fraction", "size"), [(0.00499, "small"), (0.005, "medium"), (0.01999, "medium"), (0.02, "large")]
+)
+def test_sizes_begin_where_they_say(fraction: float, size: str) -> None:
+    assert Flaw(fraction, False, 0.0).size == size

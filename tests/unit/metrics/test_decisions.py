@@ -67,9 +67,17 @@ def test_counts_add_up():
 
 
 def test_nan_is_refused():
-    with pytest.raises(ScoreError, match="threshold"):
+    with pytest.raises(ScoreError, match=r"^the threshold is nan") as refused:
         confusion(np.array([True]), np.array([1.0]), float("nan"))
+    assert refused.value.hint == "nan would silently pass every part"
     with pytest.raises(ScoreError, match="score 0"):
         confusion(np.array([True]), np.array([np.nan]), 1.0)
     with pytest.raises(DataError):
         confusion(np.array([True]), np.array([1.0, 2.0]), 1.0)
+
+
+def test_each_sample_may_have_a_threshold_of_its_own():
+    labels, scores = np.array([True, True, False, False]), np.array([1, 1, 1, 1], np.float32)
+    assert confusion(labels, scores, np.array([0, 2, 0, 2], np.float32)) == Confusion(tp=1, fp=1, tn=1, fn=1)
+    exact = np.full(4, 0.1, np.float32)
+    assert confusion(labels, exact, exact.copy()) == Confusion(tp=0, fp=0, tn=2, fn=2)

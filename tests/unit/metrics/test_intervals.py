@@ -53,8 +53,31 @@ def test_one_kind_alone_is_undefined():
 
 @pytest.mark.parametrize("setting", [{"resamples": 0}, {"level": 0.0}, {"level": 1.0}])
 def test_settings_outside_their_range_are_refused(case, setting):
-    with pytest.raises(ConfigError):
+    (value,) = setting.values()
+    with pytest.raises(ConfigError, match=rf"got .*\b{value}\b"):
         bootstrap_interval(*case, auroc, rng=np.random.default_rng(0), **setting)
+
+
+def test_one_resample_is_enough_to_ask_for(case):
+    got = bootstrap_interval(*case, auroc, rng=np.random.default_rng(0), resamples=1)
+    assert got.low == got.high
+    assert 0.5 < got.low < 1
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+def test_as_many_resamples_lie_below_the_interval_as_above_it(case, level):
+    """Drawn again one by one, as the text book has it, and cut where the two tails are equal."""
+    labels, scores = case
+    rng = np.random.default_rng(2)
+    sides = np.flatnonzero(labels), np.flatnonzero(~labels)
+    values = []
+    for _ in range(4000):
+        drawn = np.concatenate([rng.choice(side, side.size) for side in sides])
+        values.append(auroc(labels[drawn], scores[drawn]))
+    got = bootstrap_interval(labels, scores, auroc, rng=np.random.default_rng(3), resamples=4000, level=level)
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    assert (got.low, got.high) == pytest.approx((low, high), abs=0.006)
+    assert got.level == level
 
 
 def test_the_interval_over_repetitions_is_students():
@@ -62,5 +85,8 @@ def test_the_interval_over_repetitions_is_students():
     low, high = ttest_1samp(values, 0).confidence_interval(0.95)
     interval = mean_interval(values)
     assert (interval.low, interval.high) == pytest.approx((low, high))
-    with pytest.raises(Undefined):
+    assert (interval.level, interval.method) == (0.95, "Student's t over 3 repetitions")
+    two = mean_interval(values[:2], level=0.8)
+    assert (two.low, two.high) == pytest.approx(ttest_1samp(values[:2], 0).confidence_interval(0.8))
+    with pytest.raises(Undefined, match=r"1 repetition\(s\): two are needed"):
         mean_interval([0.9])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from kizu.core.errors import ConfigError, DataError, ScoreError
+from kizu.metrics import pixels
 from kizu.metrics.decisions import Confusion
 from kizu.metrics.overlap import aupro
-from kizu.metrics.pixels import pixel_confusions, rank_pixels, total
+from kizu.metrics.pixels import of_submitted_maps, pixel_confusions, rank_pixels, total
 from kizu.metrics.undefined import Undefined
 
 MASK = np.array([[True, False], [False, False]])
@@ -70,7 +71,7 @@ def test_no_images_leave_aupro_undefined():
 
 @pytest.mark.parametrize("limit", [0.0, -0.3, 1.01])
 def test_a_limit_outside_its_range_is_refused(limit):
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=rf"in \(0, 1\], got {limit}"):
         aupro([MAP], [MASK], limit)
 
 
@@ -102,3 +103,59 @@ def test_a_field_of_thresholds_decides_each_pixel_by_its_own():
     assert pixel_confusions([MAP], [MASK], [field]) == pixel_confusions([MAP], [MASK], 0.5)
     blind = np.where(MASK, np.inf, -np.inf).astype(MAP.dtype)
     assert total(pixel_confusions([MAP], [MASK], [blind])).tp == 0
+
+
+def test_scores_fall_and_every_count_is_of_its_own_score():
+    maps = [np.array([[5, 4, 3], [2, 1, 0]], np.float32)]
+    masks = [np.array([[True, False, True], [False, True, False]])]
+    found = rank_pixels(maps, masks).ranking
+    assert found.scores.tolist() == [5, 3, 1]
+    assert found.hits.tolist() == [1, 1, 1]
+    assert found.alarms_above.tolist() == found.alarms.tolist() == [0, 1, 2]
+    assert (found.defective, found.good, found.noun) == (3, 3, "pixels")
+
+
+def test_what_is_counted_is_named_where_it_is_missing():
+    (counts,) = pixel_confusions([MAP], [~MASK & False], 0.5)
+    with pytest.raises(Undefined, match=r"^no defective pixels$"):
+        _ = counts.recall
+    (submitted,) = of_submitted_maps([counts], np.array([False]))
+    with pytest.raises(Undefined, match=r"^no defective pixels$"):
+        _ = submitted.recall
+
+
+def test_an_image_that_passes_hands_in_an_empty_map():
+    counts = [Confusion(3, 2, 10, 1, "pixels"), Confusion(4, 5, 6, 7, "pixels")]
+    assert of_submitted_maps(counts, np.array([True, False])) == [
+        counts[0],
+        Confusion(0, 0, 11, 11, "pixels"),
+    ]
+    with pytest.raises(ValueError, match="zip"):
+        of_submitted_maps(counts, np.array([True]))
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.3])
+def test_good_pixels_beyond_the_limit_are_left_out_of_the_sort(limit, monkeypatch):
+    """What makes the strict metric fast: the pieces that are sorted hold little more than the part asked about."""
+    rng = np.random.default_rng(0)
+    maps = [rng.random((200, 300)).astype(np.float32) for _ in range(3)]
+    masks = [np.zeros((200, 300), bool) for _ in maps]
+    masks[0][:10, :10] = True
+    sorted_px = []
+    count = pixels.count_alarms
+    monkeypatch.setattr(
+        pixels,
+        "count_alarms",
+        lambda levels, chunks: count(levels, (sorted_px.append(c.size) or c for c in chunks)),
+    )
+    found = rank_pixels(maps, masks, up_to=limit)
+    good = 3 * 200 * 300 - 100
+    assert limit * good <= sum(sorted_px) < (1.05 * limit + 0.02) * good
+    assert found.ranking.good == good
+
+
+def test_chunks_are_about_as_large_as_asked_and_lose_nothing():
+    pieces = [np.arange(low, low + 7.0) for low in range(0, 70, 7)]
+    joined = list(pixels._chunks(iter(pieces), 20))
+    assert np.concatenate(joined).tolist() == list(np.arange(70.0))
+    assert [chunk.size for chunk in joined] == [21, 21, 21, 7]

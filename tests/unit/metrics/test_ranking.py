@@ -49,26 +49,27 @@ def test_nothing_at_all_is_undefined(metric):
 @pytest.mark.parametrize("metric", ALL)
 def test_a_score_that_is_not_finite_is_named(metric, value):
     scores = np.array([1, 2, 3, value, 5])
-    with pytest.raises(ScoreError, match=f"score 3 is {value}"):
+    with pytest.raises(ScoreError, match=f"score 3 is {value}") as refused:
         metric(LABELS, scores)
+    assert refused.value.hint == "metrics need finite scores"
 
 
 @pytest.mark.parametrize(
-    ("labels", "scores"),
+    ("labels", "scores", "said"),
     [
-        (LABELS, np.zeros(4)),
-        (LABELS[None], np.zeros((1, 5))),
-        (LABELS.astype(int), np.zeros(5)),
+        (LABELS, np.zeros(4), r"labels have shape \(5,\) and scores \(4,\)"),
+        (LABELS[None], np.zeros((1, 5)), r"both must be \(N,\)"),
+        (LABELS.astype(int), np.zeros(5), "labels must be boolean .*, got int64"),
     ],
 )
-def test_arrays_that_do_not_match_are_refused(labels, scores):
-    with pytest.raises(DataError):
+def test_arrays_that_do_not_match_are_refused(labels, scores, said):
+    with pytest.raises(DataError, match=said):
         rank(labels, scores)
 
 
 @pytest.mark.parametrize("tpr", [0.0, 1.5])
 def test_a_rate_outside_its_range_is_refused(tpr):
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=f"got {tpr}"):
         fpr_at_tpr(tpr)
 
 
@@ -76,3 +77,16 @@ def test_ranking_leaves_the_scores_as_they_were():
     scores = np.array([3, 1, 2, 5, 4], np.float32)
     auroc(LABELS, scores)
     assert scores.tolist() == [3, 1, 2, 5, 4]
+
+
+def test_a_curve_turns_only_where_it_turns():
+    """From (0, 0) up over one defect, level over both good ones, and up over the other defect."""
+    labels = np.array([True, False, False, True, False])
+    curve = roc_curve(labels, np.array([9.0, 7.0, 6.0, 5.0, 1.0]))
+    assert list(zip(curve.x, curve.y, strict=True)) == [
+        (0, 0),
+        (0, 0.5),
+        (pytest.approx(2 / 3), 0.5),
+        (pytest.approx(2 / 3), 1),
+        (1, 1),
+    ]
