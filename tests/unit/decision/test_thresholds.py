@@ -171,6 +171,15 @@ def test_f1_max_is_the_best_of_all_cuts() -> None:
         assert f1_by_trying(scores, defective, f1_max(scores, defective).value) == pytest.approx(best)
 
 
+def test_of_equally_good_f1_the_highest_threshold_is_taken() -> None:
+    scores, defective = np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, False, True])
+    assert (
+        f1_by_trying(scores, defective, 0.5) == f1_by_trying(scores, defective, 3.5) == pytest.approx(2 / 3)
+    )
+    found = f1_max(scores, defective)
+    assert (found.value, found.count, found.split) == (3.5, 4, Split.VALIDATION)
+
+
 def test_f1_max_needs_both_kinds() -> None:
     with pytest.raises(CalibrationError, match="3 good and 0 defective"):
         f1_max(np.arange(3, dtype=np.float32), np.zeros(3, dtype=bool))

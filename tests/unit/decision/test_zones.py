@@ -113,8 +113,8 @@ def test_a_field_is_never_below_its_thresholds_and_exact_where_float32_can_be():
 
 
 def test_zones_say_their_range_and_what_they_are_of():
-    assert zones_of(3.0, 1.25, 4.5, 2.0).describe() == (
-        "1.25 to 4.5 in 2 x 2 zones (maximum on 9 calibration images; no guarantee)"
+    assert zones_of(3.0, 1.25, 4.5, 2.0, grid=(1, 4)).describe() == (
+        "1.25 to 4.5 in 1 x 4 zones (maximum on 9 calibration images; no guarantee)"
     )
 
 
