@@ -83,6 +83,38 @@ def test_the_nearest_is_always_among_the_possible() -> None:
     assert len(found) < 0.02 * full.size
 
 
+def test_a_nearest_vector_that_integers_put_as_far_away_as_they_can_is_found() -> None:
+    """All errors in one direction: the bound is met exactly, and anything less would lose the nearest.
+
+    On the diagonal of many dimensions the query lies at 50.51 and is rounded away from the nearest, at 0.49, which is
+    rounded away from it: 50.02 becomes 51. Another, 50.0201 away on the other side, becomes 50.
+    """
+    below, above = np.linspace(-127, -60, 600).round(), np.linspace(127, 104, 598).round()
+    places = np.array([*below, 0.0, 0.49, 100.5301, *above])  # 0 is the middle one, 127 the farthest: step 1
+    vectors = np.repeat(places[:, None], 400, axis=1).astype(np.float32)
+    queries = np.full((1, 400), 50.51, np.float32)
+    bank = round_bank(vectors, plain_product)
+    assert (bank.step, bank.error) == (1, pytest.approx(0.49 * 20))
+    full = cdist(queries.astype(np.float64), vectors.astype(np.float64)).astype(np.float32)
+    pairs = possible(queries, bank, lambda row, index: full[row, index])
+    assert full[0].argmin() == 601
+    assert pairs is not None
+    assert 601 in pairs[1]
+    assert nearest(queries, build_bank(vectors, plain_product), 1)[1][0, 0] == 601
+
+
+def test_the_last_vector_is_found_in_a_bank_that_is_filled_up_with_it() -> None:
+    rng = np.random.default_rng(6)
+    vectors = rng.normal(size=(1500, 20)).astype(np.float32)  # 36 short of whole runs
+    queries = np.concatenate([vectors[-1:] + np.float32(1e-3), rng.normal(size=(50, 20)).astype(np.float32)])
+    full = cdist(queries.astype(np.float64), vectors.astype(np.float64)).astype(np.float32)
+    pairs = possible(queries, round_bank(vectors, plain_product), lambda row, index: full[row, index])
+    assert pairs is not None
+    assert 1499 in pairs[1][pairs[0] == 0]
+    assert pairs[1].max() == 1499
+    check(queries, vectors)
+
+
 def test_where_integers_tell_nothing_apart_all_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     vectors = (rng.normal(size=(1500, 6)) * 1e-3).astype(np.float32)

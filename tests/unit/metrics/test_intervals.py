@@ -5,7 +5,7 @@ from scipy.stats import ttest_1samp
 from kizu.core.errors import ConfigError
 from kizu.metrics import intervals
 from kizu.metrics.intervals import bootstrap_interval, mean_interval
-from kizu.metrics.ranking import auprc, auroc, fpr_at_tpr
+from kizu.metrics.ranking import RankingMetric, auprc, auroc, fpr_at_tpr
 from kizu.metrics.undefined import Undefined
 
 
@@ -39,11 +39,11 @@ def test_a_perfect_order_stays_perfect_in_every_resample():
 def test_blocks_bound_the_memory_and_keep_the_number_of_resamples(case, monkeypatch):
     seen = []
     monkeypatch.setattr(intervals, "COUNTS_AT_ONCE", 2000)
-    resampled = intervals._resampled
-    monkeypatch.setattr(intervals, "_resampled", lambda *args: seen.append(args[1]) or resampled(*args))
-    bootstrap_interval(*case, auroc, rng=np.random.default_rng(0), resamples=101)
-    assert sum(seen) == 101
+    counted = RankingMetric(lambda ranking: seen.append(ranking.hits.shape) or auroc.compute(ranking))
+    bootstrap_interval(*case, counted, rng=np.random.default_rng(0), resamples=101)
+    assert sum(rows for rows, _ in seen) == 101
     assert len(seen) > 1
+    assert all(rows * (2 * columns + 1) <= 2000 for rows, columns in seen)
 
 
 def test_one_kind_alone_is_undefined():
