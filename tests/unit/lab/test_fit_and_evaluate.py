@@ -39,9 +39,8 @@ def test_thresholds_rest_on_the_held_out_scores(good_pictures: U8) -> None:
 def test_f1_max_uses_the_labelled_validation_images(good_pictures: U8) -> None:
     config = CONFIG.changed({"calibration": {"rule": "f1_max"}}, where="test")
     flawed = np.stack([with_flaw(image, 10, 10) for image in good_pictures[20:]])
-    labelled = LabelledImages(
-        placed(np.concatenate([good_pictures[16:20], flawed])), np.array([False] * 4 + [True] * 4)
-    )
+    images = np.concatenate([good_pictures[16:20], flawed])
+    labelled = LabelledImages(8, [(images, np.array([False] * 4 + [True] * 4))])
     sides = Sides(placed(good_pictures[:12]), placed(good_pictures[12:16]), labelled)
     threshold = fit_bundle(config, sides, IDENTITY).bundle.manifest.thresholds.image
     assert (threshold.rule.name, threshold.split, threshold.count) == ("f1_max", Split.VALIDATION, 8)

@@ -177,7 +177,7 @@ update.update_run(open_run(Path(sys.argv[2])), Path(sys.argv[3]), reason="killed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("where", ["held_out_thresholds", "save", "put_in_force"])
+@pytest.mark.parametrize("where", ["set_held_out_thresholds", "save", "put_in_force"])
 def test_a_killed_update_leaves_the_version_in_force_that_was(run: RunFolder, new: Path, where: str) -> None:
     digest = load(run.bundle).bundle_sha256
     killed = subprocess.run([sys.executable, "-c", KILLED, where, str(run.path), str(new)], check=False)
