@@ -33,8 +33,8 @@ def graph() -> bytes:
 
 def count_runs(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     runs: list[int] = []
-    computed = embedder._computed
-    monkeypatch.setattr(embedder, "_computed", lambda images: (runs.append(len(images)), computed(images))[1])
+    computed = embedder._compute
+    monkeypatch.setattr(embedder, "_compute", lambda images: (runs.append(len(images)), computed(images))[1])
     return runs
 
 

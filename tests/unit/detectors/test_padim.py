@@ -63,7 +63,7 @@ def test_a_low_rank_that_holds_all_that_varies_scores_as_the_full_covariance(goo
 
 def test_lean_covariances_are_small(good_pictures: U8) -> None:
     def size(**settings: object) -> int:
-        return sum(array.nbytes for array in fitted(good_pictures[:6], **settings).state().values())
+        return sum(array.nbytes for array in fitted(good_pictures[:6], **settings).fitted.state().values())
 
     full, low, diagonal = size(), size(covariance="low_rank", rank=4), size(covariance="diagonal")
     assert diagonal < low < full / 2
@@ -77,9 +77,9 @@ def test_a_rank_that_is_no_reduction_is_refused(good_pictures: U8) -> None:
 def test_what_is_gathered_may_lie_in_a_file(good_pictures: U8, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"feature_choice": "variance", "features": 9, "covariance": "low_rank", "rank": 3}
     images = np.repeat(good_pictures, 10, axis=0)  # their features take more than a megabyte
-    in_memory = fitted(images, **settings).state()
+    in_memory = fitted(images, **settings).fitted.state()
     monkeypatch.setenv("KIZU_MEMORY_MB", "1")
-    in_file = fitted(images, **settings).state()
+    in_file = fitted(images, **settings).fitted.state()
     for name, array in in_memory.items():
         assert in_file[name] == pytest.approx(array)
 

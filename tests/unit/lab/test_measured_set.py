@@ -172,14 +172,14 @@ def test_an_update_meanwhile_does_not_put_its_hash_on_other_numbers(
 ) -> None:
     encode_png(tmp_path / "new" / "a.png", part_picture(900))
     first = run.open_bundle()
-    score = lab_evaluate.measured
+    score = lab_evaluate.evaluate
 
     def measured_while_it_learns(*args: object, **named: object) -> object:
         if run.open_bundle().manifest.version == 1:
             update_run(run, tmp_path / "new", reason="meanwhile")
         return score(*args, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(lab_evaluate, "measured", measured_while_it_learns)
+    monkeypatch.setattr(lab_evaluate, "evaluate", measured_while_it_learns)
     measured = measure_run(run)
     assert run.open_bundle().manifest.version == 2
     metrics = run.read_metrics()

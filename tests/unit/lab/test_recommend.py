@@ -59,7 +59,7 @@ def test_equals_are_ordered_by_the_table_and_betters_win() -> None:
 def test_what_is_not_installed_is_said_and_the_rest_is_tried(
     plate: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import kizu.lab.recommend as module
+    import kizu.pipeline.fitting as module
     from kizu.core.errors import MissingExtraError
 
     def missing(name: str) -> object:
