@@ -4,6 +4,7 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("kizu", "numpy", "scipy", "onnx", "onnxruntime", "openvino", "pillow", "pydantic")
@@ -36,7 +37,15 @@ def machine() -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process has held at most; 0 where the system does not say."""
+    """Bytes of memory that this process has held at most; 0 where the system does not say.
+
+    On Linux it is VmHWM (proc(5)): `ru_maxrss` of a process also counts what its parent held when it started it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows
