@@ -113,29 +113,12 @@ def verify_run(
     bundle = folder.open_bundle()
     digest = bundle.bundle_sha256
     samples = _real_images(folder, images)
-    runtimes = [work.with_runtime("onnxruntime")] + (
-        [work.with_runtime("openvino")] if find_spec("openvino") else []
-    )
     with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
         paths = list(models) or _list_exported(folder, digest)
         if not paths:
             paths = [Path(scratch, "model.onnx")]
             write_bytes(paths[0], build_model(bundle, digest).SerializeToString())
-        others: dict[str, Scorer] = {}
-        by_decisions = set()
-        for path in paths:
-            model = read_model(path)
-            if model.bundle_sha256 != digest:
-                raise DataError(
-                    f"{path} was made from another bundle than {folder.path} has now",
-                    hint="run kizu export again",
-                )
-            for here in runtimes:
-                if path.suffix == ".onnx" or here.runtime == "openvino":
-                    scorer = as_seen(model.scorer(here), bundle.manifest.placement)
-                    others[name := f"{path.name}, {here.runtime}"] = scorer
-                    if model.precision != "f32":
-                        by_decisions.add(name)
+        others, by_decisions = _open_in_every_runtime(folder, bundle, paths, work)
         found = compare_scorers(
             open_pipeline(bundle, work.with_runtime("onnxruntime")),
             others,
@@ -160,6 +143,31 @@ def verify_run(
         ),
     )
     return found
+
+
+def _open_in_every_runtime(
+    folder: RunFolder, bundle: Bundle, paths: Sequence[Path], work: Work
+) -> tuple[dict[str, Scorer], set[str]]:
+    """The models by file and runtime, and the names of those that are judged by decisions only."""
+    runtimes = [work.with_runtime("onnxruntime")]
+    if find_spec("openvino"):
+        runtimes.append(work.with_runtime("openvino"))
+    scorers: dict[str, Scorer] = {}
+    by_decisions = set()
+    for path in paths:
+        model = read_model(path)
+        if model.bundle_sha256 != bundle.bundle_sha256:
+            raise DataError(
+                f"{path} was made from another bundle than {folder.path} has now",
+                hint="run kizu export again",
+            )
+        for here in runtimes:
+            if path.suffix == ".onnx" or here.runtime == "openvino":
+                name = f"{path.name}, {here.runtime}"
+                scorers[name] = as_seen(model.scorer(here), bundle.manifest.placement)
+                if model.precision != "f32":
+                    by_decisions.add(name)
+    return scorers, by_decisions
 
 
 def _real_images(folder: RunFolder, most: int | None) -> list[Sample]:
