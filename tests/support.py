@@ -23,6 +23,7 @@ from kizu.detectors.base import Detector, EmbeddingConfig, Embeddings
 from kizu.imaging.codec import encode_jpeg, encode_png
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
+from kizu.lab.train import RunConfig
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
@@ -99,6 +100,12 @@ def category(root: Path, name: str, seed: int) -> Manifest:
         mask[20:32, 24 + number : 36 + number] = True
         encode_png(root / name / "ground_truth" / "checks" / f"{number}_mask.png", mask)
     return scan(root, name)
+
+
+def run_config(root: Path, names: str) -> RunConfig:
+    """The settings of a run over categories of a set in `root`."""
+    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": names}}
+    return RunConfig.parse(values, where="test")
 
 
 def noise(seed: int, hw: HW = (32, 40)) -> U8:

@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import BASE, category
+from tests.support import category, run_config
 from typer.testing import CliRunner
 
 from kizu.cli.main import app
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.runs.folder import RunFolder
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     category(tmp_path / "data", "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
-    return train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 def evaluate(run: RunFolder, *flags: object) -> Any:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.support import BASE, category, part_picture, with_flaw
+from tests.support import category, part_picture, run_config, with_flaw
 
 from kizu.core.errors import ImageError
 from kizu.imaging.codec import encode_png
@@ -20,8 +20,7 @@ def config(tmp_path: Path) -> RunConfig:
         encode_png(validation / "checks" / f"{number}.png", with_flaw(part_picture(50 + number), 20, 24))
     for place in (validation / "good", validation / "checks", tmp_path / "plate/train/good"):
         (place / "0.png").write_bytes(b"nothing")
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path), "category": "plate"}}
-    return RunConfig.parse(values, where="test").changed({"calibration": {"rule": "f1_max"}}, where="test")
+    return run_config(tmp_path, "plate").changed({"calibration": {"rule": "f1_max"}}, where="test")
 
 
 def test_a_broken_image_ends_a_training_unless_it_may_be_left_out(config: RunConfig, tmp_path: Path) -> None:

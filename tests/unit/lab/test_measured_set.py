@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support import BASE, category, part_picture, with_flaw
+from tests.support import category, part_picture, run_config, with_flaw
 
 import kizu.lab.evaluate as lab_evaluate
 from kizu.core.errors import DataError, LeakageError
@@ -15,7 +15,7 @@ from kizu.data.manifest import Manifest
 from kizu.decision.calibration import CalibrationConfig
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import evaluate_run, measure_run
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.lab.update import roll_back, update_run
 from kizu.release.export import export_run, verify_run
@@ -27,8 +27,7 @@ from kizu.runtimes.model import read_model
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     category(tmp_path / "data", "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
-    return train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 @pytest.fixture
@@ -144,8 +143,7 @@ def test_validation_images_are_known_once_thresholds_were_chosen_on_them(
         encode_png(plate / f"validation/good/{number}.png", part_picture(300 + number))
         flawed = with_flaw(part_picture(310 + number), 20, 24)
         encode_png(plate / f"validation/checks/{number}.png", flawed)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
-    run = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    run = train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
     shutil.copy(plate / "validation/checks/0.png", strangers.root / "test/checks/looked_at.png")
     assert evaluate_run(run, scan(strangers.root)).as_json()["counts"]["defect"] == 5
     tune_on_validation(run)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category
+from tests.support import BASE, category, run_config
 
 from kizu.bundles import store
 from kizu.bundles.store import load
@@ -29,8 +29,7 @@ from kizu.runs.folder import RunFolder
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     category(tmp_path / "data", "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
-    return train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 def test_the_same_rule_gives_the_same_thresholds(run: RunFolder) -> None:

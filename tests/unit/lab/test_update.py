@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category, part_picture, with_flaw
+from tests.support import BASE, category, part_picture, run_config, with_flaw
 
 from kizu.bundles.store import INDEX, load
 from kizu.core import locks
@@ -300,8 +300,7 @@ def test_thresholds_tuned_on_labelled_images_are_tuned_anew_on_them(
 def test_without_drawn_flaws_the_pixels_keep_their_rule_and_zones(tmp_path: Path, new: Path) -> None:
     category(tmp_path / "data", "plate", 0)
     shutil.rmtree(tmp_path / "data" / "plate" / "ground_truth")
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
-    run = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    run = train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
     zoned = CalibrationConfig(rule="maximum", pixel_rule="maximum", zones=(2, 2))
     computed = compute_thresholds(run, zoned)
     tuned = tune_on_validation(run)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category
+from tests.support import BASE, category, run_config
 
 from kizu.core.errors import DataError
 from kizu.lab.evaluate import evaluate_run
@@ -166,7 +166,6 @@ def test_which_run_is_better_is_said_by_the_metric_also_by_one_that_is_new(
 
 def test_runs_of_different_parts_are_not_compared(two_runs: list[RunFolder], tmp_path: Path) -> None:
     category(tmp_path / "data", "disc", 300)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "disc"}}
-    other = train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    other = train_run(run_config(tmp_path / "data", "disc"), tmp_path / "runs").folder
     with pytest.raises(DataError, match="plate cannot be compared with disc"):
         compare_runs(two_runs[0], other)

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support import BASE, category, part_picture
+from tests.support import category, part_picture, run_config
 
 import kizu.release.export as module
 from kizu.bundles.store import load
@@ -18,7 +18,7 @@ from kizu.core.work import Runtime, Work
 from kizu.decision.calibration import CalibrationConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.held_out import sides
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.release.export import export_run, verify_run
 from kizu.runs.folder import RunFolder
@@ -29,8 +29,7 @@ from kizu.runtimes.model import read_model
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     root = tmp_path_factory.mktemp("set")
     category(root, "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": "plate"}}
-    return train_run(RunConfig.parse(values, where="test"), root / "runs").folder
+    return train_run(run_config(root, "plate"), root / "runs").folder
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category
+from tests.support import category, run_config
 
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction, evaluate_run
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.report.cases import CASES_PER_GROUP, LONGEST_SIDE_PX, write_case_page
 from kizu.runs.contents import MeasuredOn
 from kizu.runs.folder import RunFolder
@@ -30,8 +30,7 @@ MISSED, REJECTED, FOUND, PASSED = (
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     root = tmp_path_factory.mktemp("set")
     category(root, "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": "plate"}}
-    return train_run(RunConfig.parse(values, where="test"), root / "runs").folder
+    return train_run(run_config(root, "plate"), root / "runs").folder
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category
+from tests.support import category, run_config
 
 from kizu.core.files import write_stored
 from kizu.imaging.codec import decode
 from kizu.imaging.overlay import GREEN
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.metrics.compare import Difference
 from kizu.protocol.compare import MetricRow, RunComparison, compare_runs
 from kizu.report.comparison import TILE_PX, write_comparison
@@ -25,9 +25,8 @@ from kizu.tasks.predict import predict_run
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, RunFolder]:
     root = tmp_path_factory.mktemp("set")
     category(root, "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": "plate"}}
     first, second = (
-        train_run(RunConfig.parse(values, where="test").with_detector(kind, {}), root / "runs").folder
+        train_run(run_config(root, "plate").with_detector(kind, {}), root / "runs").folder
         for kind in ("patchcore", "mahalanobis")
     )
     for run in (first, second):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import BASE, category
+from tests.support import category, run_config
 
 import kizu.report.gallery as module
 from kizu.core.types import U8
@@ -16,7 +16,7 @@ from kizu.imaging.overlay import GREEN
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.lab.evaluate import Prediction, evaluate_run
 from kizu.lab.shown import ShownProbability
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.metrics.probability import Reliability
 from kizu.report.gallery import CASES, failure_gallery, write_figures
 
@@ -107,8 +107,7 @@ def test_without_images_there_is_no_sheet() -> None:
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Inspector]:
     root = tmp_path_factory.mktemp("set")
     category(root, "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": "plate"}}
-    folder = train_run(RunConfig.parse(values, where="test"), root / "runs").folder
+    folder = train_run(run_config(root, "plate"), root / "runs").folder
     return evaluate_run(folder), Inspector.open(folder.path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import BASE, category, example
+from tests.support import category, example, run_config
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load, save
@@ -15,7 +15,7 @@ from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import RunConfig, train_run
+from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.metrics.suite import METRICS, ROWS
 from kizu.report.model_card import MEASURED, write_model_card
@@ -25,8 +25,7 @@ from kizu.runs.folder import RunFolder
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     category(tmp_path / "data", "plate", 0)
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(tmp_path / "data"), "category": "plate"}}
-    return train_run(RunConfig.parse(values, where="test"), tmp_path / "runs").folder
+    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 def test_before_and_after_an_evaluation(run: RunFolder) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support import BASE, category, part_picture
+from tests.support import BASE, category, part_picture, run_config
 
 from kizu.core.errors import ConfigError, KizuError
 from kizu.core.work import Work
@@ -41,8 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole")
     category(root / "data", "plate", 0)
     encode_png(root / "new" / "a.png", part_picture(900))
-    values = {**BASE.model_dump(mode="json"), "data": {"root": str(root / "data"), "category": "plate"}}
-    run = train_run(RunConfig.parse(values, where="test"), root / "runs", run_id="r").folder
+    run = train_run(run_config(root / "data", "plate"), root / "runs", run_id="r").folder
     update_run(run, root / "new", reason="test")
     compute_thresholds(run, BASE.calibration)
     tune_on_validation(run)
