@@ -34,6 +34,11 @@ class ImageError(DataError):
         self.path = path
 
 
+class UnreadableError(ImageError):
+    """A file could not be read now, for a reason that is not in it: too many open files, no memory, a share that is
+    away. The same file may be read later."""
+
+
 class LeakageError(DataError):
     """Data crossed a wall between splits."""
 

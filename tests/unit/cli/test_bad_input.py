@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from tests.support import category
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from kizu.cli.main import app
 
