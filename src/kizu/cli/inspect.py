@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kizu.inspection.records import Record
 
 EXIT_NG_FOUND = 1
+EXIT_NOT_INSPECTED = 3
 
 
 def inspect(
@@ -35,8 +36,10 @@ def inspect(
         typer.echo(f"{done.result.skipped} images were done before", err=True)
     typer.echo(f"wrote {done.output_dir}", err=True)
     typer.echo(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
-    if fail_on_ng and report.num_ng:
+    if fail_on_ng and done.result.num_ng:
         raise typer.Exit(EXIT_NG_FOUND)
+    if done.result.num_failed:
+        raise typer.Exit(EXIT_NOT_INSPECTED)
 
 
 def _tell(record: "Record") -> str:

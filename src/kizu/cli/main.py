@@ -1,7 +1,7 @@
 """The command line: thin commands round the same objects that a notebook uses.
 
 Exit codes: 0 done; 1 NG found, only with --fail-on-ng, or a file that `verify` finds to decide otherwise; 2 the user
-can mend it; 130 interrupted.
+can mend it; 3 some pictures could not be inspected; 130 interrupted.
 """
 
 import io

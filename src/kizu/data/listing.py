@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from kizu.core.errors import DataError
 from kizu.data.layouts.files import Passed, ensure_folder, images_in
 from kizu.data.manifest import Sample
+from kizu.imaging.codec import IMAGE_SUFFIXES
 
 
 def list_images(
@@ -36,6 +38,33 @@ def list_images(
             hint=f"there are {len(every)} images, with paths such as {every[0].id!r}",
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesBelow:
+    """The images below a folder that changes, all of them or one that is told of."""
+
+    folder: Path
+    pattern: str | None = None
+
+    def every(self) -> tuple[Sample, ...]:
+        """As `list_images`; there may be none. Raises `DataError` where the folder cannot be listed."""
+        return list_images(self.folder, pattern=self.pattern, may_be_empty=True)
+
+    def one(self, path: Path) -> Sample | None:
+        """The image at `path`; None where `every` would not list it."""
+        absolute, root = path.absolute(), self.folder.absolute()
+        if not absolute.is_relative_to(root):
+            return None
+        below = absolute.relative_to(root)
+        name = below.as_posix()
+        if any(part.startswith(".") for part in below.parts) or below.suffix.lower() not in IMAGE_SUFFIXES:
+            return None
+        if self.pattern is not None and not fnmatch(name, self.pattern):
+            return None
+        if any((root / parent).is_symlink() for parent in below.parents if parent.name) or absolute.is_dir():
+            return None
+        return Sample(name, self.folder / below) if absolute.exists() else None
 
 
 def list_named_images(lines: Iterable[str], *, name: str = "the list") -> tuple[Sample, ...]:

@@ -15,8 +15,9 @@ from kizu.data.manifest import Sample
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.codec import decode, encode_png
 from kizu.imaging.roi import read_roi
-from kizu.inspection.folder import FolderOptions, FolderRunner
+from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
+from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import schema
 from kizu.lab.train import RunConfig, train_run
 

@@ -16,7 +16,7 @@ def line(path: str) -> Failure:
 
 
 def paths(journal: Journal) -> list[str]:
-    return [record.image_path for record in journal.records()]
+    return [record.image_path for record, _ in journal.lines()]
 
 
 def test_lines_are_kept_and_gone_on_with(tmp_path: Path) -> None:

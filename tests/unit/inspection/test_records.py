@@ -19,13 +19,13 @@ from kizu.inspection.inspector import Inspection
 from kizu.inspection.records import (
     Prediction,
     Record,
-    Tally,
     csv_lines,
     error_record,
     parse_record,
     prediction_record,
     schema,
 )
+from kizu.inspection.tally import Tally
 
 NG = (
     '{"image_path": "in/blowhole/1.jpg", "model": "patchcore", "category": "tile", "image_size": [373, 248],'

@@ -12,7 +12,8 @@ from kizu.core.split import Split
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
-from kizu.inspection.records import Tally, schema
+from kizu.inspection.records import schema
+from kizu.inspection.tally import Tally
 from kizu.inspection.report import Report, ReportThresholds
 
 WRITTEN = """{
