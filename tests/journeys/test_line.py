@@ -70,7 +70,7 @@ def test_a_region_of_interest_decides_what_counts(root: Path, model: Path, tmp_p
             "--pixel-threshold-mult", 6, "--open-px", 3, *extra,
         )  # fmt: skip
         said.append(done.stdout.strip())
-    assert said == ["4 images: 0 OK, 4 NG, 0 not inspected", "4 images: 4 OK, 0 NG, 0 unreadable"]
+    assert said == ["4 images: 0 OK, 4 NG, 0 not inspected", "4 images: 4 OK, 0 NG, 0 not inspected"]
     wrong = kizu("inspect", "--model", model, flawed, "--roi", tmp_path / "none.json", ok=2)
     assert "none.json" in wrong.stderr
     assert "must be odd" in kizu("inspect", "--model", model, flawed, "--open-px", 4, ok=2).stderr

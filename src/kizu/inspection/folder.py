@@ -107,11 +107,14 @@ class FolderRunner:
             """Whether an earlier call had done the picture."""
             try:
                 for samples in arrivals:
-                    new = [sample for sample in samples if not ledger.is_done(sample)]
-                    for sample in samples:
-                        offered.setdefault(identify(sample.path), sample not in new)
-                    for result in self._inspect(new, ledger, on_record):
+                    each = {identify(sample.path): sample for sample in samples}
+                    new = {key: sample for key, sample in each.items() if not ledger.is_done(sample)}
+                    results = self._inspect(list(new.values()), ledger, on_record)
+                    for result in results:
                         _put_back(arrivals, result)
+                    changed = new.keys() - {r.named.key for r in results if r.record is None}
+                    for key in each:
+                        offered.setdefault(key, key not in changed)
                     pace.want(bool(new))
                     pace.call(lambda: self._report(ledger))
             finally:
