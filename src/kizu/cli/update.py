@@ -23,7 +23,8 @@ def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: S
     done = changed.done
     for name, why in done.skipped.items():
         typer.echo(f"skipped {name}: {why}", err=True)
-    typer.echo(f"learned {len(done.added)} images", err=True)
+    before = " before: the same call has made this version" if done.was_there else ""
+    typer.echo(f"learned {len(done.added)} images{before}", err=True)
     for name in ("image", "pixel"):
         before, now = getattr(done.before, name), getattr(done.thresholds, name)
         typer.echo(f"{name} threshold {now.describe()}; before: {before.describe()}", err=True)

@@ -1,5 +1,6 @@
 """Look a data set over before anything is fitted."""
 
+from kizu.core.locks import locked
 from kizu.core.work import Work
 from kizu.data.check import CheckReport, check, preview_sheet
 from kizu.data.scan import scan_data
@@ -13,5 +14,7 @@ def check_data(data: DataOptions, options: CheckOptions, work: Work) -> CheckRep
     """Count, measure and look for problems; write the contact sheet."""
     manifest = scan_data(data_config(data))
     report = check(manifest, work)
-    encode_png(options.preview, preview_sheet(manifest))
+    sheet = preview_sheet(manifest)
+    with locked(options.preview.parent):
+        encode_png(options.preview, sheet)
     return report

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
@@ -32,5 +34,7 @@ def rank(options: RankOptions, work: Work) -> Ranking:
     )
     left_out = LeftOut()
     ranked = rank_images(list_images(options.folder), config, left_out=left_out, work=work)
-    write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
+    with locked(options.output_dir):
+        sweep_file_parts(options.output_dir / "overlays")
+        write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
     return Ranking(ranked, left_out)
