@@ -388,5 +388,5 @@ def test_results_that_are_deleted_under_the_run_are_missed(
         shutil.rmtree(out, ignore_errors=True)
 
     monkeypatch.setattr(pieces, "encode_jpeg", delete)
-    with pytest.raises(OutputError, match="moved or deleted|No such file"):
+    with pytest.raises(OutputError, match="moved or deleted|No such file|removed or replaced"):
         run(inspector, drop, out)
