@@ -20,8 +20,9 @@ from kizu.core.split import Split
 from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
-from kizu.data.listing import list_images
-from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
+from kizu.data.listing import list_good_images
+from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.data.passed import Passed
 from kizu.decision.calibration import LABELLED_RULES, Thresholds
 from kizu.lab.held_out import list_added, set_held_out_thresholds, sides
 from kizu.lab.labelled import Chosen, choose_thresholds, labelled_samples
@@ -49,6 +50,8 @@ class Updated:
     """Why each of the others was not, by id."""
     before: Thresholds
     thresholds: Thresholds
+    notes: tuple[str, ...]
+    """What of the folder was passed over, in words."""
 
 
 def update_run(
@@ -79,12 +82,18 @@ def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, wor
     pipeline = open_pipeline(bundle, work)
     _ = pipeline.updatable  # refused before anything is read
     setting = _Setting.of(folder, bundle)
-    new, skipped = _new_images(folder, images)
+    passed = Passed()
+    new, skipped = _new_images(folder, images, passed)
     left_out = LeftOut()
     batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
+    if not learned:
+        raise DataError(
+            f"none of the {len(new)} new images in {images} can be read",
+            hint="; ".join(sorted(set(broken.values()))),
+        )
     thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
     manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
         update={"version": next_version(folder.path), "reason": reason}
@@ -111,6 +120,7 @@ def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, wor
         {**skipped, **broken},
         bundle.manifest.thresholds,
         thresholds,
+        passed.notes(),
     )
 
 
@@ -225,7 +235,7 @@ def _ensure_as_they_were(samples: Sequence[Sample]) -> None:
             )
 
 
-def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], dict[str, str]]:
+def _new_images(folder: RunFolder, images: Path, passed: Passed) -> tuple[tuple[Sample, ...], dict[str, str]]:
     """Those that the run does not know, each content once; and why the others are left out."""
     meta = folder.read_meta()
     roles = dict.fromkeys(meta.fit, "it is learned already")
@@ -237,13 +247,13 @@ def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], di
     known.pop(None, None)
     new: list[Sample] = []
     skipped: dict[str, str] = {}
-    found: Sequence[Sample] = Manifest("added", "", images, list_images(images)).with_hashes().samples
+    found = Manifest("added", "", images, list_good_images(images, passed)).with_hashes().samples
     for sample in found:
         if sample.sha256 in known:
             skipped[sample.id] = known[sample.sha256]
             continue
         known[sample.sha256] = f"it is a copy of {sample.id}"
-        new.append(replace(sample, label="good", defect=GOOD, split=Split.TRAIN))
+        new.append(replace(sample, split=Split.TRAIN))
     if not new:
         raise DataError(
             f"no image in {images} is new to this run", hint="; ".join(sorted(set(skipped.values())))
