@@ -21,6 +21,7 @@ from kizu.core.types import HW, U8, Bool
 from kizu.core.work import BATCH, Work
 from kizu.data.batches import Placed, place_source
 from kizu.data.manifest import Sample
+from kizu.data.passed import PassedOver
 from kizu.imaging.codec import encode_jpeg, encode_png
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.journal import Journal, lines_of
@@ -78,8 +79,11 @@ class FolderRunner:
         *,
         true_mask: TrueMask | None = None,
         work: Work | None = None,
+        passed_over: Callable[[], Sequence[PassedOver]] = tuple,
     ) -> None:
-        """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's."""
+        """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's. `passed_over`: asked
+        whenever `report.json` is written."""
+        self._passed_over = passed_over
         self._true_mask = true_mask
         self._work = work or inspector.work
         self._inspector = inspector
@@ -140,7 +144,7 @@ class FolderRunner:
         return totals, done
 
     def _finish(self, totals: Tally) -> Report:
-        report = totals.report(self._inspector.manifest)
+        report = totals.report(self._inspector.manifest, self._passed_over())
         write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (

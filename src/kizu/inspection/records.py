@@ -6,7 +6,7 @@ A line of `preds.jsonl`, a row of `preds.csv`, the JSON Schema and an answer of 
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
@@ -16,11 +16,13 @@ from pydantic.config import JsonDict
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.provenance import utc_now
+from kizu.core.text import as_cell
 from kizu.data.manifest import Label as TrueLabel
+from kizu.data.passed import PassedOver
 from kizu.decision.policy import Label
 from kizu.decision.regions import Region
 from kizu.inspection.inspector import Inspection
-from kizu.inspection.report import Count, DefectStats, Report, ReportThresholds, ScoreStats
+from kizu.inspection.report import Count, DefectStats, Report, ReportPassedOver, ReportThresholds, ScoreStats
 from kizu.inspection.written import Listed, MayBeAbsent, Written, json_schema
 
 Size = Annotated[int, Field(ge=1)]
@@ -198,10 +200,15 @@ class Tally:
         self.area += record.total_defect_area
         self.largest = max([self.largest, *(defect.area for defect in record.defects)])
 
-    def report(self, manifest: BundleManifest) -> Report:
+    def report(self, manifest: BundleManifest, passed_over: Sequence[PassedOver] = ()) -> Report:
         """All of it. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
         n = self.count
-        scores = {"score_stats": ScoreStats(min=self.low, max=self.high, mean=self.sum / n)} if n else {}
+        passed: dict[str, Any] = (
+            {"passed_over": tuple(map(ReportPassedOver.of, passed_over))} if passed_over else {}
+        )
+        scores: dict[str, Any] = (
+            {"score_stats": ScoreStats(min=self.low, max=self.high, mean=self.sum / n)} if n else {}
+        )
         return Report(
             model=manifest.model,
             category=manifest.category,
@@ -216,6 +223,7 @@ class Tally:
             defect_stats=self._defect_stats() if n else None,
             created_at=utc_now(),
             **scores,
+            **passed,
         )
 
     def _defect_stats(self) -> DefectStats:
@@ -248,9 +256,13 @@ def csv_lines(records: Iterable[Record]) -> Iterator[str]:
         yield stream.getvalue()
         stream.seek(0)
         stream.truncate()
-        values = (getattr(record, name, None) for name in COLUMNS)
-        writer.writerow("" if value is None else value for value in values)
+        writer.writerow(_cell(getattr(record, name, None)) for name in COLUMNS)
     yield stream.getvalue()
+
+
+def _cell(value: object) -> object:
+    """What goes into a table: no text that a spreadsheet takes for a formula, and nothing for what is not there."""
+    return "" if value is None else as_cell(value) if isinstance(value, str) else value
 
 
 @cache

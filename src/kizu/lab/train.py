@@ -15,6 +15,7 @@ from kizu.core.randomness import rng_for
 from kizu.core.types import U8, Bool
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
+from kizu.data.check import first_look
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.scan import DataConfig, scan_data
 from kizu.data.splits import ensure_apart, hold_out, k_folds
@@ -58,6 +59,7 @@ def train_run(
     """
     start = time.perf_counter()
     manifest = scan_data(config.data).with_hashes(work)
+    work.note(*manifest.notes, *(problem.told() for problem in first_look(manifest, work)))
     cut = cut_good(manifest, config)
     folder = new_run(output_dir, config.detector.kind, manifest.category, run_id)
     with gone_unless_done(folder):

@@ -50,8 +50,6 @@ class Updated:
     """Why each of the others was not, by id."""
     before: Thresholds
     thresholds: Thresholds
-    notes: tuple[str, ...]
-    """What of the folder was passed over, in words."""
 
 
 def update_run(
@@ -82,8 +80,7 @@ def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, wor
     pipeline = open_pipeline(bundle, work)
     _ = pipeline.updatable  # refused before anything is read
     setting = _Setting.of(folder, bundle)
-    passed = Passed()
-    new, skipped = _new_images(folder, images, passed)
+    new, skipped = _new_images(folder, images, work)
     left_out = LeftOut()
     batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
@@ -120,7 +117,6 @@ def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, wor
         {**skipped, **broken},
         bundle.manifest.thresholds,
         thresholds,
-        passed.notes(),
     )
 
 
@@ -235,7 +231,7 @@ def _ensure_as_they_were(samples: Sequence[Sample]) -> None:
             )
 
 
-def _new_images(folder: RunFolder, images: Path, passed: Passed) -> tuple[tuple[Sample, ...], dict[str, str]]:
+def _new_images(folder: RunFolder, images: Path, work: Work) -> tuple[tuple[Sample, ...], dict[str, str]]:
     """Those that the run does not know, each content once; and why the others are left out."""
     meta = folder.read_meta()
     roles = dict.fromkeys(meta.fit, "it is learned already")
@@ -247,7 +243,9 @@ def _new_images(folder: RunFolder, images: Path, passed: Passed) -> tuple[tuple[
     known.pop(None, None)
     new: list[Sample] = []
     skipped: dict[str, str] = {}
+    passed = Passed()
     found = Manifest("added", "", images, list_good_images(images, passed)).with_hashes().samples
+    work.note(*passed.notes())
     for sample in found:
         if sample.sha256 in known:
             skipped[sample.id] = known[sample.sha256]

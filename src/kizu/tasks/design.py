@@ -19,7 +19,7 @@ def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Desi
     known = list_candidates() if file is None else read_candidates(file)
     names = comma_separated(options.methods, where="--methods")
     found = design(
-        scan_all(options.categories, where),
+        scan_all(options.categories, where, work),
         candidates={name: look_up(known, name, noun="method") for name in names},
         seeds=parse_seeds(options.seeds),
         base=PipelineConfig.read(options.config_file) if options.config_file else PipelineConfig(),

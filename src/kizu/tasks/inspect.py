@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
-from kizu.data.listing import list_images, list_named_images
+from kizu.data.listing import list_images, list_named_images, read_list
+from kizu.data.manifest import Sample
+from kizu.data.passed import Passed
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.roi import read_roi
 from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
@@ -24,6 +25,25 @@ class Inspected:
 
     result: FolderResult
     output_dir: Path
+
+
+class _Folder:
+    """A folder that is looked at once, or again and again: what is passed over in it is told once."""
+
+    def __init__(self, path: Path, pattern: str | None, work: Work) -> None:
+        self._path, self._pattern, self._work = path, pattern, work
+        self._told: set[str] = set()
+        self.passed = Passed()
+
+    def look(self, *, may_be_empty: bool = False) -> tuple[Sample, ...]:
+        """The images that are there now."""
+        passed = Passed()
+        found = list_images(self._path, pattern=self._pattern, may_be_empty=may_be_empty, passed=passed)
+        self.passed = passed
+        new = [note for note in passed.notes() if note not in self._told]
+        self._told.update(new)
+        self._work.note(*new)
+        return found
 
 
 def inspect(
@@ -55,21 +75,18 @@ def inspect(
         roi=read_roi(decision.roi, decision.ignore),
         work=work,
     )
-    runner = FolderRunner(inspector, output_dir, folder_options(writing))
+    folder = _Folder(images, source.glob, work)
+    runner = FolderRunner(
+        inspector, output_dir, folder_options(writing), passed_over=lambda: folder.passed.rows()
+    )
     if source.watch:
         looks = arrivals(
-            lambda: list_images(images, pattern=source.glob, may_be_empty=True),
+            lambda: folder.look(may_be_empty=True),
             interval=source.interval,
             idle_seconds=source.idle,
         )
         return Inspected(runner.watch(looks, on_record), output_dir)
-    if is_list:
-        file = source.image_list
-        samples = (
-            list_named_images(sys.stdin) if file is None else list_named_images(_lines(file), name=str(file))
-        )
-    else:
-        samples = list_images(images, pattern=source.glob)
+    samples = _named_images(source.image_list) if is_list else folder.look()
     return Inspected(runner.run(samples), output_dir)
 
 
@@ -95,8 +112,12 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
     return given[0], is_list
 
 
-def _lines(path: Path) -> list[str]:
+def _named_images(path: Path | None) -> tuple[Sample, ...]:
+    """What a list names; None: that on stdin."""
+    if path is None:
+        return list_named_images(read_list(sys.stdin.buffer.read()))
     try:
-        return path.read_text(encoding="utf-8", errors=FILE_NAME_ERRORS).split("\n")
+        content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the list {path}: {error}") from error
+        raise ConfigError(f"cannot read the list {path}: {error.strerror}") from error
+    return list_named_images(read_list(content, name=str(path)), name=str(path))

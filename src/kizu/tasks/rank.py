@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
+from kizu.data.passed import Passed
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import parse_size
@@ -30,7 +31,9 @@ def rank(options: RankOptions, work: Work) -> Ranking:
         },
         where="options",
     )
-    left_out = LeftOut()
-    ranked = rank_images(list_images(options.folder), config, left_out=left_out, work=work)
+    left_out, passed = LeftOut(), Passed()
+    images = list_images(options.folder, without_masks=True, passed=passed)
+    work.note(*passed.notes())
+    ranked = rank_images(images, config, left_out=left_out, work=work)
     write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
     return Ranking(ranked, left_out)

@@ -178,13 +178,13 @@ def test_names_keep_their_blanks() -> None:
     assert [s.id for s in found] == [" a.png", "b.png "]
 
 
-def test_a_hundred_thousand_files_take_less_than_a_second(tmp_path: Path) -> None:
+def test_listing_many_files_is_quick(tmp_path: Path) -> None:
     for number in range(20_000):
         (tmp_path / f"{number}.png").touch()
     list_images(tmp_path)
     start = time.process_time()
     assert len(list_images(tmp_path)) == 20_000
-    assert time.process_time() - start < 0.3  # a fifth of them; generous, for busy machines
+    assert time.process_time() - start < 0.4  # a fifth of them; .2 s when nobody else is busy
 
 
 def test_a_list_with_nul_characters_is_no_text() -> None:
