@@ -15,6 +15,7 @@ from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.files import replace_whole, write_json
 from kizu.core.work import Work
 from kizu.data.manifest import Sample
+from kizu.data.passed import PassedOver
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.journal import Journal, lines_of
 from kizu.inspection.ledger import Ledger
@@ -67,10 +68,13 @@ class FolderRunner:
         true_mask: TrueMask | None = None,
         work: Work | None = None,
         belongs_to: str | None = None,
+        passed_over: Callable[[], Sequence[PassedOver]] = tuple,
     ) -> None:
         """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's. `belongs_to`: the folder of
-        images that `output_dir` was chosen for; None: somebody chose it."""
+        images that `output_dir` was chosen for; None: somebody chose it. `passed_over`: asked whenever `report.json` is
+        written."""
         self._inspector, self._output_dir, self._belongs_to = inspector, output_dir, belongs_to
+        self._passed_over = passed_over
         self._options = options or FolderOptions()
         self._work = work or inspector.work
         self._make = InspectPieces(inspector, output_dir, self._options, true_mask)
@@ -139,7 +143,7 @@ class FolderRunner:
         return Journal(self._output_dir, settings, belongs_to=self._belongs_to)
 
     def _report(self, ledger: Ledger) -> Report:
-        report = ledger.tally.report(self._inspector.manifest)
+        report = ledger.tally.report(self._inspector.manifest, self._passed_over())
         write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (

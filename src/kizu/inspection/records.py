@@ -15,6 +15,7 @@ from pydantic.config import JsonDict
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import ConfigError, DataError, ScoreError
+from kizu.core.text import as_cell
 from kizu.data.manifest import Label as TrueLabel
 from kizu.decision.policy import Basis, Label
 from kizu.decision.regions import Region, Spot
@@ -260,9 +261,13 @@ def csv_lines(records: Iterable[Record]) -> Iterator[str]:
         yield stream.getvalue()
         stream.seek(0)
         stream.truncate()
-        values = (getattr(record, name, None) for name in COLUMNS)
-        writer.writerow("" if value is None else value for value in values)
+        writer.writerow(_cell(getattr(record, name, None)) for name in COLUMNS)
     yield stream.getvalue()
+
+
+def _cell(value: object) -> object:
+    """What goes into a table: no text that a spreadsheet takes for a formula, and nothing for what is not there."""
+    return "" if value is None else as_cell(value) if isinstance(value, str) else value
 
 
 @cache

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kizu.data.passed import PassedOver
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
@@ -69,6 +70,22 @@ class DefectStats(Written):
     avg_total_defect_area: float = Field(description="of an NG image: its flaws' areas together")
 
 
+class ReportPassedOver(Written):
+    """What of the folder was not inspected, for one reason."""
+
+    reason: str = Field(description="why, in words")
+    count: Annotated[int, Field(ge=1)] = Field(description="how many")
+    names: Listed[tuple[str, ...]] = Field(description="the first few, as paths below the folder")
+    pictures: bool = Field(description="whether these are pictures")
+
+    @classmethod
+    def of(cls, passed: PassedOver) -> Self:
+        """As a listing tells it."""
+        return cls(
+            reason=passed.reason.value, count=passed.count, names=passed.names, pictures=passed.is_pictures
+        )
+
+
 class Report(Written):
     """All of `report.json`."""
 
@@ -84,6 +101,9 @@ class Report(Written):
     ok_rate: Rate = Field(description="num_ok / num_images; 0 without images")
     score_stats: MayBeAbsent[ScoreStats] = Field(default=None, description="not there without images")
     defect_stats: DefectStats | None = Field(description="null without images")
+    passed_over: MayBeAbsent[Listed[tuple[ReportPassedOver, ...]]] = Field(
+        default=None, description="what the folder holds besides, by reason; not there where it is nothing"
+    )
     created_at: Annotated[str, Field(pattern=UTC_TIME)] = Field(description="when it was written, UTC")
     outcomes: MayBeAbsent[dict[Outcome, Count]] = Field(
         default=None, description="how many images came to which outcome; those but inspected make num_errors"

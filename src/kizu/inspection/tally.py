@@ -2,13 +2,22 @@
 
 import math
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.provenance import utc_now
+from kizu.data.passed import PassedOver
 from kizu.decision.policy import Label
 from kizu.inspection.records import Failure, Record
-from kizu.inspection.report import DefectStats, Outcome, Report, ReportThresholds, ScoreStats
+from kizu.inspection.report import (
+    DefectStats,
+    Outcome,
+    Report,
+    ReportPassedOver,
+    ReportThresholds,
+    ScoreStats,
+)
 
 
 class _Counted(NamedTuple):
@@ -54,11 +63,15 @@ class Tally:
         counted = self._counted.get(key)
         return None if counted is None else "NG" if counted.is_anomaly else "OK"
 
-    def report(self, manifest: BundleManifest) -> Report:
+    def report(self, manifest: BundleManifest, passed_over: Sequence[PassedOver] = ()) -> Report:
         """All of it. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
         counted = self._counted.values()
         n, ng = len(counted), sum(item.is_anomaly for item in counted)
-        scores = {"score_stats": _score_stats([item.score for item in counted])} if n else {}
+        optional: dict[str, Any] = {}
+        if n:
+            optional["score_stats"] = _score_stats([item.score for item in counted])
+        if passed_over:
+            optional["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
         return Report(
             model=manifest.model,
             category=manifest.category,
@@ -74,7 +87,7 @@ class Tally:
             created_at=utc_now(),
             outcomes={"inspected": n, **Counter(self._failed.values())},
             num_superseded=self.superseded,
-            **scores,
+            **optional,
         )
 
     def _defect_stats(self, ng: int) -> DefectStats:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ConfigError
 from kizu.core.hashing import hash_value
 from kizu.core.work import Work
 from kizu.data.layouts.files import ensure_folder
-from kizu.data.listing import ImagesBelow, list_images, list_named_images
+from kizu.data.listing import ImagesBelow, list_named_images, read_list
+from kizu.data.manifest import Sample
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.roi import read_roi
 from kizu.inspection.events import events_of
@@ -62,28 +62,24 @@ def inspect(
         roi=read_roi(decision.roi, decision.ignore),
         work=work,
     )
+    folder = ImagesBelow(images, source.glob, work.note)
     runner = FolderRunner(
         inspector,
         output_dir,
         folder_options(writing),
         belongs_to=None if source.output_dir else identify(images),
+        passed_over=folder.rows,
     )
     if source.watch:
         ensure_folder(images)
         drop = DropFolder(
-            ImagesBelow(images, source.glob),
+            folder,
             events_of(images, source.interval),
             interval=source.interval,
             idle_seconds=source.idle,
         )
         return Inspected(runner.watch(drop, on_record), output_dir)
-    if is_list:
-        file = source.image_list
-        samples = (
-            list_named_images(sys.stdin) if file is None else list_named_images(_lines(file), name=str(file))
-        )
-    else:
-        samples = list_images(images, pattern=source.glob)
+    samples = _named_images(source.image_list) if is_list else folder.all()
     return Inspected(runner.run(samples), output_dir)
 
 
@@ -118,8 +114,12 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
     return given[0], is_list
 
 
-def _lines(path: Path) -> list[str]:
+def _named_images(path: Path | None) -> tuple[Sample, ...]:
+    """What a list names; None: that on stdin."""
+    if path is None:
+        return list_named_images(read_list(sys.stdin.buffer.read()))
     try:
-        return path.read_text(encoding="utf-8", errors=FILE_NAME_ERRORS).split("\n")
+        content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the list {path}: {error}") from error
+        raise ConfigError(f"cannot read the list {path}: {error.strerror}") from error
+    return list_named_images(read_list(content, name=str(path)), name=str(path))

@@ -344,7 +344,7 @@ def test_hostile_names_get_their_verdicts_and_pictures_of_their_own(
 def test_lines_of_an_earlier_version_count_until_their_pictures_are_judged_again(
     inspector: Inspector, tmp_path: Path
 ) -> None:
-    """They do not say which content they saw: a picture that is still there is judged, one that is gone keeps its line."""
+    """They do not say which content they saw: what is still there is judged anew, what is gone keeps its line."""
     drop, out = tmp_path / "drop", tmp_path / "out"
     write(drop, GOOD)
     run(inspector, drop, out)
@@ -388,5 +388,5 @@ def test_results_that_are_deleted_under_the_run_are_missed(
         shutil.rmtree(out, ignore_errors=True)
 
     monkeypatch.setattr(pieces, "encode_jpeg", delete)
-    with pytest.raises(OutputError, match="moved or deleted|No such file|removed or replaced"):
+    with pytest.raises(OutputError, match=r"moved or deleted|No such file|removed or replaced"):
         run(inspector, drop, out)

@@ -127,7 +127,7 @@ def test_a_full_disk_is_told_and_what_was_written_stays(
         mine, journal._handle = journal._handle, os.open(full, os.O_RDWR)
         with monkeypatch.context() as patched:
             patched.setattr(journal, "ensure_there", lambda: None)
-            patched.setattr(os, "ftruncate", lambda handle, length: None)
+            patched.setattr(os, "ftruncate", lambda *_: None)
             with pytest.raises(OutputError, match="No space left"):
                 journal.append(line("b.png"))
         os.close(journal._handle)

@@ -13,8 +13,8 @@ from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 from kizu.inspection.records import schema
-from kizu.inspection.tally import Tally
 from kizu.inspection.report import Report, ReportThresholds
+from kizu.inspection.tally import Tally
 
 WRITTEN = """{
   "model": "padim",
