@@ -152,6 +152,8 @@ def test_a_flip_is_as_far_from_the_threshold_as_the_true_score(samples: list[Sam
     assert [(flip.true_score, flip.score) for flip in found.flips] == [(126.0, 119.0), (114.0, 121.0)]
     assert [flip.distance for flip in found.flips] == pytest.approx([6 / 120, 6 / 120])
     assert found.far_flips(Tolerances(score=0.049)) == 2
+    distance = found.flips[0].distance
+    assert found.far_flips(Tolerances(score=distance)) == sum(f.distance > distance for f in found.flips)
     assert found.far_flips(Tolerances(score=0.051)) == 0
     assert "2 decision(s) flipped" in found.failures()
     as_json = found.as_json(Tolerances(score=0.2, map=1, iou=0))
@@ -159,6 +161,30 @@ def test_a_flip_is_as_far_from_the_threshold_as_the_true_score(samples: list[Sam
     assert as_json["flips"][1] == {
         "image": str(samples[1].path), "true_score": 114.0, "score": 121.0, "distance": pytest.approx(0.05),
     }  # fmt: skip
+
+
+def test_one_flip_is_one_too_many_and_named_after_its_scorer_and_image(samples: list[Sample]) -> None:
+    found = told(samples, [126.0], [119.0])
+    assert found.name == "x"
+    assert "1 decision(s) flipped" in found.failures(Tolerances(score=0.01))
+    assert found.flips[0].image == str(samples[0].path)
+
+
+@pytest.mark.parametrize("value", [2e-3, 0.0])
+def test_small_scores_have_errors_of_their_own_size(samples: list[Sample], value: float) -> None:
+    """Distances of a method may be thousandths; and where all is 0, nothing is divided by it."""
+    threshold = Threshold(value=value, rule=RULE, split=Split.CALIBRATION, count=1)
+    scorers = [
+        Told([true, 0.0], [np.float32([[true, 0], [0, 0]]), np.zeros((2, 2), np.float32)])
+        for true in (4e-3, 1e-3)
+    ]
+    thresholds = Thresholds(image=threshold, pixel=threshold)
+    placement = PlacementConfig(image_size=(2, 2))
+    (found,) = compare_scorers(scorers[0], {"x": scorers[1]}, samples[:2], placement, thresholds)
+    assert found.score_max_error == pytest.approx(0.75)
+    assert found.map_max_error == pytest.approx(0.75)
+    if value:
+        assert found.flips[0].distance == pytest.approx(1)
 
 
 def test_tolerances_are_kept_when_they_are_met_exactly() -> None:
@@ -196,19 +222,35 @@ def test_noise_may_be_added_and_nothing_is_refused(samples):
         Brightness(), {"x": Brightness()}, samples, PLACEMENT, THRESHOLDS, random_images=9
     )
     assert found.images == 20
+    seen = []
+
+    class Bright(Brightness):
+        def score(self, images):
+            seen.append(images)
+            return super().score(images)
+
+    noisy = Brightness(shift=1000)
+    (found,) = compare_scorers(Bright(), {"x": noisy}, [], PLACEMENT, THRESHOLDS, random_images=9)
+    assert [flip.image for flip in found.flips] == [
+        f"noise {number}"
+        for number, score in enumerate(Brightness().score(np.concatenate(seen)).image)
+        if score <= 120
+    ]
+    assert {images.shape[1:] for images in seen} == {(64, 64, 3)}
     with pytest.raises(DataError, match="no image to compare"):
         compare([], x=Brightness())
 
 
-def test_how_many_were_compared_is_told_to_the_end(samples):
+@pytest.mark.parametrize("others", [{"refusing": Brightness(refuse=True), "x": Brightness()}, {}])
+def test_how_many_were_compared_is_told_to_the_end(samples, others):
     steps = []
     compare_scorers(
         Brightness(),
-        {"x": Brightness(), "y": Brightness(refuse=True)},
+        others,
         samples,
         PLACEMENT,
         THRESHOLDS,
         random_images=9,
         work=Work(on_progress=lambda *step: steps.append(step)),
     )
-    assert steps == [("compared", done, 20) for done in (8, 11, 19, 20)]
+    assert steps == [("compared", done if others else 20, 20) for done in (8, 11, 19, 20)]
