@@ -21,7 +21,7 @@ from kizu.lab.measured_set import measured_set, refuse_known
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
-from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
 from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
@@ -144,7 +144,7 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
             Prediction(sample, float(score), thresholds.image.is_exceeded_by(float(score)))
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
-        confusion=_counts(confusion(defective, scores, thresholds.image.value)),
+        confusion=asdict(confusion(defective, scores, thresholds.image.value)),
         intervals=_intervals(defective, scores, seed),
         breakdown=breakdown(
             defective,
@@ -158,10 +158,6 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
         ),
         seconds={"measure": time.perf_counter() - start},
     )
-
-
-def _counts(counts: Confusion) -> dict[str, int]:
-    return {"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn}
 
 
 def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
