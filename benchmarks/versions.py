@@ -56,7 +56,16 @@ def main() -> None:
     )
 
 
-KEYS = ("step", "quantity", "before", "after", "ratio_of_least", "median_ratio", "lowest_ratio", "highest_ratio")
+KEYS = (
+    "step",
+    "quantity",
+    "before",
+    "after",
+    "ratio_of_least",
+    "median_ratio",
+    "lowest_ratio",
+    "highest_ratio",
+)
 
 
 def round_of(order: list[str], sides: dict[str, Path], scratch: Path) -> Iterator[tuple[str, str, Cost]]:
@@ -94,7 +103,9 @@ def cost_of(command: list[str | Path], folder: Path) -> Cost:
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"error: {' '.join(map(str, command))}: exit code {process.returncode}\n{log.read_text()}")
+        raise SystemExit(
+            f"error: {' '.join(map(str, command))}: exit code {process.returncode}\n{log.read_text()}"
+        )
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 

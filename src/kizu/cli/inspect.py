@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kizu.cli.options import ShownAs, start_work
+from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import DecisionOptions, SourceOptions, WritingOptions
 from kizu.tasks.options import Flag, WorkOptions
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from kizu.inspection.records import Record
 
 EXIT_NG_FOUND = 1
+EXIT_NOT_INSPECTED = 3
 
 
 def inspect(
@@ -27,16 +29,18 @@ def inspect(
     from kizu.tasks.inspect import inspect
 
     if source.watch:
-        typer.echo(f"watching {source.folder or source.input_dir}; Ctrl-C ends it", err=True)
+        say(f"watching {source.folder or source.input_dir}; Ctrl-C ends it", err=True)
     with start_work(shown, using) as work:
-        done = inspect(source, decision, writing, work, on_record=lambda record: typer.echo(_tell(record)))
+        done = inspect(source, decision, writing, work, on_record=lambda record: say(_tell(record)))
     report = done.result.report
     if done.result.skipped:
-        typer.echo(f"{done.result.skipped} images were done before", err=True)
-    typer.echo(f"wrote {done.output_dir}", err=True)
-    typer.echo(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
-    if fail_on_ng and report.num_ng:
+        say(f"{done.result.skipped} images were done before", err=True)
+    say(f"wrote {done.output_dir}", err=True)
+    say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
+    if fail_on_ng and done.result.num_ng:
         raise typer.Exit(EXIT_NG_FOUND)
+    if done.result.num_failed:
+        raise typer.Exit(EXIT_NOT_INSPECTED)
 
 
 def _tell(record: "Record") -> str:

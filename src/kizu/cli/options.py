@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from kizu.cli.printing import say
 from kizu.tasks.options import CoreOptions, Flag, WorkOptions
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def start_work(
             cores=options.threads,
             features_bytes=None if features_mb is None else features_mb << 20,
             on_progress=on_progress,
+            on_note=lambda text: say(f"note: {text}", err=True),
         )
         if isinstance(options, WorkOptions):
             work = work.with_runtime(options.runtime.value, options.device.value)

@@ -86,6 +86,8 @@ class Work:
     features_bytes: int | None = None
     """How many features are kept for work on the same images; None: KIZU_FEATURES_MB, else none."""
     on_progress: Progress | None = field(default=None, compare=False)
+    on_note: Callable[[str], None] | None = field(default=None, compare=False)
+    """Told, in words, what was passed over and what is odd."""
     cancelled: Event | None = field(default=None, compare=False)
     """Set from anywhere, it ends the work with `CancelledError` at its next step."""
     pool: Pool = field(default_factory=Threads)
@@ -105,6 +107,12 @@ class Work:
             raise CancelledError(f"{stage} was called off at {done} of {total}")
         if self.on_progress is not None:
             self.on_progress(stage, done, total)
+
+    def note(self, *notes: str) -> None:
+        """Tell what was passed over, or is odd."""
+        if self.on_note is not None:
+            for text in notes:
+                self.on_note(text)
 
     @contextmanager
     def limit(self) -> Iterator[None]:
@@ -135,7 +143,7 @@ class Work:
 
     def portable(self) -> Work:
         """The same without what only this process has: it can be pickled."""
-        return replace(self, on_progress=None, cancelled=None, pool=Threads())
+        return replace(self, on_progress=None, on_note=None, cancelled=None, pool=Threads())
 
     def memory_budget(self) -> int:
         """Bytes that features may take."""

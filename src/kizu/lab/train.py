@@ -17,6 +17,7 @@ from kizu.core.randomness import rng_for
 from kizu.core.types import U8, Bool
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
+from kizu.data.check import first_look
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.scan import DataConfig, scan_data
 from kizu.data.splits import ensure_apart, hold_out, k_folds
@@ -68,6 +69,7 @@ def train_run(
     """
     start = time.perf_counter()
     manifest = scan_data(config.data).with_hashes(work)
+    work.note(*manifest.notes, *(problem.told() for problem in first_look(manifest, work)))
     cut = cut_good(manifest, config)
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)

@@ -20,8 +20,9 @@ from kizu.core.split import Split
 from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
-from kizu.data.listing import list_images
-from kizu.data.manifest import GOOD, Manifest, Sample, hash_image, read_manifest
+from kizu.data.listing import list_good_images
+from kizu.data.manifest import Manifest, Sample, hash_image, read_manifest
+from kizu.data.passed import Passed
 from kizu.decision.calibration import LABELLED_RULES, Thresholds
 from kizu.lab.held_out import list_added, set_held_out_thresholds, sides
 from kizu.lab.labelled import Chosen, choose_thresholds, labelled_samples
@@ -87,7 +88,9 @@ def _update(
     pipeline = open_pipeline(bundle, work)
     _ = pipeline.updatable  # refused before anything is read
     setting = _Setting.of(folder, bundle)
-    found = Manifest("added", "", images, list_images(images)).with_hashes(work).samples
+    passed = Passed()
+    found = Manifest("added", "", images, list_good_images(images, passed)).with_hashes(work).samples
+    work.note(*passed.notes())
     new, skipped = _sort_out_known(folder, found)
     if not new:
         return _made_before(folder, bundle, reason, found) or _refuse(images, skipped)
@@ -96,6 +99,11 @@ def _update(
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
+    if not learned:
+        raise DataError(
+            f"none of the {len(new)} new images in {images} can be read",
+            hint="; ".join(sorted(set(broken.values()))),
+        )
     thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
     manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
         update={"version": next_version(folder.path), "reason": reason}
@@ -280,7 +288,7 @@ def _sort_out_known(folder: RunFolder, found: Sequence[Sample]) -> tuple[tuple[S
             skipped[sample.id] = known[sample.sha256]
             continue
         known[sample.sha256] = f"it is a copy of {sample.id}"
-        new.append(replace(sample, label="good", defect=GOOD, split=Split.TRAIN))
+        new.append(replace(sample, split=Split.TRAIN))
     return tuple(new), skipped
 
 

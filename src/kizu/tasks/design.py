@@ -22,7 +22,7 @@ def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Desi
     candidates = {name: look_up(known, name, noun="method") for name in names}
     with locked_name(options.output):  # for hours: a second one into the same file is told at once
         found = design(
-            scan_all(options.categories, where),
+            scan_all(options.categories, where, work),
             candidates=candidates,
             seeds=parse_seeds(options.seeds),
             base=PipelineConfig.read(options.config_file) if options.config_file else PipelineConfig(),

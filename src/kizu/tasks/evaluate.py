@@ -8,7 +8,6 @@ from typing import Any
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
 from kizu.data.manifest import read_manifest
-from kizu.data.scan import scan_data
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import (
@@ -25,7 +24,7 @@ from kizu.report.cases import write_case_page
 from kizu.report.gallery import write_figures
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
-from kizu.tasks.data import data_config
+from kizu.tasks.data import data_config, scan_told
 from kizu.tasks.lab_options import ThresholdOptions
 from kizu.tasks.options import DataOptions, parse_grid
 from kizu.tasks.train import drop_none
@@ -83,8 +82,11 @@ def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
     if manifest.parts:
         if data.root is not None or data.category is not None:
             raise ConfigError("a run of several categories is measured on its own test splits")
+        work.note(*manifest.notes)
         return _evaluate_parts(folder, work)
-    elsewhere = None if data.root is None else scan_data(data_config(data))
+    if data.root is None:
+        work.note(*manifest.notes)
+    elsewhere = None if data.root is None else scan_told(data_config(data), work)
     drawn = find_spec("matplotlib") is not None
 
     def write_beside(measured: MeasuredRun) -> None:

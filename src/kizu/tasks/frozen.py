@@ -56,7 +56,7 @@ def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work:
         results = list(
             evaluate_frozen(
                 frozen,
-                scan_all(options.categories, where),
+                scan_all(options.categories, where, work),
                 output_dir,
                 include_dev=options.include_dev,
                 work=work,

@@ -7,6 +7,7 @@ from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
+from kizu.data.passed import Passed
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import parse_size
@@ -32,8 +33,10 @@ def rank(options: RankOptions, work: Work) -> Ranking:
         },
         where="options",
     )
-    left_out = LeftOut()
-    ranked = rank_images(list_images(options.folder), config, left_out=left_out, work=work)
+    left_out, passed = LeftOut(), Passed()
+    images = list_images(options.folder, without_masks=True, passed=passed)
+    work.note(*passed.notes())
+    ranked = rank_images(images, config, left_out=left_out, work=work)
     with locked(options.output_dir):
         sweep_file_parts(options.output_dir / "overlays")
         write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)

@@ -40,7 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "blank.txt": "\n \n",
     }.items():
         (root / name).write_text(text)
-    (root / "binary").write_bytes(b"\xff\xfe\x00\x80")
+    (root / "binary").write_bytes(b"\x80\x00\xff\xfe")
     return root
 
 

@@ -39,11 +39,6 @@ def trained(tmp_path: Path, **sections: dict[str, object]) -> RunFolder:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    return trained(tmp_path)
-
-
-@pytest.fixture
 def new(tmp_path: Path) -> Path:
     """Three good images that look as none before: with a mark."""
     folder = tmp_path / "new"
