@@ -75,7 +75,9 @@ class FeatureCache:
         array = io.BytesIO()
         np.save(array, embedding, allow_pickle=False)
         content = array.getvalue()
-        stored = content + hash_bytes(content).encode()  # what is damaged is computed again, and never scored with
+        stored = (
+            content + hash_bytes(content).encode()
+        )  # what is damaged is computed again, and never scored with
         try:
             write_bytes(self._path(key), stored, durable=False)
         except OutputError as error:

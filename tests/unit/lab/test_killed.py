@@ -22,6 +22,7 @@ from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.lab.update import update_run
+from kizu.release import export as release
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import NEW, read_history
 from kizu.tasks.evaluate import evaluate
@@ -216,6 +217,55 @@ def test_all_that_an_evaluation_writes_is_written_by_one_at_a_time(
         monkeypatch.setattr(f"kizu.tasks.evaluate.{name}", lambda *_, name=name: in_use(name))
     evaluate(run.path, DataOptions(), Work())
     assert held[:2] == ["write_case_page", "write_model_card"]
+
+
+def test_thresholds_that_were_in_force_are_kept_though_a_kill_comes_between(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = run.open_bundle().manifest.thresholds.image
+    first, second = (CalibrationConfig(rule=rule, fraction=0.4) for rule in ("maximum", "mean_sigma"))
+    for killed, config in ((True, first), (False, first), (True, second), (False, second)):
+        with monkeypatch.context() as patched:
+            if killed:
+                patched.setattr("kizu.lab.tune._tell", lambda *_: 1 / 0)
+                with pytest.raises(ZeroDivisionError):
+                    compute_thresholds(run, config)
+            else:
+                compute_thresholds(run, config)
+    told = run.read_thresholds()
+    assert told is not None
+    assert told.bundle_sha256 == run.open_bundle().bundle_sha256
+    assert [one.image.rule.name for one in told.before] == [trained.rule.name, "maximum"]
+    assert told.before[0].image.value == trained.value
+
+
+def test_a_run_that_is_removed_under_an_export_is_not_made_anew(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = release.build_model
+
+    def remove(*arguments: object, **named: object) -> object:
+        shutil.rmtree(run.path)
+        return build(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(release, "build_model", remove)
+    with pytest.raises(DataError, match="is not a finished run"):
+        release.export_run(run)
+    assert not run.path.exists()
+
+
+def test_an_export_folder_that_is_removed_under_an_export_is_never_done(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = release._write_meta
+
+    def lose(place: Path, *more: object) -> None:
+        shutil.rmtree(place)
+        keep(place, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(release, "_write_meta", lose)
+    with pytest.raises(OutputError, match="export was removed or replaced"):
+        release.export_run(run)
 
 
 def test_half_files_of_a_killed_evaluation_are_removed_by_the_next(run: RunFolder) -> None:
