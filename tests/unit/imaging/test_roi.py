@@ -125,3 +125,13 @@ def test_the_hash_of_what_is_read_from_files_stays_what_earlier_inspections_wrot
         "9171a9a3c5656d94ed1296449d14ee12bea0786ccfc874c3e81e2ed6ea4233eb",
         "2115adf3d40ea6f3e11a432e121c77bc25c90a47c3fdfc93daaeea832a77ecd1",
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\0", b"\xff", b"[" * 100_000, b'{"polygons": [[[%s, 0], [0, 0], [1, 1]]]}' % (b"9" * 400)],
+)
+def test_a_file_that_no_number_can_be_read_from_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "roi.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"roi\.json"):
+        read_roi(tmp_path / "roi.json", None)
