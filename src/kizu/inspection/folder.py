@@ -239,9 +239,11 @@ class InspectPieces:
 
     def _place(self, sample: Sample) -> Placed | ImageError:
         try:
-            return place_source(
+            placed = place_source(
                 sample, self.inspector.manifest.placement, keep_original=self.options.save_overlays
             )
+            self.inspector.ensure_seen(placed.size, name=str(sample.path))
+            return placed
         except ImageError as error:
             return error
 

@@ -59,7 +59,12 @@ def train_run(
     """
     start = time.perf_counter()
     manifest = scan_data(config.data).with_hashes(work)
-    work.note(*manifest.notes, *(problem.told() for problem in first_look(manifest, work)))
+    crop = config.placement.tell_crop()
+    work.note(
+        *manifest.notes,
+        *(problem.told() for problem in first_look(manifest, work)),
+        *([crop] if crop else []),
+    )
     cut = cut_good(manifest, config)
     folder = new_run(output_dir, config.detector.kind, manifest.category, run_id)
     with gone_unless_done(folder):

@@ -75,6 +75,8 @@ def inspect(
         roi=read_roi(decision.roi, decision.ignore),
         work=work,
     )
+    crop = inspector.manifest.placement.tell_crop()
+    work.note(*([crop] if crop else []))
     folder = _Folder(images, source.glob, work)
     runner = FolderRunner(
         inspector, output_dir, folder_options(writing), passed_over=lambda: folder.passed.rows()

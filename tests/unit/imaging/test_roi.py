@@ -125,3 +125,25 @@ def test_the_hash_of_what_is_read_from_files_stays_what_earlier_inspections_wrot
         "9171a9a3c5656d94ed1296449d14ee12bea0786ccfc874c3e81e2ed6ea4233eb",
         "2115adf3d40ea6f3e11a432e121c77bc25c90a47c3fdfc93daaeea832a77ecd1",
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"polygons": [[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]]}, "all corners lie in one pixel"),
+        ({"polygons": [[[-9, 3], [-1, 3], [-1, 8]]]}, "outside of every picture"),
+        ({"polygons": [[[10, 10], [90, 10], [90, 90]]], "unit": "fraction"}, "outside of every picture"),
+    ],
+)
+def test_an_area_that_lies_in_no_picture_is_refused(tmp_path: Path, told: dict, said: str) -> None:
+    path = written(tmp_path / "roi.json", **told)
+    for given in ((path, None), (None, path)):
+        with pytest.raises(ConfigError, match=said) as caught:
+            read_roi(*given)
+        assert '"fraction"' in (caught.value.hint or "")
+
+
+def test_a_picture_that_marks_nothing_is_refused(tmp_path: Path) -> None:
+    encode_png(tmp_path / "roi.png", np.zeros((4, 4), bool))
+    with pytest.raises(ConfigError, match=r"roi\.png marks nothing"):
+        read_roi(tmp_path / "roi.png", None)
