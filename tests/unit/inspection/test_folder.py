@@ -213,4 +213,4 @@ def test_no_cell_of_the_table_is_a_formula(inspector: Inspector, tmp_path: Path)
     names = ["=cmd.png", "+a.png", "-b.png", "@c.png", "d.png"]
     rows = list(csv.reader(csv_lines(error_record(name, f"{name}: broken", "0") for name in names)))[1:]
     assert [row[0] for row in rows] == ["'=cmd.png", "'+a.png", "'-b.png", "'@c.png", "d.png"]
-    assert [row[-1] for row in rows][0] == "'=cmd.png: broken"
+    assert rows[0][-1] == "'=cmd.png: broken"
