@@ -7,13 +7,15 @@ import pytest
 from tests.support import category, part_picture
 from typer.testing import CliRunner, Result
 
+import kizu.tasks.recommend
 from kizu.cli.main import app
 from kizu.imaging.codec import encode_png
+from kizu.lab.recommend import Recommendation
 
 FAST = ("--backbone", "tiny", "--image-size", "64")
 
 
-def kizu(*words: object) -> Result:
+def kizu_command(*words: object) -> Result:
     return CliRunner().invoke(app, list(map(str, words)))
 
 
@@ -21,7 +23,7 @@ def kizu(*words: object) -> Result:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("exits")
     category(root / "sets", "plate", 0)
-    done = kizu(
+    done = kizu_command(
         "train", "--data-root", root / "sets", "--category", "plate", *FAST, "--coreset", 0.2,
         "--output-dir", root / "runs", "--run-id", "r",
     )  # fmt: skip
@@ -49,7 +51,7 @@ def test_a_ranking_without_some_pictures_is_not_whole(
     tmp_path: Path, readable: int, broken: int, code: int
 ) -> None:
     folder = pictures(tmp_path / "in", readable=readable, broken=broken)
-    found = kizu("zero-shot", folder, *FAST, "--output-dir", tmp_path / "out")
+    found = kizu_command("zero-shot", folder, *FAST, "--output-dir", tmp_path / "out")
     assert found.exit_code == code, found.stderr
     assert ("unreadable: broken0.png" in found.stderr) == (code == 3)
 
@@ -58,10 +60,10 @@ def test_a_prediction_without_some_pictures_is_not_whole(trained: Path, root: Pa
     run = root / "runs/patchcore/plate/r"
     manifest = run / "manifest.jsonl"
     manifest.write_text(manifest.read_text().replace(str(trained), str(root)))
-    assert kizu("predict", "--run-dir", run).exit_code == 0
+    assert kizu_command("predict", "--run-dir", run).exit_code == 0
     shutil.rmtree(run / "predictions")
     (root / "sets/plate/test/good/12.png").write_bytes(b"no picture")
-    found = kizu("predict", "--run-dir", run)
+    found = kizu_command("predict", "--run-dir", run)
     assert found.exit_code == 3
     assert "1 unreadable" in found.stdout
 
@@ -71,8 +73,8 @@ def test_an_update_learns_something_or_fails(root: Path, readable: int, code: in
     run = root / "runs/patchcore/plate/r"
     folder = pictures(root / "new", readable=readable, broken=2)
     asked = ("update", "--run-dir", run, "--images", folder, "--reason", "x")
-    assert kizu(*asked).exit_code == 2
-    found = kizu(*asked, "--skip-broken")
+    assert kizu_command(*asked).exit_code == 2
+    found = kizu_command(*asked, "--skip-broken")
     assert found.exit_code == code, found.stderr
     assert (run / "versions").exists() == (code == 0)
 
@@ -81,7 +83,7 @@ def test_an_update_takes_what_is_called_good_and_tells_the_rest(root: Path) -> N
     run = root / "runs/patchcore/plate/r"
     for name in ("ok", "NG", "later"):
         encode_png(root / "lot" / name / "0.png", part_picture(80 + len(name)))
-    found = kizu("update", "--run-dir", run, "--images", root / "lot", "--reason", "x")
+    found = kizu_command("update", "--run-dir", run, "--images", root / "lot", "--reason", "x")
     assert found.exit_code == 0, found.stderr
     assert "learned 1 images" in found.stderr
     assert (
@@ -92,7 +94,7 @@ def test_an_update_takes_what_is_called_good_and_tells_the_rest(root: Path) -> N
         "note: pictures that are not for learning, as their folders' names say passed over: 1 (NG: 1)"
         in found.stderr
     )
-    found = kizu("update", "--run-dir", run, "--images", root / "lot/NG", "--reason", "x")
+    found = kizu_command("update", "--run-dir", run, "--images", root / "lot/NG", "--reason", "x")
     assert found.exit_code == 2
     assert "called as if its pictures were not good" in found.stderr
 
@@ -103,19 +105,22 @@ def test_a_training_with_broken_pictures_fails_or_leaves_them_out(tmp_path: Path
     for number in range(broken):
         (tmp_path / f"plate/train/good/{number}.png").write_bytes(b"no picture %d" % number)
     asked = ("train", "--data-root", tmp_path, *FAST, "--coreset", 0.2, "--output-dir", tmp_path / "runs")
-    found = kizu(*asked)
+    found = kizu_command(*asked)
     assert found.exit_code == 2
     assert "note: error: is not an image in a format that Kizu reads" in found.stderr
-    found = kizu(*asked, "--skip-broken")
+    found = kizu_command(*asked, "--skip-broken")
     assert found.exit_code == (0 if broken == 1 else 2), found.stderr
     assert "this is a bug" not in found.stderr
 
 
-def test_a_recommendation_that_was_to_be_written_and_is_not_is_an_error(tmp_path: Path) -> None:
+def test_a_recommendation_that_was_to_be_written_and_is_not_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kizu.tasks.recommend, "recommend", lambda *_, **__: Recommendation(9, (), {}))
     category(tmp_path, "plate", 0)
-    found = kizu(
-        "recommend", "--data-root", tmp_path / "plate", "--memory-mb", 1, "--output", tmp_path / "config.yaml"
-    )
+    asked = ("recommend", "--data-root", tmp_path / "plate")
+    assert kizu_command(*asked).exit_code == 0
+    found = kizu_command(*asked, "--output", tmp_path / "config.yaml")
     assert found.exit_code == 2, found.stderr
     assert "config.yaml is not written: nothing that was tried fits the budget" in found.stderr
     assert not (tmp_path / "config.yaml").exists()
