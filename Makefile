@@ -30,8 +30,8 @@ $(VENV)/.dev: $(VENV)/.base
 demo: $(VENV)/.demo ## fit and inspect real solar cells and drawn parts, and write a page to look at
 	$(BIN)/kizu demo --output-dir demo-out
 
-test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.test ## run the tests, as many at once as there are cores
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 $(VENV)-torch/.done: constraints.txt constraints-torch.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-torch

@@ -35,8 +35,10 @@ def inspect(
         say(f"{done.result.skipped} images were done before", err=True)
     say(f"wrote {done.output_dir}", err=True)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
-    if fail_on_ng and report.num_ng:
+    if fail_on_ng and done.result.num_ng:
         raise typer.Exit(exits.NG_FOUND)
+    if done.result.num_failed:
+        raise typer.Exit(exits.SOME_UNREAD)
 
 
 def _tell(record: "Record") -> str:

@@ -20,12 +20,15 @@ def train(
 
     with start_work(shown, using) as work:
         run = train(pipeline, data, options, work, on_estimate=expect)
-    manifest = run.fitted.bundle.manifest
+    manifest = run.bundle.manifest
     thresholds = manifest.thresholds
     for name in run.skipped:
         say(f"skipped {name}: cannot be read", err=True)
-    seconds = sum(run.fitted.seconds.values())
-    say(f"fitted on {manifest.fitted_on.fit_count} images in {seconds:.1f} s", err=True)
+    if run.fitted is None:
+        say(f"the same settings and images made this run at {manifest.created_at}", err=True)
+    else:
+        seconds = sum(run.seconds.values())
+        say(f"fitted on {manifest.fitted_on.fit_count} images in {seconds:.1f} s", err=True)
     say(f"image threshold {thresholds.image.describe()}", err=True)
     say(f"pixel threshold {(thresholds.zones or thresholds.pixel).describe()}", err=True)
     if (thresholds.image.false_alarm_rate or 0) > WEAK_PROMISE:

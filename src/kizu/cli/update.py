@@ -22,7 +22,8 @@ def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: S
     done = changed.done
     for name, why in done.skipped.items():
         say(f"skipped {name}: {why}", err=True)
-    say(f"learned {len(done.added)} images", err=True)
+    before = " before: the same call has made this version" if done.was_there else ""
+    say(f"learned {len(done.added)} images{before}", err=True)
     for name in ("image", "pixel"):
         before, now = getattr(done.before, name), getattr(done.thresholds, name)
         say(f"{name} threshold {now.describe()}; before: {before.describe()}", err=True)

@@ -97,13 +97,18 @@ class Placed:
 
 
 def place_source(
-    source: Source, placement: PlacementConfig, *, limits: Limits = Limits(), keep_original: bool = False
+    source: Source,
+    placement: PlacementConfig,
+    *,
+    limits: Limits = Limits(),
+    keep_original: bool = False,
+    path: Path | None = None,
 ) -> Placed:
-    """Decode and place one image, in this thread. Raises `ImageError`."""
+    """Decode and place one image, in this thread. `path`: of the file that bytes are of. Raises `ImageError`."""
     if isinstance(source, np.ndarray):
         original = to_rgb(source)
     else:
-        original = decode(source.path if isinstance(source, Sample) else source, limits=limits)
+        original = decode(source.path if isinstance(source, Sample) else source, limits=limits, path=path)
     height, width = original.shape[:2]
     return Placed(place(original, placement), (height, width), original if keep_original else None)
 

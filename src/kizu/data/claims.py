@@ -20,6 +20,11 @@ Place = tuple[str, ...]
 """The folders on the way to a mask that tell it from masks of the same name."""
 
 
+def is_called_like_a_mask(name: str) -> bool:
+    """Whether a file has such a name; what it holds, and whether its picture is there, is another question."""
+    return stem_of(name).lower().endswith(_COMPANION_ENDS)
+
+
 def split_companions(
     lot: Lot, passed: Passed, *, twins: bool = False
 ) -> tuple[list[str], dict[str, list[str]]]:
@@ -29,7 +34,7 @@ def split_companions(
     picture is taken as one, and told. `twins`: of files that differ by their suffix alone, one that looks like a mask
     is that of the others; each of them is decoded to see it.
     """
-    called = [name for name in lot.names if is_called_mask(name)]
+    called = [name for name in lot.names if is_called_like_a_mask(name)]
     has_twins = twins and len({stem_of(name) for name in lot.names}) < len(lot.names)
     if not called and not has_twins:
         return list(lot.names), {}
@@ -52,11 +57,6 @@ def split_companions(
         if len(drawn) == 1 and len(alike) > 1:
             masks[drawn[0]] = [name for name in alike if name != drawn[0]]
     return [name for name in lot.names if name not in masks], masks
-
-
-def is_called_mask(name: str) -> bool:
-    """Whether a file is called like the mask of another."""
-    return stem_of(name).lower().endswith(_COMPANION_ENDS)
 
 
 def masks_beside(lot: Lot, masks: Mapping[str, list[str]]) -> dict[str, Path]:

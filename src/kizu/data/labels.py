@@ -14,7 +14,7 @@ import yaml
 
 from kizu.core.errors import DataError, ImageError
 from kizu.core.split import Split
-from kizu.data.claims import Place, is_called_mask, is_mask, keys_of, masks_beside, split_companions
+from kizu.data.claims import Place, is_called_like_a_mask, is_mask, keys_of, masks_beside, split_companions
 from kizu.data.lots import Lot, walk
 from kizu.data.passed import Passed, Reason
 from kizu.data.words import Kind, Said, say
@@ -125,7 +125,7 @@ def _judge(lot: Lot, passed: Passed, *, named: Kind | None = None) -> Iterable[P
     beside = masks_beside(lot, companions)
     return [
         replace(whole, path=lot.path(n), kind=Kind.MASK)
-        if named is None and is_called_mask(n) and is_mask(lot.path(n))  # of a picture elsewhere
+        if named is None and is_called_like_a_mask(n) and is_mask(lot.path(n))  # of a picture elsewhere
         else _with_companion(replace(whole, path=lot.path(n)), beside.get(n), passed)
         for n in names
     ]

@@ -1,19 +1,21 @@
 """Images of which nothing is known yet: what a line inspects, what is ranked, and good ones that are learned later."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from kizu.core.errors import DataError
 from kizu.core.split import Split
-from kizu.data.claims import split_companions
+from kizu.data.claims import is_called_like_a_mask, split_companions
 from kizu.data.labels import read_pictures
 from kizu.data.layouts.files import ensure_folder
-from kizu.data.lots import walk
+from kizu.data.lots import suffix_of, walk
 from kizu.data.manifest import GOOD, Sample
-from kizu.data.passed import Passed, Reason
+from kizu.data.passed import Passed, PassedOver, Reason
 from kizu.data.words import Kind, say
+from kizu.imaging.codec import IMAGE_SUFFIXES
 
 _SAVE_AGAIN = "one path on each line, saved as UTF-8"
 
@@ -115,6 +117,52 @@ def read_list(content: bytes, *, name: str = "the list") -> list[str]:
     if "\0" in text:
         raise DataError(f"{name} is no text: it holds NUL characters", hint=_SAVE_AGAIN)
     return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+@dataclass(slots=True)
+class ImagesBelow:
+    """The images of a folder that may be looked at again and again: all of them, or one that is told of."""
+
+    folder: Path
+    pattern: str | None
+    note: Callable[..., None]
+    """Told what is passed over, each thing once."""
+    _told: set[str] = field(default_factory=set)
+    _passed: Passed = field(default_factory=Passed)
+
+    def all(self, *, may_be_empty: bool = False) -> tuple[Sample, ...]:
+        """As `list_images`."""
+        passed = Passed()
+        found = list_images(self.folder, pattern=self.pattern, may_be_empty=may_be_empty, passed=passed)
+        self._passed = passed
+        new = [note for note in passed.notes() if note not in self._told]
+        self._told.update(new)
+        self.note(*new)
+        return found
+
+    def every(self) -> tuple[Sample, ...]:
+        """The same; there may be none. Raises `DataError` where the folder cannot be listed."""
+        return self.all(may_be_empty=True)
+
+    def one(self, path: Path) -> Sample | None:
+        """The image at `path`; None where `every` would not list it, or only looking into its folder can tell."""
+        absolute, root = path.absolute(), self.folder.absolute()
+        if not absolute.is_relative_to(root):
+            return None
+        below = absolute.relative_to(root)
+        if suffix_of(below.name) not in IMAGE_SUFFIXES or is_called_like_a_mask(below.name):
+            return None
+        if any(part.startswith(".") or part in ("masks", "overlays") for part in below.parts):
+            return None
+        if self.pattern is not None and not fnmatchcase(below.as_posix().casefold(), self.pattern.casefold()):
+            return None
+        if any((root / parent).is_symlink() for parent in below.parents if parent.name) or absolute.is_dir():
+            return None
+        return Sample(below.as_posix(), self.folder / below) if absolute.exists() else None
+
+    def rows(self) -> tuple[PassedOver, ...]:
+        """What the last look passed over."""
+        return self._passed.rows()
 
 
 def list_named_images(lines: Iterable[str], *, name: str = "the list") -> tuple[Sample, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import model_validator
-from scipy.stats import beta
+from scipy.special import betainc
 
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
@@ -137,7 +137,7 @@ def conformal_confident(
                 f"a {name} of {value} is not between 0 and 1", hint="for one in a hundred, give 0.01"
             )
     ranks = np.arange(1, n + 1)
-    enough = np.flatnonzero(beta.cdf(false_alarm_rate, n + 1 - ranks, ranks) >= confidence - 1e-12)
+    enough = np.flatnonzero(betainc(n + 1 - ranks, ranks, false_alarm_rate) >= confidence - 1e-12)
     if enough.size == 0:
         needed = math.ceil(math.log(1 - confidence) / math.log(1 - false_alarm_rate) - 1e-9)
         raise CalibrationError(

@@ -81,12 +81,14 @@ class ImageInfo:
     """Pillow's name: "L", "RGB", "I;16", ..."""
 
 
-def decode(source: Path | str | bytes, *, limits: Limits = Limits()) -> U8:
+def decode(source: Path | str | bytes, *, limits: Limits = Limits(), path: Path | None = None) -> U8:
     """An image file, or its bytes, as (H, W, 3) uint8 RGB, contiguous; the module's docstring has the rules.
+
+    `path`: of the file that the bytes are of, for errors.
 
     Raises `ImageError`, naming the file, when it is missing, unreadable, too large, broken or not an image.
     """
-    with _open(source, limits) as image:
+    with _open(source, limits, path) as image:
         return _rgb(_upright(image))
 
 
@@ -177,9 +179,11 @@ def _encode(array: U8 | Bool, format: str, **options: int) -> bytes:
 
 
 @contextmanager
-def _open(source: Path | str | bytes, limits: Limits) -> Iterator[ImageFile.ImageFile]:
+def _open(
+    source: Path | str | bytes, limits: Limits, path: Path | None = None
+) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and its size allowed; whatever goes wrong inside is an `ImageError`."""
-    path = None if isinstance(source, bytes) else Path(source)
+    path = path if isinstance(source, bytes) else Path(source)
     try:
         with BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
             image = _recognise(stream)

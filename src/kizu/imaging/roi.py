@@ -113,7 +113,7 @@ def _read_area(path: Path) -> Area:
         polygons = tuple(np.asarray(corners, np.float64) for corners in told["polygons"])
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             f"{path} holds no polygons ({error!r})", hint='write {"polygons": [[[x, y], [x, y], [x, y]]]}'
         ) from error

@@ -1,6 +1,6 @@
 """One image in, one verdict out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +15,9 @@ from kizu.core.errors import BundleError, ImageError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
-from kizu.decision.regions import Region
+from kizu.decision.regions import Region, Spot, highest_spot
 from kizu.imaging.codec import decode, to_rgb
-from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
+from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, draw_ring, heat_overlay
 from kizu.imaging.placement import PlacementConfig, map_back, place, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
@@ -46,19 +46,25 @@ class Inspection:
     """What decided: the image score, or in a region of interest the regions of the map."""
     reason: str
     """Why the label is so, for a person: "score 1.387 > 1.298"."""
+    spot: Spot | None = None
+    """Where the map is highest, when the image is NG and nothing in it is above the pixel threshold."""
 
     def overlay(self, image: U8, *, caption: bool = True, true_mask: NDArray[np.bool_] | None = None) -> U8:
         """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict and why.
 
-        `true_mask`: (H, W), where the flaw really is; its outline is green.
+        Where an NG image has no flaw to show, its highest spot is ringed. `true_mask`: (H, W), where the flaw really
+        is; its outline is green.
         """
         low, high = (factor * self.pixel_threshold for factor in HEAT_RANGE)
         drawn = draw_contours(heat_overlay(image, self.map, low, high), self.mask)
+        if self.spot is not None:
+            drawn = draw_ring(drawn, (self.spot.x, self.spot.y))
         if true_mask is not None:
             drawn = draw_contours(drawn, true_mask, GREEN)
         if not caption:
             return drawn
-        return banner(drawn, f"{self.label}  {self.reason}", RED if self.label == "NG" else GREEN)
+        where = "" if self.spot is None else "; no pixel is above its threshold: the highest is ringed"
+        return banner(drawn, f"{self.label}  {self.reason}{where}", RED if self.label == "NG" else GREEN)
 
 
 def bundle_folder(path: Path) -> Path:
@@ -136,11 +142,13 @@ class Inspector:
 
     def inspect_placed(self, images: U8, sizes: Sequence[HW]) -> list[Inspection]:
         """Inspect images (N, H, W, 3) at the network's input size whose originals were of `sizes`."""
+        return list(self.judge(images, sizes))
+
+    def judge(self, images: U8, sizes: Sequence[HW]) -> Iterator[Inspection]:
+        """The same, scored together and then decided one by one as they are asked for: maps as large as the originals
+        are never held together. What is raised for one does not end the others."""
         scores = self._scorer.score(images)
-        return [
-            self._decide(float(score), net_map, size)
-            for score, net_map, size in zip(scores.image, scores.maps, sizes, strict=True)
-        ]
+        return map(self._decide, map(float, scores.image), scores.maps, sizes)
 
     def ensure_seen(self, size: HW, *, name: str = "") -> None:
         """Raise `ImageError` where of an image of this size (H, W) nothing in the region of interest is looked at."""
@@ -161,6 +169,9 @@ class Inspector:
             verdict = self.policy.decide(score, anomaly_map, zones)
         else:
             verdict = self.policy.decide_by_map(anomaly_map, self.roi.mask(size), zones)
+        spot = None
+        if verdict.label == "NG" and not verdict.regions.found:
+            spot = highest_spot(anomaly_map, self.policy.pixel_threshold if zones is None else zones)
         return Inspection(
             label=verdict.label,
             score=verdict.score,
@@ -171,6 +182,7 @@ class Inspector:
             regions=verdict.regions.found,
             by=verdict.by,
             reason=verdict.reason,
+            spot=spot,
         )
 
 

@@ -1,7 +1,7 @@
 """Score the test split once and measure it, at the masks' own resolution, with the thresholds the bundle carries."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -195,8 +195,15 @@ class MeasuredRun:
     """The run itself, or below it the folder of another data set's numbers."""
 
 
-def measure_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Work = Work()) -> MeasuredRun:
-    """Evaluate a run and write `metrics.json` and `preds_test.jsonl`.
+def measure_run(
+    folder: RunFolder,
+    manifest: Manifest | None = None,
+    *,
+    work: Work = Work(),
+    on_written: Callable[[MeasuredRun], object] | None = None,
+) -> MeasuredRun:
+    """Evaluate a run and write `metrics.json` and `preds_test.jsonl`, and with `on_written` what goes with them, before
+    another evaluation writes there.
 
     `manifest`: another data set to evaluate on, whose numbers get a folder of their own; None: the one that the run was
     trained on. Which of the test images: `measured_set`, with its errors. A run of several categories has
@@ -213,9 +220,12 @@ def measure_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Wo
     data, place = chosen.data, folder
     if not chosen.is_own:
         place = folder.elsewhere(data.dataset, data.category, data.manifest_sha256)
+    measured = MeasuredRun(evaluation, bundle, place)
     with folder.writing():
         _write(place, evaluation)
-    return MeasuredRun(evaluation, bundle, place)
+        if on_written is not None:
+            on_written(measured)
+    return measured
 
 
 def evaluate_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Work = Work()) -> Evaluation:
@@ -231,11 +241,13 @@ class MeasuredParts:
     bundle: Bundle
 
 
-def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> MeasuredParts:
+def evaluate_parts(
+    folder: RunFolder, *, work: Work = Work(), on_written: Callable[[MeasuredParts], object] | None = None
+) -> MeasuredParts:
     """A run of several categories: each on its own test split with its own thresholds.
 
     Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
-    metrics, and their mean over the categories that have them.
+    metrics, and their mean over the categories that have them. `on_written` as for `measure_run`.
     """
     bundle, manifest = folder.open_bundle(), read_manifest(folder.manifest)
     refuse_known(folder, bundle, manifest)
@@ -244,6 +256,7 @@ def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> MeasuredParts:
         part = manifest.part(name)
         told = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
         found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=told)
+    measured = MeasuredParts(found, bundle)
     with folder.writing():
         for name, evaluation in found.items():
             _write(folder.part(name), evaluation)
@@ -255,7 +268,9 @@ def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> MeasuredParts:
                 "categories": {name: evaluation.metrics for name, evaluation in found.items()},
             },
         )
-    return MeasuredParts(found, bundle)
+        if on_written is not None:
+            on_written(measured)
+    return measured
 
 
 def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata, wilcoxon
+from scipy.special import ndtr, ndtri
 
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import F64, I64, Bool
@@ -78,8 +78,8 @@ def delong(labels: Bool, first: Reals, second: Reals, *, level: float = 0.95) ->
     covariance = np.cov(defective) / defective.shape[1] + np.cov(good) / good.shape[1]
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     error = np.sqrt(max(variance, 0.0))
-    reach = float(norm.ppf((1 + level) / 2)) * error
-    p_value = 1.0 if value == 0 else 0.0 if error == 0 else float(2 * norm.sf(abs(value) / error))
+    reach = float(ndtri((1 + level) / 2)) * error
+    p_value = 1.0 if value == 0 else 0.0 if error == 0 else float(2 * ndtr(-abs(value) / error))
     return Difference(value, value - reach, value + reach, p_value, "DeLong")
 
 
@@ -88,6 +88,8 @@ def structural_components(labels: Bool, scores: Reals) -> tuple[F64, F64]:
 
     (m,) and (n,), equal scores counting half; the mean of either is the AUROC.
     """
+    from scipy.stats import rankdata
+
     m, n = int(labels.sum()), int((~labels).sum())
     if m < 2 or n < 2:
         raise Undefined(f"{m} defective and {n} good images: two of each are needed")
@@ -108,6 +110,8 @@ def wilcoxon_over_categories(first: Sequence[float], second: Sequence[float]) ->
     differing = differences[differences != 0]
     if differing.size < LEAST_CATEGORIES:
         raise Undefined(f"{differing.size} categories differ: {LEAST_CATEGORIES} are needed")
+    from scipy.stats import wilcoxon
+
     return float(wilcoxon(differing).pvalue)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import I64, Bool
@@ -57,7 +57,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
     if len(values) < 2:
         raise Undefined(f"{len(values)} repetition(s): two are needed")
     error = np.std(values, ddof=1) / np.sqrt(len(values))
-    reach = float(t.ppf((1 + level) / 2, len(values) - 1) * error)
+    reach = float(stdtrit(len(values) - 1, (1 + level) / 2) * error)
     mean = float(np.mean(values))
     return Interval(mean - reach, mean + reach, level, f"Student's t over {len(values)} repetitions")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kizu.core.errors import OutputError
+from kizu.core.locks import locked
 from kizu.core.work import Work
 from kizu.data.check import CheckReport, check
 from kizu.data.manifest import Manifest
@@ -29,7 +30,9 @@ class Checked:
                 f"{preview} would lie in the data set, and be taken for one of its pictures",
                 hint="choose another --preview",
             )
-        encode_png(preview, preview_sheet(self.manifest))
+        sheet = preview_sheet(self.manifest)
+        with locked(preview.parent):
+            encode_png(preview, sheet)
 
 
 def check_data(data: DataOptions, work: Work) -> Checked:

@@ -41,13 +41,13 @@ class DemoRun:
     @property
     def name(self) -> str:
         """Category and method."""
-        manifest = self.run.fitted.bundle.manifest
+        manifest = self.run.bundle.manifest
         return f"{manifest.category} {manifest.model}"
 
     @property
     def seconds(self) -> dict[str, float]:
         """By stage."""
-        return self.run.fitted.seconds | self.evaluation.seconds
+        return self.run.seconds | self.evaluation.seconds
 
 
 @dataclass(slots=True)

@@ -6,16 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kizu.core.errors import ConfigError
+from kizu.core.hashing import hash_value
 from kizu.core.work import Work
-from kizu.data.listing import list_images, list_named_images, read_list
+from kizu.data.layouts.files import ensure_folder
+from kizu.data.listing import ImagesBelow, list_named_images, read_list
 from kizu.data.manifest import Sample
-from kizu.data.passed import Passed
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.roi import read_roi
-from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
+from kizu.inspection.events import events_of
+from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
+from kizu.inspection.journal import owner_of
+from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Record
-from kizu.inspection.watch import arrivals
+from kizu.inspection.source import identify
+from kizu.inspection.watch import DropFolder
 from kizu.tasks.line_options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
 
 
@@ -25,25 +30,6 @@ class Inspected:
 
     result: FolderResult
     output_dir: Path
-
-
-class _Folder:
-    """A folder that is looked at once, or again and again: what is passed over in it is told once."""
-
-    def __init__(self, path: Path, pattern: str | None, work: Work) -> None:
-        self._path, self._pattern, self._work = path, pattern, work
-        self._told: set[str] = set()
-        self.passed = Passed()
-
-    def look(self, *, may_be_empty: bool = False) -> tuple[Sample, ...]:
-        """The images that are there now."""
-        passed = Passed()
-        found = list_images(self._path, pattern=self._pattern, may_be_empty=may_be_empty, passed=passed)
-        self.passed = passed
-        new = [note for note in passed.notes() if note not in self._told]
-        self._told.update(new)
-        self._work.note(*new)
-        return found
 
 
 def inspect(
@@ -62,8 +48,9 @@ def inspect(
     if opened is None or (source.run_dir and source.model):
         raise ConfigError("give a run or a model file", hint="kizu inspect --run-dir RUN FOLDER")
     beside = opened.parent if source.model else opened
-    name = "list" if is_list else images.resolve().name or "images"
-    output_dir = source.output_dir or beside / "inspections" / name
+    output_dir = source.output_dir or choose_folder(
+        beside / "inspections", "list" if is_list else images.resolve().name or "images", identify(images)
+    )
     if images.is_dir() and output_dir.resolve().is_relative_to(images.resolve()):
         raise ConfigError(
             f"the results would lie in {images}, and be inspected next", hint="choose another --output-dir"
@@ -77,19 +64,34 @@ def inspect(
     )
     crop = inspector.manifest.placement.tell_crop()
     work.note(*([crop] if crop else []))
-    folder = _Folder(images, source.glob, work)
+    folder = ImagesBelow(images, source.glob, work.note)
     runner = FolderRunner(
-        inspector, output_dir, folder_options(writing), passed_over=lambda: folder.passed.rows()
+        inspector,
+        output_dir,
+        folder_options(writing),
+        belongs_to=None if source.output_dir else identify(images),
+        passed_over=folder.rows,
     )
     if source.watch:
-        looks = arrivals(
-            lambda: folder.look(may_be_empty=True),
+        ensure_folder(images)
+        drop = DropFolder(
+            folder,
+            events_of(images, source.interval),
             interval=source.interval,
             idle_seconds=source.idle,
         )
-        return Inspected(runner.watch(looks, on_record), output_dir)
-    samples = _named_images(source.image_list) if is_list else folder.look()
+        return Inspected(runner.watch(drop, on_record), output_dir)
+    samples = _named_images(source.image_list) if is_list else folder.all()
     return Inspected(runner.run(samples), output_dir)
+
+
+def choose_folder(place: Path, name: str, images: str) -> Path:
+    """Where the results of the folder `images` go, in `place`: under its name, with a mark where another folder of that
+    name has taken it."""
+    folder = place / name
+    if not (folder / "preds.jsonl").exists() or owner_of(folder) == images:
+        return folder
+    return place / f"{name}-{hash_value(images)[:8]}"
 
 
 def policy_config(options: MarkOptions) -> PolicyConfig:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
@@ -35,5 +37,7 @@ def rank(options: RankOptions, work: Work) -> Ranking:
     images = list_images(options.folder, without_masks=True, passed=passed)
     work.note(*passed.notes())
     ranked = rank_images(images, config, left_out=left_out, work=work)
-    write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
+    with locked(options.output_dir):
+        sweep_file_parts(options.output_dir / "overlays")
+        write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
     return Ranking(ranked, left_out)

@@ -1,6 +1,7 @@
 """Which pipeline to take, and a config for it."""
 
 from kizu.core.files import write_text
+from kizu.core.locks import locked
 from kizu.core.work import Work
 from kizu.lab.recommend import Budget, Recommendation, recommend
 from kizu.lab.train import RunConfig
@@ -17,5 +18,6 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
     )
     found = recommend(scan_told(config, work), budget, work=work)
     if found.chosen is not None and options.output is not None:
-        write_text(options.output, RunConfig(**dict(found.chosen.config), data=config).to_yaml())
+        with locked(options.output.parent):
+            write_text(options.output, RunConfig(**dict(found.chosen.config), data=config).to_yaml())
     return found

@@ -55,17 +55,16 @@ def train(
     work: Work,
     on_estimate: Callable[[int], None] | None = None,
 ) -> TrainedRun:
-    """Fit, calibrate, and write the run folder with its model card."""
-    run = train_run(
+    """Fit, calibrate, and write the run folder with its model card; or find that this was done before."""
+    return train_run(
         run_config(pipeline, data),
         options.output_dir,
         run_id=options.run_id,
         skip_broken=options.skip_broken,
         work=work,
         on_estimate=on_estimate,
+        on_written=write_model_card,
     )
-    write_model_card(run.folder)
-    return run
 
 
 def drop_none(**values: Any) -> dict[str, Any]:

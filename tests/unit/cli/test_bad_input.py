@@ -228,12 +228,16 @@ def test_a_run_that_was_refused_can_be_asked_for_again_under_its_name(root: Path
 
 
 def test_a_run_id_that_is_taken_is_not_written_over(root: Path) -> None:
-    bundle = root / "runs/patchcore/plate/r1/bundle/bundle.json"
-    before = bundle.read_bytes()
-    found = kizu(
+    before = {path: path.read_bytes() for path in files(root / "runs/patchcore/plate/r1")}
+    taken = (
         "train", "--data-root", str(root / "sets"), "--category", "plate", "--output-dir", str(root / "runs"),
         "--run-id", "r1", *FAST,
     )  # fmt: skip
+    found = kizu(*taken, "--seed", "1")
     assert found.exit_code == 2
     assert "r1" in found.stderr
-    assert bundle.read_bytes() == before
+    again = kizu(*taken)  # the very same, as after a kill
+    assert again.exit_code == 0
+    assert again.stdout.strip() == str(root / "runs/patchcore/plate/r1")
+    assert "the same settings and images made this run" in again.stderr
+    assert {path: path.read_bytes() for path in files(root / "runs/patchcore/plate/r1")} == before
