@@ -65,7 +65,7 @@ def test_a_prediction_without_some_pictures_is_not_whole(trained: Path, root: Pa
     (root / "sets/plate/test/good/12.png").write_bytes(b"no picture")
     found = kizu_command("predict", "--run-dir", run)
     assert found.exit_code == 3
-    assert "1 unreadable" in found.stdout
+    assert "1 not inspected" in found.stdout
 
 
 @pytest.mark.parametrize(("readable", "code"), [(1, 0), (0, 2)])

@@ -242,6 +242,6 @@ def test_what_was_passed_over_is_in_the_report(inspector: Inspector, folder: Pat
 
 def test_no_cell_of_the_table_is_a_formula(inspector: Inspector, tmp_path: Path) -> None:
     names = ["=cmd.png", "+a.png", "-b.png", "@c.png", "d.png"]
-    rows = list(csv.reader(csv_lines(error_record(name, f"{name}: broken", "0") for name in names)))[1:]
-    assert [row[0] for row in rows] == ["'=cmd.png", "'+a.png", "'-b.png", "'@c.png", "d.png"]
-    assert rows[0][-1] == "'=cmd.png: broken"
+    rows = list(csv.DictReader(csv_lines(error_record(name, f"{name}: broken", "0") for name in names)))
+    assert [row["image_path"] for row in rows] == ["'=cmd.png", "'+a.png", "'-b.png", "'@c.png", "d.png"]
+    assert rows[0]["error"] == "'=cmd.png: broken"
