@@ -18,41 +18,29 @@ _log = getLogger(__name__)
 class FolderEvents:
     """Changes below a folder, as the system tells them. Not to be used by two threads at once."""
 
+    is_reliable = True
+
     def __init__(self, folder: Path, seconds: float) -> None:
         """`seconds`: the longest that `wait` will be asked to wait. Raises `OSError` where nothing can be watched."""
-        self.is_reliable = True
         self._folder, self._seconds = folder, seconds
         self._inode: int | None = None
         self._start()
 
     def wait(self, seconds: float) -> Collection[Path]:
-        """Paths that changed meanwhile; it always takes the whole time.
-
-        The system's events come as text. Where a name is none, the folder itself is said to have changed, and from then
-        on only time tells: each look at such a file is an event that cannot be told.
-        """
+        """Paths that changed meanwhile; it always takes the whole time."""
         until = time.monotonic() + seconds
         found: set[Path] = set()
         try:
-            if self.is_reliable:
-                found = self._told()
-        except RuntimeError as error:  # what watchfiles raises for such a name
-            _log.warning(
-                "a name is no text folder=%s reason=%s: it is looked at now and then", self._folder, error
-            )
-            self.is_reliable, found = False, {self._folder}
+            if (
+                _inode(self._folder) != self._inode
+            ):  # deleted, or another disk in its place: the old watch is deaf
+                self._start()
+            found = {Path(name) for _, name in next(self._changes)}
         except (OSError, StopIteration) as error:
             _log.info("watch lost folder=%s reason=%s", self._folder, error)
             self._inode = None
         time.sleep(max(0.0, until - time.monotonic()))
         return found
-
-    def _told(self) -> set[Path]:
-        if (
-            _inode(self._folder) != self._inode
-        ):  # deleted, or another disk in its place: the old watch is deaf
-            self._start()
-        return {Path(name) for _, name in next(self._changes)}
 
     def _start(self) -> None:
         from watchfiles import watch
