@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.core.errors import ImageError
+from kizu.core.errors import ImageError, UnreadableError
 from kizu.core.threads import cores, in_order
 from kizu.core.types import HW, U8
 from kizu.core.work import BATCH
@@ -47,7 +47,8 @@ def stream(
     While the consumer works on a batch, as many threads as it may keep cores busy prepare the next;
     no more than that is held, however many sources there are. A source that cannot be decoded raises its
     `ImageError`, or, when `on_broken` is given, is handed to it (in order, in the consumer's thread) and left
-    out. Closing the generator, or an error or Ctrl-C in the consumer, drops what is queued at once.
+    out; one that could not be read now always raises, since it may be a good one. Closing the generator, or an
+    error or Ctrl-C in the consumer, drops what is queued at once.
     """
     workers = cores()
 
@@ -61,7 +62,7 @@ def stream(
     for source, item in in_order(prepared, sources, workers=workers, ahead=batch_size + workers):
         if not isinstance(item, ImageError):
             ready.append((source, item))
-        elif on_broken is not None:
+        elif on_broken is not None and not isinstance(item, UnreadableError):
             on_broken(source, item)
         else:
             raise item
@@ -99,7 +100,8 @@ def place_source(
 ) -> Placed:
     """Decode and place one image, in this thread, with room for its pixels held (`core.room`) until it is placed.
 
-    Whoever keeps the original holds room for it himself, before: inside of that nothing more is held. Raises `ImageError`.
+    Whoever keeps the original holds room for it himself, before: inside of that nothing more is held. Raises
+    `ImageError`.
     """
     with _pixels(source, limits) as original:
         height, width = original.shape[:2]

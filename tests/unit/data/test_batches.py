@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kizu.core.errors import ImageError
+from kizu.core.errors import ImageError, UnreadableError
 from kizu.core.room import Room
 from kizu.core.threads import limit_cores
 from kizu.data.batches import place_source, stream
@@ -112,6 +112,12 @@ def test_broken_files_are_handed_over_in_order_and_left_out(samples: list[Sample
     assert broken == ["00.png", "09.png", "10.png", "22.png"]
     assert [len(b.samples) for b in batches] == [4, 4, 4, 4, 3]
     assert [s.id for b in batches for s in b.samples] == [s.id for s in samples if s.id not in broken]
+
+
+def test_a_file_that_cannot_be_read_now_is_not_left_out_as_broken(samples: list[Sample]) -> None:
+    samples[9].path.unlink()
+    with pytest.raises(UnreadableError, match=r"09\.png"):
+        list(stream(samples, SMALL, on_broken=lambda *_: None))
 
 
 def test_only_broken_files_give_no_batch(samples: list[Sample]) -> None:
