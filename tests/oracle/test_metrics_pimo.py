@@ -85,14 +85,14 @@ def test_it_is_a_metric_of_ranks_and_of_no_order() -> None:
 
 def test_one_good_pixel_may_be_the_whole_upper_bound_and_all_may_be_alike() -> None:
     """Up to the first good score the curve is what is found above it."""
-    good, flawed, mask = np.zeros((10, 10)), np.zeros((10, 10)), np.zeros((10, 10), dtype=bool)
+    good, flawed, mask = np.zeros((8, 8)), np.zeros((8, 8)), np.zeros((8, 8), dtype=bool)
     flawed[0, :3], mask[0, :4] = 2, True
     masks = [np.zeros_like(mask), mask]
     assert aupimo([good, flawed], masks, (0.1, 1)) == pytest.approx(0.75)
     good[5, 5] = 1
-    assert aupimo([good, flawed], masks, (1e-3, 1e-2)) == pytest.approx(0.75)
+    assert aupimo([good, flawed], masks, (1e-3, 1 / 64)) == pytest.approx(0.75)
     with pytest.raises(Undefined, match="one good pixel is more"):
-        aupimo([good, flawed], masks, (1e-3, 0.99e-2))
+        aupimo([good, flawed], masks, (1e-3, 0.99 / 64))
 
 
 def test_what_cannot_be_told_has_a_reason() -> None:
