@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import typer
+
+from kizu.cli import exits
 from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.cli.printing import say, say_text
 from kizu.tasks.lab_options import CompareOptions
@@ -22,9 +25,10 @@ def predict(
     reports = {name: result.report for name, result in results.items()}
     if shown.as_json:
         say_text(json.dumps({name: report.as_json() for name, report in reports.items()}, indent=2))
-        return
-    for name, report in reports.items():
-        say(f"{name}: {report.told()}")
+    else:
+        say(*(f"{name}: {report.told()}" for name, report in reports.items()))
+    if any(report.num_errors for report in reports.values()):
+        raise typer.Exit(exits.SOME_UNREAD)
 
 
 def compare(options: CompareOptions, shown: Shown) -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import typer
 
+from kizu.cli import exits
 from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
 from kizu.tasks.options import CoreOptions, RunDir
-
-EXIT_DISAGREES = 1
 
 
 def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: Shown) -> None:
@@ -64,4 +63,4 @@ def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: S
         say_text(text_table(head, rows))
     say(f"wrote {Path(run_dir) / 'consistency.json'}", err=True)
     if not verified.agrees:
-        raise typer.Exit(EXIT_DISAGREES)
+        raise typer.Exit(exits.DISAGREES)

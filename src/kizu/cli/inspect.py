@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kizu.cli import exits
 from kizu.cli.options import ShownAs, start_work
 from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import DecisionOptions, SourceOptions, WritingOptions
@@ -12,9 +13,6 @@ from kizu.tasks.options import Flag, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.inspection.records import Record
-
-EXIT_NG_FOUND = 1
-EXIT_NOT_INSPECTED = 3
 
 
 def inspect(
@@ -38,9 +36,9 @@ def inspect(
     say(f"wrote {done.output_dir}", err=True)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     if fail_on_ng and done.result.num_ng:
-        raise typer.Exit(EXIT_NG_FOUND)
+        raise typer.Exit(exits.NG_FOUND)
     if done.result.num_failed:
-        raise typer.Exit(EXIT_NOT_INSPECTED)
+        raise typer.Exit(exits.SOME_UNREAD)
 
 
 def _tell(record: "Record") -> str:

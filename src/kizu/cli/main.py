@@ -1,8 +1,6 @@
 """The command line: thin commands round the same objects that a notebook uses.
 
-Exit codes: 0 done; 1 NG found, only with --fail-on-ng, or a file that `verify` finds to decide otherwise; 2 the user
-can mend it; 3 some pictures could not be inspected; 70 a bug of ours; 130 interrupted; 141 nobody reads what is printed
-any more. Nothing unforeseen is ever 1.
+`exits` has the exit codes.
 """
 
 import sys
@@ -20,6 +18,7 @@ from kizu.cli import (
     demo,
     design,
     evaluate,
+    exits,
     export,
     inspect,
     recommend,
@@ -31,12 +30,6 @@ from kizu.cli.flags import with_flags
 from kizu.cli.printing import PrintError, prepare_streams, say, say_text
 from kizu.core.errors import KizuError
 
-EXIT_USER_ERROR = 2
-EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
-EXIT_UNREAD = 141
-"""As of a program that ends because the pipe it writes to was closed."""
-
 
 class _Edge(TyperGroup):
     """Where errors become one message, one hint and an exit code."""
@@ -46,29 +39,29 @@ class _Edge(TyperGroup):
             return super().invoke(ctx)
         except PrintError as error:
             if error.is_closed:
-                raise typer.Exit(EXIT_UNREAD) from error
+                raise typer.Exit(exits.PIPE_CLOSED) from error
             raise _told(error) from error
         except KizuError as error:
             raise _told(error) from error
         except KeyboardInterrupt as error:
             say("", "interrupted; what was written is whole, run the same command to go on", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from error
+            raise typer.Exit(exits.INTERRUPTED) from error
         except MemoryError as error:
             say("error: there is not enough memory", "hint: fewer or smaller images at a time", err=True)
-            raise typer.Exit(EXIT_USER_ERROR) from error
+            raise typer.Exit(exits.USER_ERROR) from error
         except Exception as error:  # whatever nobody thought of
             if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
                 raise  # the command line's own way to end
             say_text(traceback.format_exc(), err=True)
             say(f"error: this is a bug in Kizu: {type(error).__name__}: {error}", err=True)
             say("hint: report it with the lines above; nothing is said about any image", err=True)
-            raise typer.Exit(EXIT_BUG) from error
+            raise typer.Exit(exits.BUG) from error
 
 
 def _told(error: KizuError) -> typer.Exit:
     """Say the error and its hint, a line each, and how to end."""
     say(f"error: {error.message}", *([] if error.hint is None else [f"hint: {error.hint}"]), err=True)
-    return typer.Exit(EXIT_USER_ERROR)
+    return typer.Exit(exits.USER_ERROR)
 
 
 app = typer.Typer(
@@ -123,5 +116,5 @@ def run() -> None:
         if isinstance(
             ended.__context__, BrokenPipeError
         ):  # the help, which the library prints, and calls that 1
-            sys.exit(EXIT_UNREAD)
+            sys.exit(exits.PIPE_CLOSED)
         raise

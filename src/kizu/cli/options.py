@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from kizu.cli.printing import say
+from kizu.core.text import one_line
 from kizu.tasks.options import CoreOptions, Flag, WorkOptions
 
 if TYPE_CHECKING:
@@ -28,17 +29,22 @@ class ShownAs(Shown):
     as_json: Annotated[bool, Flag("Print the result as JSON on stdout.", ("--json",))] = False
 
 
+class _OneLine(logging.Formatter):
+    """Names in a message do not end its line; a traceback after it has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return one_line(super().formatMessage(record))
+
+
 @contextmanager
 def start_work(
     shown: Shown, options: WorkOptions | CoreOptions = CoreOptions(), *, features_mb: int | None = None
 ) -> "Iterator[Work]":
     """Start logging (facts on stderr; stdout is for data), and make the one object that says what may be used and how
     far it is."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if shown.verbose else logging.WARNING,
-        format="%(levelname)s %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO if shown.verbose else logging.WARNING)
     from kizu.core.work import Work
 
     with _bars() as on_progress:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kizu.cli.options import ShownAs, start_work
 from kizu.cli.printing import say, say_text
+from kizu.core.errors import DataError
 from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions, WorkOptions
 
@@ -26,7 +27,9 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
         say_text(json.dumps(_as_json(found), indent=2))
     else:
         _show(found)
-    if found.chosen is not None and options.output is not None:
+    if options.output is not None and found.chosen is None:
+        raise DataError(f"{options.output} is not written: {found.reason}", hint="raise the budget")
+    if options.output is not None:
         say(f"wrote {options.output}: kizu train --config {options.output}", err=True)
 
 

@@ -1,5 +1,8 @@
 """`kizu zero-shot`"""
 
+import typer
+
+from kizu.cli import exits
 from kizu.cli.options import Shown, start_work
 from kizu.cli.printing import say
 from kizu.tasks.lab_options import RankOptions
@@ -23,3 +26,7 @@ def zero_shot(options: RankOptions, using: WorkOptions, shown: Shown) -> None:
         f"wrote {options.output_dir}: {len(found.ranked)} images ranked, {len(found.left_out.reasons)} unreadable",
         err=True,
     )
+    if found.left_out.reasons:
+        for sample, reason in found.left_out.reasons.items():
+            say(f"unreadable: {sample.id} ({reason})", err=True)
+        raise typer.Exit(exits.SOME_UNREAD)

@@ -25,28 +25,37 @@ def is_called_like_a_mask(name: str) -> bool:
     return stem_of(name).lower().endswith(_COMPANION_ENDS)
 
 
-def split_companions(lot: Lot, passed: Passed) -> tuple[list[str], dict[str, list[str]]]:
+def split_companions(
+    lot: Lot, passed: Passed, *, twins: bool = False
+) -> tuple[list[str], dict[str, list[str]]]:
     """The lot's pictures without the masks that lie beside them; and those masks, each with the pictures it may be of.
 
     `<stem>_mask`, `_label`, `_GT` or `_seg` is the mask of `<stem>` when it looks like one. What is called so and is a
-    picture is taken as one, and told.
+    picture is taken as one, and told. `twins`: of files that differ by their suffix alone, one that looks like a mask
+    is that of the others; each of them is decoded to see it.
     """
-    candidates = [name for name in lot.names if is_called_like_a_mask(name)]
-    if not candidates:
+    called = [name for name in lot.names if is_called_like_a_mask(name)]
+    has_twins = twins and len({stem_of(name) for name in lot.names}) < len(lot.names)
+    if not called and not has_twins:
         return list(lot.names), {}
     by_stem: dict[str, list[str]] = {}
     for name in lot.names:
-        for key in (stem_of(name), name):
-            by_stem.setdefault(key, []).append(name)
+        by_stem.setdefault(stem_of(name), []).append(name)
     masks: dict[str, list[str]] = {}
-    for name in candidates:
-        owners = [owner for owner in by_stem.get(_owner_stem(name), []) if owner != name]
+    for name in called:
+        key = _owner_stem(name)
+        owners = [*by_stem.get(key, []), *([key] if key in lot.names else [])]
         if owners and is_mask(lot.path(name)):
             masks[name] = owners
         elif owners:
             passed.remark(
                 f"{lot.place}/{name} is called like the mask of {owners[0]}, and is taken as a picture"
             )
+    for group in by_stem.values() if has_twins else ():
+        alike = [name for name in group if name not in masks] if len(group) > 1 else []
+        drawn = [name for name in alike if is_mask(lot.path(name))]
+        if len(drawn) == 1 and len(alike) > 1:
+            masks[drawn[0]] = [name for name in alike if name != drawn[0]]
     return [name for name in lot.names if name not in masks], masks
 
 
@@ -86,7 +95,7 @@ def claim_masks(
     """
     index: dict[tuple[Place, str], list[Path]] = {}
     for mask, place in masks.items():
-        for key in {mask.stem, _owner_stem(mask.name)}:
+        for key in keys_of(mask.name):
             index.setdefault((place, key), []).append(mask)
     claimed: dict[Path, Path] = {}
     owners: dict[Path, Path] = {}
@@ -102,6 +111,11 @@ def claim_masks(
         if mask not in owners:
             passed.add(Reason.UNCLAIMED_MASK, os.path.relpath(mask, base))
     return claimed
+
+
+def keys_of(mask: str) -> set[str]:
+    """The stems, or names, of the images that a mask in a folder of masks may be of."""
+    return {stem_of(mask), _owner_stem(mask)}
 
 
 def _called(image: Path, place: Place, index: Mapping[tuple[Place, str], list[Path]]) -> list[Path]:

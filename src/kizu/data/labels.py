@@ -14,7 +14,7 @@ import yaml
 
 from kizu.core.errors import DataError, ImageError
 from kizu.core.split import Split
-from kizu.data.claims import masks_beside, split_companions
+from kizu.data.claims import Place, is_called_like_a_mask, is_mask, keys_of, masks_beside, split_companions
 from kizu.data.lots import Lot, walk
 from kizu.data.passed import Passed, Reason
 from kizu.data.words import Kind, Said, say
@@ -24,6 +24,8 @@ DEFECT = "defect"
 """The kind of a bad picture that no folder names."""
 _NEUTRAL = frozenset({"image", "images", "img", "imgs", "picture", "pictures"})
 """Folders that masks do not have where pictures have them."""
+_OF_FILES = ("broken", "damag", "missing")
+"""Names of flaws that files have as well as parts."""
 _LISTED = 12
 
 
@@ -36,7 +38,7 @@ class Picture:
     """None: nothing is said."""
     split: Split | None
     defect: str
-    place: tuple[str, ...]
+    place: Place
     """Where its mask lies among the masks: its folders but for those that say what it is."""
     head: str
     """The folder that decides, for messages."""
@@ -46,22 +48,33 @@ class Picture:
     """Its folders contradict each other."""
 
 
-def read_pictures(base: Path, passed: Passed) -> list[Picture]:
-    """All pictures below `base`, each with what names say; see the module.
+def read_pictures(base: Path, passed: Passed, *, may_name: bool = True) -> list[Picture]:
+    """All pictures below `base`, each with what names say; see the module. `may_name`: settings can say more.
 
     Raises `DataError` where they cannot be told apart, listing folders, counts and the settings that name them.
     """
+
+    def refuse(why: str) -> NoReturn:
+        _refuse(pictures, base, why, may_name=may_name)
+
     lots = list(walk(base, passed, follow=lambda name: bool(say(name).kinds)))
     pictures = [picture for lot in lots for picture in _judge(lot, passed)]
     if any(p.is_unclear for p in pictures):
-        _refuse(pictures, base, f"the names of folders in {base} contradict each other")
-    if all(say(part).nothing for lot in lots for part in lot.parts):
+        refuse(f"the names of folders in {base} contradict each other")
+    if all(say(part).nothing for lot in lots for part in lot.parts) and all(
+        p.kind is not Kind.MASK for p in pictures
+    ):
         if Kind.BAD in say(base.name).kinds:
-            _refuse(pictures, base, f"{base} is called as if its pictures were not good")
+            refuse(f"{base} is called as if its pictures were not good")
+        called = [p.path.name for p in pictures if p.kind is None and _is_called_bad(p.path.stem)]
+        if called:
+            refuse(
+                f"{len(called)} pictures in {base} are called as if they were not good, such as {called[0]}"
+            )
         return _with_rest_good(pictures, passed)
     pictures = _with_mirrored(pictures)
     if not any(p.kind is Kind.GOOD and p.split in (None, Split.TRAIN) for p in pictures):
-        _refuse(pictures, base, f"no folder in {base} is known to hold good pictures to learn from")
+        refuse(f"no folder in {base} is known to hold good pictures to learn from")
     _tell_unknown(pictures, passed)
     return [p for p in pictures if p.kind is not None]
 
@@ -108,9 +121,14 @@ def _judge(lot: Lot, passed: Passed, *, named: Kind | None = None) -> Iterable[P
         return [Picture(lot.path(n), Kind.MASK, split, DEFECT, place, head) for n in lot.names]
     kind = next(iter(kinds)) if len(kinds) == 1 else None
     whole = Picture(lot.folder, kind, split, _defect(lot.parts, said), place, head, is_unclear=len(kinds) > 1)
-    names, companions = split_companions(lot, passed)
+    names, companions = split_companions(lot, passed, twins=True)
     beside = masks_beside(lot, companions)
-    return [_with_companion(replace(whole, path=lot.path(n)), beside.get(n), passed) for n in names]
+    return [
+        replace(whole, path=lot.path(n), kind=Kind.MASK)
+        if named is None and is_called_like_a_mask(n) and is_mask(lot.path(n))  # of a picture elsewhere
+        else _with_companion(replace(whole, path=lot.path(n)), beside.get(n), passed)
+        for n in names
+    ]
 
 
 def _tells_apart(said: Said) -> bool:
@@ -146,6 +164,11 @@ def _marks(mask: Path) -> bool:
         return True
 
 
+def _is_called_bad(stem: str) -> bool:
+    """Whether a file is called as a bad part is, and not as a file that is itself damaged."""
+    return Kind.BAD in say(stem).kinds and not stem.casefold().startswith(_OF_FILES)
+
+
 def _with_rest_good(pictures: Sequence[Picture], passed: Passed) -> list[Picture]:
     """Nobody says otherwise of them."""
     bad = sum(p.kind is Kind.BAD for p in pictures)
@@ -159,13 +182,21 @@ def _with_rest_good(pictures: Sequence[Picture], passed: Passed) -> list[Picture
 
 
 def _with_mirrored(pictures: Sequence[Picture]) -> list[Picture]:
-    """Folders that nothing is said of hold defects where masks in a folder of the same name all mark something."""
-    places = {p.place for p in pictures if p.kind is None and p.place}
-    masks: dict[tuple[str, ...], list[Path]] = {}
+    """Folders that nothing is said of hold defects where each picture has a mask in a folder of the same name, and all
+    masks there mark something."""
+    masks: dict[Place, list[Path]] = {}
+    stems: dict[Place, set[str]] = {}
     for p in pictures:
-        if p.kind is Kind.MASK and p.place in places:
+        if p.kind is Kind.MASK:
             masks.setdefault(p.place, []).append(p.path)
-    mirrored = {place for place, paths in masks.items() if all(map(_marks, paths))}
+        elif p.kind is None and p.place:
+            stems.setdefault(p.place, set()).add(p.path.stem)
+    mirrored = {
+        place
+        for place, wanted in stems.items()
+        if wanted <= {key for mask in masks.get(place, ()) for key in keys_of(mask.name)}
+        and all(map(_marks, masks[place]))
+    }
     return [
         replace(p, kind=Kind.BAD, defect=p.place[-1]) if p.kind is None and p.place in mirrored else p
         for p in pictures
@@ -181,7 +212,7 @@ def _tell_unknown(pictures: Sequence[Picture], passed: Passed) -> None:
         passed.add(Reason.UNKNOWN, f"{head}: {count}", count)
 
 
-def _refuse(pictures: Sequence[Picture], base: Path, why: str) -> NoReturn:
+def _refuse(pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool = True) -> NoReturn:
     """With what there is, and the settings that would say what it is."""
     counts: dict[tuple[str, str], int] = {}
     for p in pictures:
@@ -201,7 +232,10 @@ def _refuse(pictures: Sequence[Picture], base: Path, why: str) -> NoReturn:
     }
     settings = {"data": {"layout": "folder", "root": str(base), "options": options}}
     text = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, width=10_000).strip()
+    hint = f"say which are good, in a file for --config, corrected where this guess is wrong: {text}"
     raise DataError(
         f"{why}: {', '.join([*told, *more]) or 'there is no picture'}",
-        hint=f"say which are good, in a file for --config, corrected where this guess is wrong: {text}",
+        hint=hint
+        if may_name
+        else "name a folder of good pictures alone, or sort them into one that is called good",
     )

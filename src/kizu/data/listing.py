@@ -44,7 +44,7 @@ def list_images(
     example, left_out = "", 0
     for lot in walk(folder, passed):
         inside = "".join(f"{part}/" for part in lot.parts)
-        names, companions = split_companions(lot, passed)
+        names, companions = split_companions(lot, passed, twins=without_masks)
         for mask in companions:
             passed.add(Reason.COMPANION, inside + mask)
         if any(Kind.MASK in say(part).kinds for part in lot.parts):
@@ -83,7 +83,7 @@ def list_good_images(folder: Path, passed: Passed) -> tuple[Sample, ...]:
     base = ensure_folder(folder)
     good: list[Sample] = []
     others: dict[str, int] = {}
-    for picture in read_pictures(base, passed):
+    for picture in read_pictures(base, passed, may_name=False):
         if picture.kind is Kind.GOOD and picture.split in (None, Split.TRAIN):
             path = picture.path
             good.append(Sample(path.relative_to(base).as_posix(), path, "good", defect=GOOD))

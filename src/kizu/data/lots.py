@@ -23,6 +23,8 @@ _UNFINISHED = frozenset(
 )
 _RESULTS = ("preds.jsonl", "ranking.jsonl")
 """Beside one of these, `masks` and `overlays` are what Kizu wrote."""
+_MARKS = frozenset({"demo.json"})
+"""Says of the folder that Kizu drew it."""
 _RUN = frozenset({"manifest.jsonl", "config.yaml"})
 """With these a folder is a run."""
 
@@ -135,6 +137,8 @@ def _sort_out(
     below: list[str] = []
     for entry in entries:
         name = entry.name
+        if name in _MARKS:
+            continue
         if name.startswith("."):
             passed.add(Reason.HIDDEN, inside + name)
         elif _is_folder(entry):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
-from kizu.core.errors import BundleError
+from kizu.core.errors import BundleError, ImageError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
 from kizu.decision.regions import Region, Spot, highest_spot
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, draw_ring, heat_overlay
-from kizu.imaging.placement import map_back, place
+from kizu.imaging.placement import PlacementConfig, map_back, place, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
 from kizu.pipeline.opened import Pipeline, open_pipeline
@@ -133,6 +134,9 @@ class Inspector:
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
         pixels = decode(Path(image)) if isinstance(image, (str, Path)) else to_rgb(image)
+        self.ensure_seen(
+            (pixels.shape[0], pixels.shape[1]), name=str(image) if isinstance(image, str | Path) else ""
+        )
         placed = place(pixels, self.manifest.placement)
         return self.inspect_placed(placed[None], [(pixels.shape[0], pixels.shape[1])])[0]
 
@@ -146,7 +150,18 @@ class Inspector:
         scores = self._scorer.score(images)
         return map(self._decide, map(float, scores.image), scores.maps, sizes)
 
+    def ensure_seen(self, size: HW, *, name: str = "") -> None:
+        """Raise `ImageError` where of an image of this size (H, W) nothing in the region of interest is looked at."""
+        if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
+            raise ImageError(
+                f"{name or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
+                " lies in the region of interest",
+                path=Path(name) if name else None,
+                hint='corners are [x, y] in pixels of the image; with "unit": "fraction" they fit images of any size',
+            )
+
     def _decide(self, score: float, net_map: F32, size: HW) -> Inspection:
+        self.ensure_seen(size)
         placement = self.manifest.placement
         anomaly_map = map_back(net_map, size, placement)
         zones = None if self._zones is None else map_back(self._zones, size, placement)
@@ -169,6 +184,11 @@ class Inspector:
             reason=verdict.reason,
             spot=spot,
         )
+
+
+@lru_cache(maxsize=64)
+def _is_seen(roi: Roi, size: HW, placement: PlacementConfig) -> bool:
+    return bool(roi.mask(size)[seen_part(size, placement)].any())
 
 
 def _open(source: Bundle | ModelFile, work: Work) -> Scorer:

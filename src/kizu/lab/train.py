@@ -69,7 +69,12 @@ def train_run(
     """
     start = time.perf_counter()
     manifest = scan_data(config.data).with_hashes(work)
-    work.note(*manifest.notes, *(problem.told() for problem in first_look(manifest, work)))
+    crop = config.placement.tell_crop()
+    work.note(
+        *manifest.notes,
+        *(problem.told() for problem in first_look(manifest, work)),
+        *([crop] if crop else []),
+    )
     cut = cut_good(manifest, config)
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)

@@ -115,4 +115,6 @@ def _limits(manifest: BundleManifest) -> list[str]:
         limits.append(
             f"{manifest.thresholds.image.count} images set the image threshold: another draw would move it visibly."
         )
+    crop = manifest.placement.tell_crop()
+    limits += [f"{crop[0].upper()}{crop[1:]}."] if crop else []
     return limits + method(manifest.model).limits(manifest.detector)

@@ -62,6 +62,8 @@ def inspect(
         roi=read_roi(decision.roi, decision.ignore),
         work=work,
     )
+    crop = inspector.manifest.placement.tell_crop()
+    work.note(*([crop] if crop else []))
     folder = ImagesBelow(images, source.glob, work.note)
     runner = FolderRunner(
         inspector,
@@ -74,7 +76,7 @@ def inspect(
         ensure_folder(images)
         drop = DropFolder(
             folder,
-            events_of(images, source.interval),
+            events_of(images),
             interval=source.interval,
             idle_seconds=source.idle,
         )

@@ -85,6 +85,8 @@ TRAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "a pattern of nothing": (f"train {DATA} {TINY} --group xyz", ("'xyz' matches no image", "train/good/0.png")),
     "a rate above one": (f"train {DATA} {TINY} --false-alarm-rate 7", ("false_alarm_rate", "got 7.0")),
     "tiles without a size": (f"train {DATA} {TINY} --tile-overlap 0.9", ("tile_overlap", "got 0.9")),
+    "tiles of nothing": (f"train {DATA} {TINY} --tile-overlap 0.25", ("tile_overlap 0.25 has nothing to cut", "--resize 256x256")),
+    "a crop unsaid": (f"train {DATA} {TINY} --resize 96x128", ("only the centre is looked at, 64 x 64 of 96 x 128", "67% passes", "--tile-overlap 0.25")),
     "a crop of less": (f"train {DATA} {TINY} --resize 32", ("resize (32, 32) is smaller than image_size (64, 64)",)),
     "a run id with a slash": (f"train {DATA} {TINY} --run-id a/b", ("'a/b' cannot be a run id",)),
     "a seed below zero": (f"train {DATA} {TINY} --seed -1", ("--seed",)),

@@ -14,6 +14,7 @@ from tests.support import BASE, category, fitted, part_picture, with_flaw
 from kizu.core.types import U8
 from kizu.data.listing import list_images, list_named_images
 from kizu.data.manifest import Sample
+from kizu.data.passed import Passed
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.codec import decode, encode_png, png_bytes
 from kizu.imaging.roi import read_roi
@@ -21,7 +22,7 @@ from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.options import FolderOptions
 from kizu.inspection.pieces import SETTLED_S
-from kizu.inspection.records import schema
+from kizu.inspection.records import csv_lines, error_record, schema
 from kizu.lab.train import RunConfig, train_run
 
 
@@ -204,3 +205,43 @@ def test_a_quantile_out_of_folds_is_named_in_the_report(folder: Path, tmp_path: 
     assert (told["quantile_image"], told["quantile_pixel"]) == (0.9, 0.999)
     assert told["rule"] == "quantile@0.9, out of 3 folds"
     assert told["false_alarm_rate"] is None
+
+
+def test_a_picture_outside_of_the_region_of_interest_gets_a_line_that_says_so(
+    good_pictures: U8, folder: Path, tmp_path: Path
+) -> None:
+    encode_png(folder / "large.png", np.repeat(np.repeat(part_picture(61), 3, axis=0), 3, axis=1))
+    region = tmp_path / "roi.json"
+    region.write_text(json.dumps({"polygons": [[[100, 100], [150, 100], [150, 150], [100, 150]]]}))
+    inspector = Inspector(fitted(good_pictures).bundle, roi=read_roi(region, None))
+    report = FolderRunner(inspector, tmp_path / "out").run(list_images(folder)).report
+    assert (report.num_images, report.num_errors) == (1, 6)
+    told = [line["error"] for line in lines(tmp_path / "out") if "error" in line]
+    assert sum("region of interest" in error for error in told) == 5
+
+
+def test_what_was_passed_over_is_in_the_report(inspector: Inspector, folder: Path, tmp_path: Path) -> None:
+    for name in ("a.gif", "b.gif", "notes.txt"):
+        (folder / name).write_bytes(b"GIF89a" if name.endswith("gif") else b"")
+    passed = Passed()
+    samples = list_images(folder, passed=passed)
+    runner = FolderRunner(inspector, tmp_path / "out", passed_over=passed.rows)
+    report = runner.run(samples).report.as_json()
+    assert report["passed_over"] == [
+        {"reason": "files that are no pictures", "count": 1, "names": ["notes.txt"], "pictures": False},
+        {
+            "reason": "pictures in a format that Kizu does not read",
+            "count": 2,
+            "names": ["a.gif: GIF", "b.gif: GIF"],
+            "pictures": True,
+        },
+    ]
+    Draft202012Validator(schema("report")).validate(report)
+    assert json.loads((tmp_path / "out/report.json").read_text()) == report
+
+
+def test_no_cell_of_the_table_is_a_formula(inspector: Inspector, tmp_path: Path) -> None:
+    names = ["=cmd.png", "+a.png", "-b.png", "@c.png", "d.png"]
+    rows = list(csv.DictReader(csv_lines(error_record(name, f"{name}: broken", "0") for name in names)))
+    assert [row["image_path"] for row in rows] == ["'=cmd.png", "'+a.png", "'-b.png", "'@c.png", "d.png"]
+    assert rows[0]["error"] == "'=cmd.png: broken"

@@ -71,7 +71,7 @@ def _find_installed() -> Path:
 def _labels(path: Path) -> list[tuple[str, Label | None, str]]:
     """(file, label, kind of cell) of each row; the label is None where the experts were not sure."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         hint = "the root must hold labels.csv and images/"
         told = error.strerror if isinstance(error, OSError) else error

@@ -108,7 +108,7 @@ def _samples(
     for lot in walk(kind, passed, under=f"{split}/{kind.name}"):
         if good:
             _ensure_good(lot, kind)
-        names, companions = split_companions(lot, passed)
+        names, companions = split_companions(lot, passed, twins=True)
         beside.update({lot.path(name): mask for name, mask in masks_beside(lot, companions).items()})
         for name in names:
             path = lot.path(name)

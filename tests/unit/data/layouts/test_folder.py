@@ -13,7 +13,7 @@ from kizu.core.errors import ConfigError, DataError
 from kizu.core.split import Split
 from kizu.data.layouts import LAYOUTS, folder
 from kizu.data.manifest import Manifest
-from kizu.imaging.codec import encode_png
+from kizu.imaging.codec import encode_jpeg, encode_png
 
 
 def test_a_folder_of_images_is_a_folder_of_good_images(tmp_path: Path) -> None:
@@ -355,3 +355,40 @@ def test_where_no_good_image_is_for_testing_a_part_is_drawn(tmp_path: Path) -> N
     manifest = folder.scan(drawn(tmp_path, train__good=10, test__bad=2))
     assert len(manifest.train_good()) == 8
     assert all(s.split in (Split.TRAIN, Split.TEST) for s in manifest.samples)
+
+
+@pytest.mark.parametrize("name", ["NG_001", "001_ng", "bad 3", "defect7", "crack-2", "part3_KO"])
+def test_pictures_that_are_called_bad_are_not_taken_for_good(tmp_path: Path, name: str) -> None:
+    root = drawn(tmp_path, parts=5) / "parts"
+    encode_png(root / f"{name}.png", noise(99))
+    with pytest.raises(DataError, match=f"1 pictures in .* called as if they were not good, such as {name}"):
+        folder.scan(root)
+    assert len(folder.scan(root, options=folder.FolderOptions.parse({"good_dir": "."}, where="t"))) == 6
+
+
+def test_masks_that_lie_apart_under_any_name_are_not_learned(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "set", a=5)
+    for number in range(2):
+        encode_png(root / f"b/00{number}_mask.png", noise_mask())
+    with pytest.raises(DataError, match=r"a \(5, not said\), b \(2, mask\)"):
+        folder.scan(root)
+
+
+def test_of_twins_the_one_that_looks_like_a_mask_is_that_of_the_other(tmp_path: Path) -> None:
+    for number in range(6):
+        encode_jpeg(tmp_path / f"{number}.jpg", noise(number))
+        encode_png(tmp_path / f"{number}.png", noise_mask() if number < 2 else np.zeros((32, 40), bool))
+    manifest = folder.scan(tmp_path)
+    assert {s.path.name: s.mask_path.name for s in manifest.samples if s.mask_path is not None} == {
+        "0.jpg": "0.png", "1.jpg": "1.png",
+    }  # fmt: skip
+    assert len(manifest) == 6
+    encode_png(tmp_path / "8.png", noise(8))
+    encode_jpeg(tmp_path / "8.jpg", noise(8))
+    assert len(folder.scan(tmp_path)) == 8
+
+
+def test_a_folder_where_only_some_pictures_have_masks_is_not_all_bad(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "set", Class1__Train=10, Class1__Train__masks=3)
+    with pytest.raises(DataError, match=r"Class1/Train \(10, not said\), Class1/Train/masks \(3, mask\)"):
+        folder.scan(root)
