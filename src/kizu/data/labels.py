@@ -49,7 +49,8 @@ class Picture:
 
 
 def read_pictures(base: Path, passed: Passed, *, may_name: bool = True) -> list[Picture]:
-    """All pictures below `base`, each with what names say; see the module. `may_name`: settings can say more.
+    """All pictures below `base`, each with what names say, also those of which they say nothing; see the module.
+    `may_name`: settings can say more.
 
     Raises `DataError` where they cannot be told apart, listing folders, counts and the settings that name them.
     """
@@ -76,7 +77,7 @@ def read_pictures(base: Path, passed: Passed, *, may_name: bool = True) -> list[
     if not any(p.kind is Kind.GOOD and p.split in (None, Split.TRAIN) for p in pictures):
         refuse(f"no folder in {base} is known to hold good pictures to learn from")
     _tell_unknown(pictures, passed)
-    return [p for p in pictures if p.kind is not None]
+    return pictures
 
 
 def read_named(

@@ -87,7 +87,7 @@ def list_good_images(folder: Path, passed: Passed) -> tuple[Sample, ...]:
         if picture.kind is Kind.GOOD and picture.split in (None, Split.TRAIN):
             path = picture.path
             good.append(Sample(path.relative_to(base).as_posix(), path, "good", defect=GOOD))
-        else:
+        elif picture.kind is not None:
             others[picture.head] = others.get(picture.head, 0) + 1
     for head, count in others.items():
         passed.add(Reason.NOT_LEARNED, f"{head}: {count}", count)

@@ -392,3 +392,12 @@ def test_a_folder_where_only_some_pictures_have_masks_is_not_all_bad(tmp_path: P
     root = drawn(tmp_path / "set", Class1__Train=10, Class1__Train__masks=3)
     with pytest.raises(DataError, match=r"Class1/Train \(10, not said\), Class1/Train/masks \(3, mask\)"):
         folder.scan(root)
+
+
+def test_a_mask_that_may_be_of_a_picture_that_nothing_is_known_of_is_not_taken(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "set", good=4, crack=2, colour=2, masks=1)
+    with pytest.raises(DataError, match=r"masks/000\.png would be that of .*crack/000.* and of .*colour/000"):
+        folder.scan(root)
+    root = drawn(tmp_path / "other", good=4, bad=1, archive=1, masks=1)
+    (bad,) = [s for s in folder.scan(root).samples if s.label == "defect"]
+    assert bad.mask_path == root / "masks/000.png"
