@@ -93,6 +93,7 @@ def scratch_folder(place: Path | None = None) -> Iterator[Path]:
     told = place or Path("the temporary folder (TMPDIR)")
     try:
         told = place or Path(tempfile.gettempdir())
+        told.stat()  # a lock would make it
         path = told / secrets.token_hex(8)
         with hold(name_lock(path), told, PATIENCE_S):
             sweep_builds(told, but=name_lock(path))

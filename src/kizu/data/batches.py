@@ -1,6 +1,7 @@
 """Files -> batches at the network's input size: in order, decoded ahead by threads, in bounded memory."""
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -8,16 +9,17 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.core.errors import ImageError
+from kizu.core.errors import ImageError, UnreadableError
 from kizu.core.threads import cores, in_order
 from kizu.core.types import HW, U8
 from kizu.core.work import BATCH
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import Limits, decode, to_rgb
+from kizu.imaging.codec import Limits, decoded, to_rgb
+from kizu.imaging.opening import FileContent
 from kizu.imaging.placement import PlacementConfig, place
 
-Source = Sample | Path | bytes | NDArray[Any]
-"""A sample, a file, the bytes of a file, or an array as `to_rgb` takes it."""
+Source = Sample | Path | bytes | FileContent | NDArray[Any]
+"""A sample, a file, the bytes of a file, a file that was read, or an array as `to_rgb` takes it."""
 
 S = TypeVar("S", bound=Source)
 
@@ -31,8 +33,6 @@ class PlacedBatch(Generic[S]):
     """(N, h, w, 3)"""
     sizes: tuple[HW, ...]
     """(H, W) of each original"""
-    originals: tuple[U8, ...] | None
-    """N images of (H, W, 3), when asked for"""
 
 
 def stream(
@@ -41,7 +41,6 @@ def stream(
     *,
     batch_size: int = BATCH,
     on_broken: Callable[[S, ImageError], None] | None = None,
-    keep_originals: bool = False,
     limits: Limits = Limits(),
 ) -> Generator[PlacedBatch[S], None, None]:
     """Decode and place `sources`, in order, `batch_size` at a time; the last batch may be smaller.
@@ -49,13 +48,14 @@ def stream(
     While the consumer works on a batch, as many threads as it may keep cores busy prepare the next;
     no more than that is held, however many sources there are. A source that cannot be decoded raises its
     `ImageError`, or, when `on_broken` is given, is handed to it (in order, in the consumer's thread) and left
-    out. Closing the generator, or an error or Ctrl-C in the consumer, drops what is queued at once.
+    out; one that could not be read now always raises, since it may be a good one. Closing the generator, or an
+    error or Ctrl-C in the consumer, drops what is queued at once.
     """
     workers = cores()
 
     def prepared(source: S) -> Placed | ImageError:
         try:
-            return place_source(source, placement, limits=limits, keep_original=keep_originals)
+            return place_source(source, placement, limits=limits)
         except ImageError as error:
             return error
 
@@ -63,7 +63,7 @@ def stream(
     for source, item in in_order(prepared, sources, workers=workers, ahead=batch_size + workers):
         if not isinstance(item, ImageError):
             ready.append((source, item))
-        elif on_broken is not None:
+        elif on_broken is not None and not isinstance(item, UnreadableError):
             on_broken(source, item)
         else:
             raise item
@@ -97,28 +97,29 @@ class Placed:
 
 
 def place_source(
-    source: Source,
-    placement: PlacementConfig,
-    *,
-    limits: Limits = Limits(),
-    keep_original: bool = False,
-    path: Path | None = None,
+    source: Source, placement: PlacementConfig, *, limits: Limits = Limits(), keep_original: bool = False
 ) -> Placed:
-    """Decode and place one image, in this thread. `path`: of the file that bytes are of. Raises `ImageError`."""
+    """Decode and place one image, in this thread, with room for its pixels held (`core.room`) until it is placed.
+
+    Whoever keeps the original holds room for it himself, before: inside of that nothing more is held. Raises
+    `ImageError`.
+    """
+    with _pixels(source, limits) as original:
+        height, width = original.shape[:2]
+        return Placed(place(original, placement), (height, width), original if keep_original else None)
+
+
+def _pixels(source: Source, limits: Limits) -> AbstractContextManager[U8]:
+    """(H, W, 3), with room for them held; an array is there already."""
     if isinstance(source, np.ndarray):
-        original = to_rgb(source)
-    else:
-        original = decode(source.path if isinstance(source, Sample) else source, limits=limits, path=path)
-    height, width = original.shape[:2]
-    return Placed(place(original, placement), (height, width), original if keep_original else None)
+        return nullcontext(to_rgb(source))
+    return decoded(source.path if isinstance(source, Sample) else source, limits=limits)
 
 
 def _batch(ready: list[tuple[S, Placed]]) -> PlacedBatch[S]:
     placed = [item for _, item in ready]
-    originals = tuple(item.original for item in placed if item.original is not None)
     return PlacedBatch(
         samples=tuple(source for source, _ in ready),
         images=np.stack([item.image for item in placed]),  # (N, h, w, 3)
         sizes=tuple(item.size for item in placed),
-        originals=originals or None,
     )

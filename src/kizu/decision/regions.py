@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from kizu.core.types import F32, Bool
+from kizu.core.types import F32, I64, Bool
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
@@ -100,13 +100,18 @@ def no_regions(image_hw: tuple[int, int]) -> Regions:
 
 
 def _describe(anomaly_map: F32, box: tuple[slice, ...], inside: Bool) -> Region:
-    ys, xs = np.nonzero(inside)
+    rows, columns = (np.count_nonzero(inside, axis=axis) for axis in (1, 0))
     values = anomaly_map[box][inside]
     y, x = box
     return Region(
-        area=len(ys),
+        area=values.size,
         bbox=(x.start, y.start, x.stop, y.stop),
-        centroid=(float(xs.mean() + x.start), float(ys.mean() + y.start)),
+        centroid=(_mean_place(columns) + x.start, _mean_place(rows) + y.start),
         peak=float(values.max()),
         mean=float(values.mean(dtype=np.float64)),
     )
+
+
+def _mean_place(counts: I64) -> float:
+    """Of so many pixels at each place."""
+    return float(np.arange(counts.size) @ counts / counts.sum())

@@ -4,10 +4,12 @@ Images are (H, W, 3) uint8 RGB of any size from 1 x 1; lines and letters grow wi
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from kizu.core.types import F32, U8, Bool
 
@@ -19,6 +21,9 @@ YELLOW: Colour = (250, 204, 21)
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (24, 26, 32)
 PAPER: Colour = (244, 244, 246)
+
+_BLOCK, _BLOCK_ROWS = 1 << 14, 16
+"""Pixels, and rows of them, that are worked on together."""
 
 # Our own anchors, black - violet - red - orange - cream, chosen so that CIE lightness rises in even steps:
 # more anomalous is brighter, also in a grey print and to a colour-blind eye.
@@ -67,11 +72,13 @@ def heat_overlay(image: U8, score_map: F32, low: float, high: float, *, strength
     `score_map` is (H, W), at the image's size. `strength` 0..1 is the opacity at `high` and above.
     """
     drawn = image.copy()
-    hot = score_map > low  # (H, W), as a rule a small part of the image
-    part = between(score_map[hot], low, high)
-    drawn[hot] = blend(
-        image[hot], HEAT_TABLE[np.rint(part * 255).astype(np.intp)], part * np.float32(strength)
-    )
+    pixels, scores = drawn.reshape(-1, 3), score_map.reshape(-1)
+    hot = np.flatnonzero(scores > low)  # as a rule a small part of the image
+    for start in range(0, hot.size, _BLOCK):  # what fits the processor's cache takes a fifth of the time
+        here = hot[start : start + _BLOCK]
+        part = between(scores[here], low, high)
+        heat = HEAT_TABLE.take(np.rint(part * 255).astype(np.intp), axis=0)
+        pixels[here] = blend(pixels.take(here, axis=0), heat, part * np.float32(strength))
     return drawn
 
 
@@ -82,15 +89,14 @@ def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None
     """
     width = width or line_width_px(image)
     reach = width + max(1, width // 2)
-    distance = np.full(mask.shape, np.inf, dtype=np.float32)  # to the nearest region, known within reach
-    labels, _ = ndimage.label(mask)
-    for region in ndimage.find_objects(labels):
-        window = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in region)
-        near = ndimage.distance_transform_edt(~mask[window])
-        distance[window] = np.minimum(distance[window], near)
     drawn = image.copy()
-    drawn[(distance > width) & (distance <= reach)] = INK
-    drawn[(distance > 0) & (distance <= width)] = colour
+    window = _around(mask, reach)
+    if window is None:
+        return drawn
+    squared = _squared_distance(mask[window], reach)
+    inside = drawn[window]
+    inside[(squared > width * width) & (squared <= reach * reach)] = INK
+    inside[(squared > 0) & (squared <= width * width)] = colour
     return drawn
 
 
@@ -105,6 +111,37 @@ def draw_ring(image: U8, centre: tuple[int, int], colour: Colour = YELLOW) -> U8
         reach = radius + grown
         draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=ink, width=thick)
     return np.array(canvas)
+
+
+def _around(mask: Bool, reach: int) -> tuple[slice, slice] | None:
+    """The rows and columns of `mask` that hold anything, and `reach` more; None: nothing does."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    top, left = max(0, rows[0] - reach), max(0, columns[0] - reach)
+    return slice(top, rows[-1] + reach + 1), slice(left, columns[-1] + reach + 1)
+
+
+def _squared_distance(mask: Bool, reach: int) -> NDArray[Any]:
+    """(H, W): of each pixel to the nearest of `mask`, squared, exact up to `reach` and larger beyond.
+
+    Felzenszwalb and Huttenlocher, Distance Transforms of Sampled Functions, 2012: down the columns, then along the
+    rows; no further than `reach`, so that the time does not depend on what is in the mask.
+    """
+    far = reach + 1
+    down: NDArray[Any] = np.where(mask, 0, far).astype(np.uint16 if 2 * far * far < 1 << 16 else np.uint32)
+    for rows in (down, down[::-1]):
+        for before, row in pairwise(rows):
+            np.minimum(row, before + 1, out=row)
+    for start in range(0, len(down), _BLOCK_ROWS):
+        block = down[start : start + _BLOCK_ROWS]
+        block *= block
+        straight, aside = block.copy(), np.empty_like(block)
+        for step in range(1, min(reach + 1, mask.shape[1])):
+            np.add(straight, step * step, out=aside)
+            np.minimum(block[:, step:], aside[:, :-step], out=block[:, step:])
+            np.minimum(block[:, :-step], aside[:, step:], out=block[:, :-step])
+    return down
 
 
 def banner(image: U8, text: str, colour: Colour = INK) -> U8:

@@ -5,8 +5,13 @@ import time
 from collections.abc import Collection
 from logging import getLogger
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from kizu.inspection.watch import Events, Pause
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
 
 SHARES = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "vboxsf", "prl_fs", "drvfs", "davfs"}
@@ -16,56 +21,79 @@ _log = getLogger(__name__)
 
 
 class FolderEvents:
-    """Changes below a folder, as the system tells them. Not to be used by two threads at once."""
+    """Changes below a folder, as the system tells them."""
 
     is_reliable = True
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        """`seconds`: the longest that `wait` will be asked to wait. Raises `OSError` where nothing can be watched."""
-        self._folder, self._seconds = folder, seconds
+    def __init__(self, folder: Path) -> None:
+        """Raises `OSError` where nothing can be watched."""
+        self._folder = folder
+        self._lock = Lock()
+        self._changed: set[Path] = set()
         self._inode: int | None = None
         self._start()
 
     def wait(self, seconds: float) -> Collection[Path]:
         """Paths that changed meanwhile; it always takes the whole time."""
-        until = time.monotonic() + seconds
-        found: set[Path] = set()
-        try:
-            if (
-                _inode(self._folder) != self._inode
-            ):  # deleted, or another disk in its place: the old watch is deaf
+        time.sleep(seconds)
+        if (
+            _inode(self._folder) != self._inode
+        ):  # deleted, or another disk in its place: the old watch is deaf
+            self.close()
+            try:
                 self._start()
-            found = {Path(name) for _, name in next(self._changes)}
-        except (OSError, StopIteration) as error:
-            _log.info("watch lost folder=%s reason=%s", self._folder, error)
-            self._inode = None
-        time.sleep(max(0.0, until - time.monotonic()))
-        return found
+            except OSError as error:
+                _log.info("nothing to watch folder=%s reason=%s", self._folder, error)
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._observer.stop()
+
+    def dispatch(self, event: "FileSystemEvent") -> None:
+        """Called by the observer's thread."""
+        with self._lock:
+            self._changed.update(
+                Path(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path
+            )
 
     def _start(self) -> None:
-        from watchfiles import watch
-
-        inode = _inode(self._folder)
-        if inode is None:
-            raise FileNotFoundError(f"{self._folder} is not there")
-        self._changes = watch(
-            self._folder,
-            watch_filter=None,
-            debounce=50,
-            step=5,
-            rust_timeout=max(1, int(self._seconds * 1000)),
-            yield_on_timeout=True,
+        from watchdog.events import (
+            DirCreatedEvent,
+            DirMovedEvent,
+            FileClosedEvent,
+            FileCreatedEvent,
+            FileModifiedEvent,
+            FileMovedEvent,
+            FileSystemEventHandler,
         )
-        self._inode = inode
+        from watchdog.observers import Observer
+
+        self._inode = _inode(self._folder)
+        handler = FileSystemEventHandler()
+        handler.dispatch = self.dispatch  # type: ignore[method-assign]
+        self._observer = Observer()
+        self._observer.daemon = True
+        self._observer.schedule(
+            handler,
+            str(self._folder),
+            recursive=True,
+            event_filter=[
+                FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileClosedEvent, DirCreatedEvent, DirMovedEvent,
+            ],  # not that somebody reads, as Kizu does
+        )  # fmt: skip
+        self._observer.start()
 
 
-def events_of(folder: Path, seconds: float) -> Events:
+def events_of(folder: Path) -> Events:
     """What tells of changes below `folder`: the system; on a share, or where no more can be watched, only time."""
     if _is_share(folder):
         _log.info("folder on a share path=%s: it is looked at now and then", folder)
         return Pause()
     try:
-        return FolderEvents(folder, seconds)
+        return FolderEvents(folder)
     except OSError as error:
         _log.warning("no events folder=%s reason=%s: it is looked at now and then", folder, error)
         return Pause()
@@ -81,10 +109,8 @@ def _inode(folder: Path) -> int | None:
 def _is_share(folder: Path) -> bool:
     import psutil
 
-    real = os.path.realpath(folder)
-    mounts = [
-        part for part in psutil.disk_partitions(all=True) if Path(real).is_relative_to(Path(part.mountpoint))
-    ]
+    real = Path(os.path.realpath(folder))
+    mounts = [part for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
     if not mounts:
         return False
     kind = max(mounts, key=lambda part: len(part.mountpoint)).fstype.lower()

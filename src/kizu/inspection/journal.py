@@ -18,6 +18,7 @@ from kizu.core.errors import DataError, OutputError
 from kizu.core.files import read_json, replace_whole, write_json
 from kizu.core.hashing import hash_value
 from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.inspection.records import Record, parse_record
 
 IN_FORCE, SUPERSEDED = b'"superseded": false}\n', b'"superseded": true }\n'
@@ -46,6 +47,8 @@ class Journal:
         self._synced = time.monotonic()
         with ExitStack() as opening:
             opening.enter_context(locked(folder))
+            for pictures in (folder / "masks", folder / "overlays"):
+                sweep_file_parts(pictures, deep=True)
             self._check_settings(folder / "settings.json", settings, belongs_to)
             try:
                 self._handle = os.open(

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from kizu.core.errors import CancelledError, ImageError, KizuError, OutputError, ScoreError, UnreadableError
+from kizu.core.room import pixel_room, portions
 from kizu.core.types import HW, Bool
 from kizu.data.batches import Placed, place_source
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import encode_jpeg, encode_png
-from kizu.imaging.reading import read_file
+from kizu.imaging.codec import encode_jpeg, encode_png, image_size
+from kizu.imaging.opening import FileContent, read_file
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Record, error_record, prediction_record
@@ -57,6 +58,13 @@ class Result(NamedTuple):
     """Whether trying again soon may help."""
 
 
+class _Opened(NamedTuple):
+    named: Named
+    source: Source
+    content: FileContent
+    pixels: int
+
+
 class _Ready(NamedTuple):
     named: Named
     source: Source
@@ -78,44 +86,43 @@ class InspectPieces:
         return self._results
 
     def _results(self, named: Sequence[Named]) -> list[Result]:
-        found: dict[str, Result] = {}
-        ready: list[_Ready] = []
-        for piece in named:
-            item = self._read(piece)
-            if isinstance(item, Result):
-                found[piece.key] = item
-                continue
-            ready.append(item)
-            if sum(waiting.placed.size[0] * waiting.placed.size[1] for waiting in ready) >= HELD_PX:
+        items = [self._open(piece) for piece in named]
+        found = {item.named.key: item for item in items if isinstance(item, Result)}
+        opened = [item for item in items if isinstance(item, _Opened)]
+        for portion in portions(opened, lambda item: item.pixels, at_most=HELD_PX):
+            with pixel_room().hold(sum(item.pixels for item in portion)):
+                placed = [self._place(item) for item in portion]
+                found.update((item.named.key, item) for item in placed if isinstance(item, Result))
+                ready = [item for item in placed if isinstance(item, _Ready)]
                 found.update((result.named.key, result) for result in self._judge(ready))
-                ready = []
-        found.update((result.named.key, result) for result in self._judge(ready))
         return [found[piece.key] for piece in named]
 
-    def _read(self, named: Named) -> _Ready | Result:
-        start = time.perf_counter()
-        path = named.sample.path
+    def _open(self, named: Named) -> _Opened | Result:
+        """The file's bytes, and how large a picture they say they are; nothing is decoded yet."""
         source = Source(path=named.key)
         try:
-            content = read_file(path)
+            content = read_file(named.sample.path)
             source = Source.of(named.key, content)
             if source.sha256 == named.known_sha256:
                 return Result(named, None)
-            placed = place_source(
-                content.data,
-                self.inspector.manifest.placement,
-                keep_original=self.options.save_overlays,
-                path=path,
-            )
-        except UnreadableError as error:
-            return self._failure(named, source, error.message, "unreadable", may_pass=_may_pass(error))
+            height, width = image_size(content)
         except ImageError as error:
-            age_s = (time.time_ns() - (source.mtime_ns or 0)) / 1e9
-            outcome: Outcome = "unfinished" if age_s < SETTLED_S else "damaged"
-            return self._failure(named, source, error.message, outcome, may_pass=outcome == "unfinished")
+            return self._refused(named, source, error)
         except Exception as error:  # noqa: BLE001 - of one picture; the others go on
             return self._unforeseen(named, source, error)
-        return _Ready(named, source, placed, (time.perf_counter() - start) * 1000)
+        return _Opened(named, source, content, height * width)
+
+    def _place(self, item: _Opened) -> _Ready | Result:
+        start = time.perf_counter()
+        try:
+            placed = place_source(
+                item.content, self.inspector.manifest.placement, keep_original=self.options.save_overlays
+            )
+        except ImageError as error:
+            return self._refused(item.named, item.source, error)
+        except Exception as error:  # noqa: BLE001 - of one picture; the others go on
+            return self._unforeseen(item.named, item.source, error)
+        return _Ready(item.named, item.source, placed, (time.perf_counter() - start) * 1000)
 
     def _judge(self, ready: Sequence[_Ready]) -> Iterator[Result]:
         """Together; each alone where that goes wrong, so that it is one picture's fault or everybody's."""
@@ -187,6 +194,14 @@ class InspectPieces:
             encode_jpeg(path, inspection.overlay(original, true_mask=mask))
             saved["overlay_path"] = str(path)
         return saved
+
+    def _refused(self, named: Named, source: Source, error: ImageError) -> Result:
+        """No picture, not whole yet, or not to be read now."""
+        if isinstance(error, UnreadableError):
+            return self._failure(named, source, error.message, "unreadable", may_pass=_may_pass(error))
+        age_s = (time.time_ns() - (source.mtime_ns or 0)) / 1e9
+        outcome: Outcome = "unfinished" if age_s < SETTLED_S else "damaged"
+        return self._failure(named, source, error.message, outcome, may_pass=outcome == "unfinished")
 
     def _failure(
         self, named: Named, source: Source, message: str, outcome: Outcome, *, may_pass: bool = False

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import Field
 
 from kizu.core.hashing import hash_bytes
-from kizu.imaging.reading import FileContent
+from kizu.imaging.opening import FileContent
 from kizu.inspection.written import MayBeAbsent, Written
 
 RACY_NS = 2_000_000_000

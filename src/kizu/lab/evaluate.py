@@ -21,7 +21,7 @@ from kizu.lab.measured_set import measured_set, refuse_known
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
-from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
 from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
@@ -128,6 +128,7 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
     defective, scores = found.defective, found.scores.astype(np.float64)
     has_masks = found.has_drawn_flaws
     field = thresholds.pixel_field((found.net_maps.shape[1], found.net_maps.shape[2]))
+    counts = confusion(defective, scores, thresholds.image.value)
     result = measure(
         defective,
         scores,
@@ -144,7 +145,7 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
             Prediction(sample, float(score), thresholds.image.is_exceeded_by(float(score)))
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
-        confusion=_counts(confusion(defective, scores, thresholds.image.value)),
+        confusion={"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn},
         intervals=_intervals(defective, scores, seed),
         breakdown=breakdown(
             defective,
@@ -158,10 +159,6 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
         ),
         seconds={"measure": time.perf_counter() - start},
     )
-
-
-def _counts(counts: Confusion) -> dict[str, int]:
-    return {"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn}
 
 
 def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
@@ -254,20 +251,18 @@ def evaluate_parts(
     found = {}
     for name in manifest.parts:
         part = manifest.part(name)
-        told = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
-        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=told)
+        data = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
+        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=data)
     measured = MeasuredParts(found, bundle)
     with folder.writing():
         for name, evaluation in found.items():
             _write(folder.part(name), evaluation)
-        write_json(
-            folder.metrics,
-            {
-                "bundle_sha256": bundle.bundle_sha256,
-                "mean": mean_metrics(list(found.values())),
-                "categories": {name: evaluation.metrics for name, evaluation in found.items()},
-            },
-        )
+        told = {
+            "bundle_sha256": bundle.bundle_sha256,
+            "mean": mean_metrics(list(found.values())),
+            "categories": {name: evaluation.metrics for name, evaluation in found.items()},
+        }
+        write_json(folder.metrics, told)
         if on_written is not None:
             on_written(measured)
     return measured

@@ -11,6 +11,7 @@ from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import save
 from kizu.core.errors import ConfigError, DataError, KizuError, OutputError
 from kizu.core.files import write_stored, write_text
+from kizu.core.locks import sweep_builds
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.types import U8, Bool
@@ -124,6 +125,7 @@ def _made_before(
     """The run, where this very call has made it and nothing has changed it since; None where there is none."""
     if not folder.path.exists():
         return None
+    sweep_builds(folder.path.parent)  # a kill just after the run got its name leaves its lock
     try:
         meta, bundle = folder.read_meta(), folder.open_bundle()
         is_same = (

@@ -8,7 +8,7 @@ parts like those.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import load, save
@@ -93,7 +93,11 @@ def _update(
     work.note(*passed.notes())
     new, skipped = _sort_out_known(folder, found)
     if not new:
-        return _made_before(folder, bundle, reason, found) or _refuse(images, skipped)
+        known = _made_before(folder, bundle, reason, found)
+        if known is None:
+            why = "; ".join(sorted(set(skipped.values())))
+            raise DataError(f"no image in {images} is new to this run", hint=why)
+        return known
     left_out = LeftOut()
     batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
@@ -150,11 +154,6 @@ def _made_before(folder: RunFolder, bundle: Bundle, reason: str, found: Sequence
         thresholds=bundle.manifest.thresholds,
         was_there=True,
     )
-
-
-def _refuse(images: Path, skipped: Mapping[str, str]) -> NoReturn:
-    reasons = "; ".join(sorted(set(skipped.values())))
-    raise DataError(f"no image in {images} is new to this run", hint=reasons)
 
 
 @dataclass(frozen=True, slots=True)

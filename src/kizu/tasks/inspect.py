@@ -76,7 +76,7 @@ def inspect(
         ensure_folder(images)
         drop = DropFolder(
             folder,
-            events_of(images, source.interval),
+            events_of(images),
             interval=source.interval,
             idle_seconds=source.idle,
         )

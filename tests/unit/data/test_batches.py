@@ -3,15 +3,16 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kizu.core.errors import ImageError
+from kizu.core.errors import ImageError, UnreadableError
+from kizu.core.room import Room
 from kizu.core.threads import limit_cores
-from kizu.data.batches import stream
+from kizu.data.batches import place_source, stream
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import Limits, encode_png
 from kizu.imaging.placement import PlacementConfig, place
@@ -43,14 +44,38 @@ def test_batches_hold_all_images_in_order(
     assert [len(batch.samples) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert np.concatenate([b.images for b in batches])[:, 0, 0, 0].tolist() == list(range(23))
     assert [size for b in batches for size in b.sizes] == [(20 + n, 30) for n in range(23)]
-    assert all(b.images.shape == (len(b.samples), 16, 24, 3) and b.originals is None for b in batches)
+    assert all(b.images.shape == (len(b.samples), 16, 24, 3) for b in batches)
 
 
-def test_originals_are_kept_when_asked_for(samples: list[Sample]) -> None:
-    batch = next(stream(samples, SMALL, batch_size=4, keep_originals=True))
-    assert batch.originals is not None
-    assert all(np.array_equal(original, image(n)) for n, original in enumerate(batch.originals))
-    assert np.array_equal(batch.images[2], place(image(2), SMALL))
+def test_the_original_is_kept_when_asked_for(samples: list[Sample]) -> None:
+    placed = place_source(samples[2], SMALL, keep_original=True)
+    assert placed.original is not None
+    assert np.array_equal(placed.original, image(2))
+    assert np.array_equal(placed.image, place(image(2), SMALL))
+    assert place_source(samples[2], SMALL).original is None
+
+
+def test_pictures_that_find_no_room_wait_for_each_other(
+    samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, most = 0, 0
+    lock = threading.Lock()
+
+    def watched(pixels: np.ndarray, placement: PlacementConfig) -> np.ndarray:
+        nonlocal held, most
+        with lock:
+            held += pixels.shape[0] * pixels.shape[1]
+            most = max(most, held)
+        time.sleep(0.002)
+        with lock:
+            held -= pixels.shape[0] * pixels.shape[1]
+        return place(pixels, placement)
+
+    monkeypatch.setattr("kizu.imaging.codec.pixel_room", lambda room=Room(1300): room)
+    monkeypatch.setattr("kizu.data.batches.place", watched)
+    monkeypatch.setattr("kizu.data.batches.cores", lambda: 4)
+    assert sum(len(batch.samples) for batch in stream(samples, SMALL, batch_size=8)) == 23
+    assert 630 <= most <= 1300
 
 
 def test_samples_paths_bytes_and_arrays_give_the_same(samples: list[Sample]) -> None:
@@ -89,6 +114,12 @@ def test_broken_files_are_handed_over_in_order_and_left_out(samples: list[Sample
     assert [s.id for b in batches for s in b.samples] == [s.id for s in samples if s.id not in broken]
 
 
+def test_a_file_that_cannot_be_read_now_is_not_left_out_as_broken(samples: list[Sample]) -> None:
+    samples[9].path.unlink()
+    with pytest.raises(UnreadableError, match=r"09\.png"):
+        list(stream(samples, SMALL, on_broken=lambda *_: None))
+
+
 def test_only_broken_files_give_no_batch(samples: list[Sample]) -> None:
     for sample in samples:
         sample.path.write_bytes(b"")
@@ -120,19 +151,19 @@ def test_no_more_than_a_batch_is_read_ahead() -> None:
 def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = 0
 
-    def slow(path: Path, *, limits: Limits) -> np.ndarray:
+    def slow(_: Path, **__: object) -> AbstractContextManager[np.ndarray]:
         nonlocal begun
         begun += 1
         time.sleep(0.02)
-        return image(0)
+        return nullcontext(image(0))
 
-    monkeypatch.setattr("kizu.data.batches.decode", slow)
+    monkeypatch.setattr("kizu.data.batches.decoded", slow)
     with limit_cores(2):
         batches = stream([Path("x")] * 1000, SMALL, batch_size=50)
         next(batches)
     start = time.perf_counter()
     batches.close()
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 4  # all of them would take 10
     stopped = begun
     time.sleep(0.1)
     assert begun - stopped <= 2  # those already in the threads' hands

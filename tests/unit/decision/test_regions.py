@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from kizu.core.split import Split
 from kizu.decision.calibration import Thresholds
@@ -125,3 +126,16 @@ def test_closing_joins_what_a_narrow_gap_parts_and_no_more() -> None:
     closed = find_regions(anomaly_map, 0.5, close_px=3)
     assert sorted(region.bbox for region in closed.found) == [(2, 3, 12, 6), (16, 3, 19, 6)]
     assert len(find_regions(anomaly_map, 0.5, close_px=1).found) == 3
+
+
+@pytest.mark.parametrize("share", [0.02, 0.4, 0.97])
+def test_a_centroid_is_the_mean_of_its_pixels_to_the_last_bit(share: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = (rng.random((70, 110)) < share).astype(np.float32)
+    labelled, _ = ndimage.label(scores, structure=np.ones((3, 3)))
+    expected = sorted(
+        (float(xs.mean()), float(ys.mean()), len(ys))
+        for ys, xs in (np.nonzero(labelled == label) for label in range(1, labelled.max() + 1))
+    )
+    found = sorted((*region.centroid, region.area) for region in find_regions(scores, 0.5).found)
+    assert found == pytest.approx(expected, rel=1e-15)

@@ -145,3 +145,32 @@ def test_a_contact_sheet_needs_tiles_and_matching_captions() -> None:
         contact_sheet([], 3)
     with pytest.raises(ValueError, match="1 captions"):
         contact_sheet([grey((2, 2))] * 2, 3, ["one"])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0005, 0.01, 0.3, 0.999, 1.0])
+@pytest.mark.parametrize(
+    ("hw", "width"), [((60, 90), 1), ((61, 40), 7), ((5, 200), 30), ((300, 7), 200), ((1, 1), 3)]
+)
+def test_contours_are_those_of_an_exact_distance_whatever_is_in_the_mask(
+    share: float, hw: tuple[int, int], width: int
+) -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random(hw) < share
+    image = rng.integers(0, 256, (*hw, 3), dtype=np.uint8)
+    distance = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(hw, np.inf)
+    expected = image.copy()
+    expected[(distance > width) & (distance <= width + max(1, width // 2))] = INK
+    expected[(distance > 0) & (distance <= width)] = RED
+    assert np.array_equal(draw_contours(image, mask, width=width), expected)
+
+
+def test_heat_is_the_same_however_much_of_the_image_is_hot() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (200, 300, 3), dtype=np.uint8)  # more than one piece of work
+    scores = rng.random((200, 300)).astype(np.float32)
+    part = between(scores, 0.2, 0.8)
+    heat = HEAT_TABLE[np.rint(part * 255).astype(int)]
+    expected = np.where(
+        (scores > np.float32(0.2))[..., None], blend(image, heat, part * np.float32(0.75)), image
+    )
+    assert np.array_equal(heat_overlay(image, scores, 0.2, 0.8), expected)

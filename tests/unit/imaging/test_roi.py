@@ -128,6 +128,16 @@ def test_the_hash_of_what_is_read_from_files_stays_what_earlier_inspections_wrot
 
 
 @pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\0", b"\xff", b"[" * 100_000, b'{"polygons": [[[%s, 0], [0, 0], [1, 1]]]}' % (b"9" * 400)],
+)
+def test_a_file_that_no_number_can_be_read_from_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "roi.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"roi\.json"):
+        read_roi(tmp_path / "roi.json", None)
+
+
+@pytest.mark.parametrize(
     ("told", "said"),
     [
         ({"polygons": [[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]]}, "all corners lie in one pixel"),

@@ -14,7 +14,7 @@ from kizu.core.errors import OutputError, ScoreError, UnreadableError
 from kizu.core.types import U8
 from kizu.data.listing import list_images
 from kizu.imaging.codec import encode_png, png_bytes
-from kizu.imaging.reading import FileContent, read_file
+from kizu.imaging.opening import FileContent, read_file
 from kizu.inspection import folder as folder_module
 from kizu.inspection import pieces
 from kizu.inspection.folder import FolderResult, FolderRunner

@@ -8,6 +8,7 @@ import pytest
 
 from kizu.core import locks
 from kizu.core.errors import DataError, OutputError
+from kizu.core.parts import file_part
 from kizu.inspection.journal import Journal, lines_of, owner_of
 from kizu.inspection.records import Failure, error_record
 
@@ -188,3 +189,18 @@ def test_results_belong_to_the_folder_of_images_that_they_were_chosen_for(tmp_pa
         Journal(tmp_path, {}, belongs_to="/elsewhere/new")
     with Journal(tmp_path, {}):  # who names the folder himself may mix
         pass
+
+
+def test_pictures_that_a_kill_left_half_written_are_removed_and_whole_ones_stay(tmp_path: Path) -> None:
+    whole = tmp_path / "masks" / "lot" / "a.png"
+    for half in (
+        file_part(tmp_path / "report.json"),
+        file_part(whole),
+        file_part(tmp_path / "overlays/b.jpg"),
+    ):
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(b"half")
+    whole.write_bytes(b"whole")
+    with Journal(tmp_path, {}):
+        found = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {".lock", "a.png", "settings.json", "preds.jsonl"}
