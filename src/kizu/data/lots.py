@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kizu.core.errors import DataError
-from kizu.data.passed import Passed, Reason
+from kizu.data.passed import NOT_READ, Passed, Reason
 from kizu.imaging.codec import IMAGE_SUFFIXES
 from kizu.imaging.sniff import Sniffed, sniff
 
@@ -28,7 +28,7 @@ _MARKS = frozenset({"demo.json"})
 _RUN = frozenset({"manifest.jsonl", "config.yaml"})
 """With these a folder is a run."""
 
-FollowLink = Callable[[str], bool]
+Asked = Callable[[str], bool]
 
 
 class SeenFile(NamedTuple):
@@ -60,13 +60,19 @@ class Lot:
 
 
 def walk(
-    start: Path, passed: Passed, *, under: str = "", follow: FollowLink = lambda _: False
+    start: Path,
+    passed: Passed,
+    *,
+    under: str = "",
+    follow: Asked = lambda _: False,
+    wanted: Asked = lambda _: True,
 ) -> Iterator[Lot]:
     """The lots in `start` and below: a folder's own pictures first, then its sub-folders, all by name.
 
     Links to folders are not followed, but for those in `start` itself whose name `follow` takes. Folders that Kizu
     wrote are left out, unless the walk begins there. `under`: what the names of what is passed over begin with, such
-    as "train/good". Raises `DataError` for a folder that cannot be listed.
+    as "train/good". `wanted`: of files that are passed over, which ones somebody asked for, by their names below
+    `start`. Raises `DataError` for a folder that cannot be listed.
     """
     waiting: list[tuple[Path, tuple[str, ...]]] = [(start, ())]
     while waiting:
@@ -78,7 +84,7 @@ def walk(
             passed.add(Reason.OWN_OUTPUT, "/".join((*_parts(under), *parts)))
             continue
         inside = "/".join((*_parts(under), *parts, ""))
-        names, below = _sort_out(entries, inside, passed, follow if not parts else lambda _: False)
+        names, below = _sort_out(entries, inside, passed, follow if not parts else lambda _: False, wanted)
         if names:
             yield Lot(folder, parts, tuple(names))
         waiting += [(folder / name, (*parts, name)) for name in reversed(below)]
@@ -126,7 +132,11 @@ def _is_run(entries: list["os.DirEntry[str]"]) -> bool:
 
 
 def _sort_out(
-    entries: list["os.DirEntry[str]"], inside: str, passed: Passed, follow: FollowLink
+    entries: list["os.DirEntry[str]"],
+    inside: str,
+    passed: Passed,
+    follow: Asked,
+    wanted: Asked = lambda _: True,
 ) -> tuple[list[str], list[str]]:
     """The names of pictures and of sub-folders; what else there is goes into `passed`, its name after `inside`."""
     there = {entry.name for entry in entries if entry.name in _RUN or entry.name in _RESULTS}
@@ -152,6 +162,8 @@ def _sort_out(
             reason, told = _judge(entry)
             if reason is None:
                 names.append(name)
+            elif reason in NOT_READ and not wanted(inside + name):
+                passed.add(Reason.NO_MATCH, inside + name)
             else:
                 passed.add(reason, inside + name + told)
     return names, below
