@@ -122,6 +122,7 @@ def _judge(lot: Lot, passed: Passed, *, named: Kind | None = None) -> Iterable[P
         return [Picture(lot.path(n), Kind.MASK, split, DEFECT, place, head) for n in lot.names]
     kind = next(iter(kinds)) if len(kinds) == 1 else None
     whole = Picture(lot.folder, kind, split, _defect(lot.parts, said), place, head, is_unclear=len(kinds) > 1)
+    _tell_late_split(lot, said, named, passed)
     names, companions = split_companions(lot, passed, twins=True)
     beside = masks_beside(lot, companions)
     return [
@@ -130,6 +131,16 @@ def _judge(lot: Lot, passed: Passed, *, named: Kind | None = None) -> Iterable[P
         else _with_companion(replace(whole, path=lot.path(n)), beside.get(n), passed)
         for n in names
     ]
+
+
+def _tell_late_split(lot: Lot, said: Sequence[Said], named: Kind | None, passed: Passed) -> None:
+    """A split below the folder that says good or bad may be meant otherwise: `good/test_rig`."""
+    kind = -1 if named else next((index for index, one in enumerate(said) if one.kinds), len(said))
+    split = next((one.split for one in said[kind + 1 :] if one.split is not None), None)
+    if split is not None:
+        passed.remark(
+            f"for {split}, as the name of their folder says: {len(lot.names)} pictures in {lot.place}"
+        )
 
 
 def _tells_apart(said: Said) -> bool:

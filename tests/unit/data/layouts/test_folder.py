@@ -401,3 +401,12 @@ def test_a_mask_that_may_be_of_a_picture_that_nothing_is_known_of_is_not_taken(t
     root = drawn(tmp_path / "other", good=4, bad=1, archive=1, masks=1)
     (bad,) = [s for s in folder.scan(root).samples if s.label == "defect"]
     assert bad.mask_path == root / "masks/000.png"
+
+
+def test_a_split_below_the_word_that_says_good_is_told(tmp_path: Path) -> None:
+    root = drawn(tmp_path, good=3, good__test_rig=2, bad=1)
+    manifest = folder.scan(root)
+    assert counts(manifest)["test", "good", "good", False] == 2
+    assert manifest.notes == ("for test, as the name of their folder says: 2 pictures in good/test_rig",)
+    named = folder.scan(root, options=folder.FolderOptions.parse({"good_dir": "good"}, where="t"))
+    assert named.notes == ("for test, as the name of their folder says: 2 pictures in test_rig",)
