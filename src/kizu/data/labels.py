@@ -56,9 +56,9 @@ def read_pictures(base: Path, passed: Passed, *, may_name: bool = True) -> list[
     """
 
     def refuse(why: str) -> NoReturn:
-        _refuse(pictures, base, why, may_name=may_name)
+        _refuse(pictures, base, why, may_name=may_name, notes=passed.notes())
 
-    lots = list(walk(base, passed, follow=lambda name: bool(say(name).kinds)))
+    lots = list(walk(base, passed, follow=lambda name: not say(name).nothing))
     pictures = [picture for lot in lots for picture in _judge(lot, passed)]
     if any(p.is_unclear for p in pictures):
         refuse(f"the names of folders in {base} contradict each other")
@@ -224,7 +224,9 @@ def _tell_unknown(pictures: Sequence[Picture], passed: Passed) -> None:
         passed.add(Reason.UNKNOWN, f"{head}: {count}", count)
 
 
-def _refuse(pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool = True) -> NoReturn:
+def _refuse(
+    pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool = True, notes: Sequence[str] = ()
+) -> NoReturn:
     """With what there is, and the settings that would say what it is."""
     counts: dict[tuple[str, str], int] = {}
     for p in pictures:
@@ -244,10 +246,9 @@ def _refuse(pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool
     }
     settings = {"data": {"layout": "folder", "root": str(base), "options": options}}
     text = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, width=10_000).strip()
-    hint = f"say which are good, in a file for --config, corrected where this guess is wrong: {text}"
+    named = f"say which are good, in a file for --config, corrected where this guess is wrong: {text}"
+    alone = "name a folder of good pictures alone, or sort them into one that is called good"
     raise DataError(
         f"{why}: {', '.join([*told, *more]) or 'there is no picture'}",
-        hint=hint
-        if may_name
-        else "name a folder of good pictures alone, or sort them into one that is called good",
+        hint="; ".join([*notes, named if may_name else alone]),
     )

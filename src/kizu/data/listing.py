@@ -50,7 +50,7 @@ def list_images(
         names, companions = split_companions(lot, passed, twins=without_masks)
         for mask in companions:
             passed.add(Reason.COMPANION, inside + mask)
-        if any(Kind.MASK in say(part).kinds for part in lot.parts):
+        if names and any(Kind.MASK in say(part).kinds for part in lot.parts):
             if without_masks:
                 passed.add(Reason.MASK_FOLDER, f"{lot.place}: {len(names)}", len(names))
                 continue

@@ -67,7 +67,7 @@ def walk(
     follow: Asked = lambda _: False,
     wanted: Asked = lambda _: True,
 ) -> Iterator[Lot]:
-    """The lots in `start` and below: a folder's own pictures first, then its sub-folders, all by name.
+    """The lots in `start` and below, also the empty ones: a folder's own pictures first, then its sub-folders, by name.
 
     Links to folders are not followed, but for those in `start` itself whose name `follow` takes. Folders that Kizu
     wrote are left out, unless the walk begins there. `under`: what the names of what is passed over begin with, such
@@ -85,8 +85,7 @@ def walk(
             continue
         inside = "/".join((*_parts(under), *parts, ""))
         names, below = _sort_out(entries, inside, passed, follow if not parts else lambda _: False, wanted)
-        if names:
-            yield Lot(folder, parts, tuple(names))
+        yield Lot(folder, parts, tuple(names))
         waiting += [(folder / name, (*parts, name)) for name in reversed(below)]
 
 
@@ -100,8 +99,10 @@ def _list(folder: Path) -> list["os.DirEntry[str]"]:
 
 
 def count_pictures(folder: Path) -> int:
-    """How many pictures lie in a folder and below it."""
-    return sum(len(lot.names) for lot in walk(folder, Passed()))
+    """How many pictures lie in a folder and below it, also those in formats that are not read."""
+    passed = Passed()
+    readable = sum(len(lot.names) for lot in walk(folder, passed))
+    return readable + sum(row.count for row in passed.rows() if row.reason in NOT_READ)
 
 
 def suffix_of(name: str) -> str:

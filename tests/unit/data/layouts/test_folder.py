@@ -410,3 +410,14 @@ def test_a_split_below_the_word_that_says_good_is_told(tmp_path: Path) -> None:
     assert manifest.notes == ("for test, as the name of their folder says: 2 pictures in good/test_rig",)
     named = folder.scan(root, options=folder.FolderOptions.parse({"good_dir": "good"}, where="t"))
     assert named.notes == ("for test, as the name of their folder says: 2 pictures in test_rig",)
+
+
+def test_a_good_folder_without_a_readable_picture_does_not_make_the_others_good(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "set", misc=5)
+    (root / "good").mkdir()
+    (root / "good/0.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(
+        DataError, match=r"known to hold good pictures to learn from: misc \(5, not said\)"
+    ) as caught:
+        folder.scan(root)
+    assert "format that Kizu does not read passed over: 1 (good/0.heic: HEIF)" in (caught.value.hint or "")
