@@ -39,7 +39,7 @@ def inspect(
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     if fail_on_ng and done.result.num_ng:
         raise typer.Exit(exits.NG_FOUND)
-    if done.result.num_failed:
+    if done.result.num_failed or report.num_unread:
         raise typer.Exit(exits.SOME_UNREAD)
 
 

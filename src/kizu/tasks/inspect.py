@@ -119,7 +119,7 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
 def _named_images(path: Path | None) -> tuple[Sample, ...]:
     """What a list names; None: that on stdin."""
     if path is None:
-        return list_named_images(read_list(sys.stdin.buffer.read()))
+        return list_named_images(read_list(b"" if sys.stdin is None else sys.stdin.buffer.read()))
     try:
         content = path.read_bytes()
     except OSError as error:
