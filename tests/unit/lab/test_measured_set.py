@@ -136,9 +136,9 @@ def test_validation_images_are_known_once_thresholds_were_chosen_on_them(
     for number in range(3):
         encode_png(plate / f"validation/good/{number}.png", part_picture(300 + number))
         flawed = with_flaw(part_picture(310 + number), 20, 24)
-        encode_png(plate / f"validation/checks/{number}.png", flawed)
+        encode_png(plate / f"validation/checks/v{number}.png", flawed)
     run = train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
-    shutil.copy(plate / "validation/checks/0.png", strangers.root / "test/checks/looked_at.png")
+    shutil.copy(plate / "validation/checks/v0.png", strangers.root / "test/checks/looked_at.png")
     assert evaluate_run(run, scan(strangers.root)).as_json()["counts"]["defect"] == 5
     tune_on_validation(run)
     with pytest.raises(LeakageError, match=r"looked_at\.png"):
