@@ -235,9 +235,9 @@ class InspectPieces:
 
     def _place(self, sample: Sample) -> Placed | ImageError:
         try:
-            return place_source(
-                sample, self.inspector.manifest.placement, keep_original=self.options.save_overlays
-            )
+            placed = place_source(sample, self.inspector.placement, keep_original=self.options.save_overlays)
+            self.inspector.ensure_fits(placed.size, sample.path)
+            return placed
         except ImageError as error:
             return error
 

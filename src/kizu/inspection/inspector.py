@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
-from kizu.core.errors import BundleError
+from kizu.core.errors import BundleError, ImageError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
 from kizu.decision.regions import Region
 from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
-from kizu.imaging.placement import map_back, place
+from kizu.imaging.placement import PlacementConfig, map_back, place
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
 from kizu.pipeline.opened import Pipeline, open_pipeline
@@ -90,15 +90,39 @@ class Inspector:
         self.roi = roi
         self._scorer: Scorer = pipeline or _open(source, work)
         self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.seen_hw)
+        self._picture_hw = source.picture_hw if isinstance(source, ModelFile) else None
 
     @classmethod
-    def open(cls, folder: Path | str, **options: Any) -> Self:
+    def open(cls, folder: Path | str, *, signed_by: Path | None = None, **options: Any) -> Self:
         """From a run folder, a bundle folder or a file that `kizu export` wrote; `options` as for the constructor.
 
-        Raises `BundleError`.
+        `signed_by`: the PEM file of the public key that must have signed the file. Raises `BundleError`.
         """
         path = Path(folder)
-        return cls(read_model(path) if is_model_file(path) else load(bundle_folder(path)), **options)
+        if is_model_file(path):
+            return cls(read_model(path, signed_by=signed_by), **options)
+        if signed_by is not None:
+            raise BundleError(
+                f"{path} is not an exported file, and only those are signed", hint="give the file"
+            )
+        return cls(load(bundle_folder(path)), **options)
+
+    @property
+    def placement(self) -> PlacementConfig:
+        """How pictures are given to it: as they come, where the file resizes them itself."""
+        if self._picture_hw is None:
+            return self.manifest.placement
+        return PlacementConfig(image_size=self._picture_hw)
+
+    def ensure_fits(self, size: HW, path: Path | None = None) -> None:
+        """Raises `ImageError` for a picture (H, W) of another size than the file takes."""
+        if self._picture_hw not in (None, size):
+            raise ImageError(
+                f"{path or 'the picture'} is {size[0]} x {size[1]} pixels, and the model takes only"
+                f" {self._picture_hw[0]} x {self._picture_hw[1]}",
+                path=path,
+                hint="export without --input-size for pictures of any size",
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It is opened anew where it arrives."""
@@ -127,7 +151,8 @@ class Inspector:
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
         pixels = decode(Path(image)) if isinstance(image, (str, Path)) else to_rgb(image)
-        placed = place(pixels, self.manifest.placement)
+        self.ensure_fits((pixels.shape[0], pixels.shape[1]))
+        placed = place(pixels, self.placement)
         return self.inspect_placed(placed[None], [(pixels.shape[0], pixels.shape[1])])[0]
 
     def inspect_placed(self, images: U8, sizes: Sequence[HW]) -> list[Inspection]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import load
+from kizu.bundles.store import is_bundle, load
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import read_rows, read_stored, write_jsonl
 from kizu.core.locks import locked
@@ -190,6 +190,12 @@ def gone_unless_done(run: RunFolder) -> Iterator[None]:
 def open_run(path: Path) -> RunFolder:
     """A finished run. Raises `DataError` when `path` is not one."""
     run = RunFolder(path)
+    if is_bundle(path):
+        around = [folder for folder in path.resolve().parents[:3] if (folder / "meta.json").is_file()]
+        raise DataError(
+            f"{path} is a bundle, not a run",
+            hint=f"give the run, {around[0]}" if around else "give the folder that `kizu train` printed",
+        )
     if not run.bundle.is_dir():
         found = sorted(str(meta.parent) for meta in path.glob("**/meta.json"))[:5] if path.is_dir() else []
         raise DataError(
