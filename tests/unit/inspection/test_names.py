@@ -35,7 +35,15 @@ def test_no_file_stands_where_a_folder_should_and_the_reverse() -> None:
 
 def test_every_part_of_a_name_fits_into_a_file_system() -> None:
     names = PictureNames()
-    for wanted in ("n" * 251, "n" * 252, "ü" * 126, "é" * 300 + ".tif", "\udcff" * 252, "𝄞" * 70, "a/" + "b" * 260):
+    for wanted in (
+        "n" * 251,
+        "n" * 252,
+        "ü" * 126,
+        "é" * 300 + ".tif",
+        "\udcff" * 252,
+        "𝄞" * 70,
+        "a/" + "b" * 260,
+    ):
         given = names.name(wanted, "/in/" + wanted)
         assert all(len(part.encode(errors="surrogateescape")) <= MAX_NAME_BYTES for part in given.split("/"))
         assert (given == wanted) == (wanted == "n" * 251)
