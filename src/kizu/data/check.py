@@ -14,7 +14,7 @@ from kizu.core.threads import in_order
 from kizu.core.types import HW, U8
 from kizu.core.work import Work
 from kizu.data.manifest import GOOD, Manifest, Sample
-from kizu.imaging.codec import decode, decode_mask, image_info
+from kizu.imaging.codec import decode, decode_mask, image_info, is_flat
 from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
 
 Severity = Literal["error", "warning"]
@@ -107,6 +107,9 @@ class _Finding:
     hw: HW | None = None
     mode: str | None = None
     brightest: int = 0
+    is_flat: bool = False
+    pages: int = 1
+    unused_bands: int = 0
     mask_error: str | None = None
     mask_hw: HW | None = None
     flawed_fraction: float = 0.0
@@ -116,6 +119,13 @@ _RULES: tuple[tuple[Severity, str, Callable[[_Finding], bool]], ...] = (
     ("error", "mask of another size than its image", lambda f: f.mask_hw is not None and f.mask_hw != f.hw),
     ("error", "mask without a flawed pixel", lambda f: f.mask_hw is not None and f.flawed_fraction == 0),
     ("warning", "mask over more than half of the image (inverted?)", lambda f: f.flawed_fraction > 0.5),
+    ("error", "all pixels have one value", lambda f: f.is_flat),
+    ("warning", "further pages in the file, of which only the first is looked at", lambda f: f.pages > 1),
+    (
+        "warning",
+        "more than colours in the file: further channels are not looked at",
+        lambda f: f.unused_bands > 0,
+    ),
     ("warning", f"side shorter than {SMALL_PX} px", lambda f: f.hw is not None and min(f.hw) < SMALL_PX),
     (
         "warning",
@@ -164,7 +174,15 @@ def _find(sample: Sample) -> _Finding:
     except ImageError as error:
         return _Finding(sample, error=_reason(error))
     sample = replace(sample, sha256=sample.sha256 or hash_file(sample.path))
-    finding = _Finding(sample, hw=info.hw, mode=info.mode, brightest=int(image.max()))
+    finding = _Finding(
+        sample,
+        hw=info.hw,
+        mode=info.mode,
+        brightest=int(image.max()),
+        is_flat=is_flat(image),
+        pages=info.pages,
+        unused_bands=info.unused_bands,
+    )
     if sample.mask_path is None:
         return finding
     try:

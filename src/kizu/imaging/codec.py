@@ -29,7 +29,7 @@ from kizu.core.room import pixel_room
 from kizu.core.types import HW, U8, Bool
 from kizu.imaging.formats import check_after, check_before, open_header, pages_of
 from kizu.imaging.opening import Limits, Source, open_source
-from kizu.imaging.pixels import rgb, to_rgb
+from kizu.imaging.pixels import is_flat, rgb, to_rgb
 from kizu.imaging.tiff import TiffFile
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "encode_png",
     "image_info",
     "image_size",
+    "is_flat",
     "jpeg_bytes",
     "png_bytes",
     "to_rgb",

@@ -120,7 +120,15 @@ class _WebP(WebPImageFile, _Strict):
 
 
 class _Tiff(TiffFile, _Strict):
-    pass
+    def _open(self) -> None:
+        assert self.fp is not None
+        if self.fp.read(4) == b"MM\0+":
+            raise ImageError(
+                "is a variant of TIFF that Kizu does not read: BigTIFF with the high byte first",
+                hint="it may well be sound: save it with the low byte first, or as an ordinary TIFF",
+            )
+        self.fp.seek(0)
+        super()._open()
 
 
 _OPENERS: tuple[tuple[bytes, Callable[[IO[bytes]], ImageFile.ImageFile]], ...] = (

@@ -31,6 +31,12 @@ def rgb(image: Image.Image, file: Image.Image, *, may_be_unused: bool = True) ->
     return _as_array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
+def is_flat(image: U8) -> bool:
+    """Whether all pixels of (H, W, 3) are the same."""
+    first = image[0, 0]
+    return bool((image[0] == first).all() and (image == first).all())
+
+
 def to_rgb(array: NDArray[Any]) -> U8:
     """An array a user holds, as (H, W, 3) uint8 RGB, by the rules of `decode`.
 

@@ -120,6 +120,21 @@ def test_a_file_that_cannot_be_read_now_is_not_left_out_as_broken(samples: list[
         list(stream(samples, SMALL, on_broken=lambda *_: None))
 
 
+def test_a_picture_of_one_value_is_refused_where_it_would_teach(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    assert sum(len(batch.samples) for batch in stream(samples, SMALL)) == 23  # all of one value
+    with pytest.raises(ImageError, match=r"00\.png: all of its pixels have one value"):
+        list(stream(samples, SMALL, refuse_flat=True))
+    nearly = image(5)
+    nearly[-1, -1, 2] += 1
+    encode_png(samples[5].path, nearly)
+    broken: list[Sample] = []
+    batches = list(stream(samples, SMALL, refuse_flat=True, on_broken=lambda s, _: broken.append(s)))
+    assert [sample for batch in batches for sample in batch.samples] == [samples[5]]
+    assert len(broken) == 22
+
+
 def test_only_broken_files_give_no_batch(samples: list[Sample]) -> None:
     for sample in samples:
         sample.path.write_bytes(b"")
