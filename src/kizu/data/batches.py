@@ -14,8 +14,9 @@ from kizu.core.threads import cores, in_order
 from kizu.core.types import HW, U8
 from kizu.core.work import BATCH
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import Limits, decoded, is_flat, to_rgb
+from kizu.imaging.codec import Decoded, Limits, decoded, is_flat, to_rgb
 from kizu.imaging.placement import PlacementConfig, place
+from kizu.imaging.scale import Scale
 
 Source = Sample | Path | bytes | NDArray[Any]
 """A sample, a file, the bytes of a file, or an array as `to_rgb` takes it."""
@@ -94,6 +95,8 @@ class Placed:
     """(H, W) of the original"""
     original: U8 | None
     """(H, W, 3), when asked for"""
+    beyond: float = 0.0
+    """The part of its numbers that lies outside of the placement's scale"""
 
 
 def place_source(
@@ -109,11 +112,12 @@ def place_source(
     Whoever keeps the original holds room for it himself, before: inside of that nothing more is held. Raises
     `ImageError`; with `refuse_flat` for a picture of one value too, which teaches nothing and was hardly meant.
     """
-    with _pixels(source, limits) as original:
+    with _decoded(source, limits, placement.scale) as (original, beyond):
         if refuse_flat and is_flat(original):
             raise _flat(source)
         height, width = original.shape[:2]
-        return Placed(place(original, placement), (height, width), original if keep_original else None)
+        kept = original if keep_original else None
+        return Placed(place(original, placement), (height, width), kept, beyond)
 
 
 def _flat(source: Source) -> ImageError:
@@ -125,11 +129,12 @@ def _flat(source: Source) -> ImageError:
     )
 
 
-def _pixels(source: Source, limits: Limits) -> AbstractContextManager[U8]:
-    """(H, W, 3), with room for them held; an array is there already."""
+def _decoded(source: Source, limits: Limits, scale: Scale | None) -> AbstractContextManager[Decoded]:
+    """With room for its pixels held; an array is there already."""
     if isinstance(source, np.ndarray):
-        return nullcontext(to_rgb(source))
-    return decoded(source.path if isinstance(source, Sample) else source, limits=limits)
+        beyond = 0.0 if scale is None else scale.beyond(source)
+        return nullcontext(Decoded(to_rgb(source, scale=scale), beyond))
+    return decoded(source.path if isinstance(source, Sample) else source, limits=limits, scale=scale)
 
 
 def _batch(ready: list[tuple[S, Placed]]) -> PlacedBatch[S]:

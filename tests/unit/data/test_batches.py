@@ -14,7 +14,7 @@ from kizu.core.room import Room
 from kizu.core.threads import limit_cores
 from kizu.data.batches import place_source, stream
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import Limits, encode_png
+from kizu.imaging.codec import Decoded, Limits, encode_png
 from kizu.imaging.placement import PlacementConfig, place
 
 SMALL = PlacementConfig(image_size=(16, 24))
@@ -166,11 +166,11 @@ def test_no_more_than_a_batch_is_read_ahead() -> None:
 def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = 0
 
-    def slow(path: Path, *, limits: Limits) -> AbstractContextManager[np.ndarray]:
+    def slow(path: Path, *, limits: Limits, scale: None) -> AbstractContextManager[Decoded]:
         nonlocal begun
         begun += 1
         time.sleep(0.02)
-        return nullcontext(image(0))
+        return nullcontext(Decoded(image(0), 0.0))
 
     monkeypatch.setattr("kizu.data.batches.decoded", slow)
     with limit_cores(2):
