@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := $(VENV)-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-torch check lint types architecture bench bench-peers clean help
+.PHONY: demo test test-torch check lint types architecture bench bench-peers soak clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -30,8 +30,8 @@ $(VENV)/.dev: $(VENV)/.base
 demo: $(VENV)/.demo ## fit and inspect real solar cells and drawn parts, and write a page to look at
 	$(BIN)/kizu demo --output-dir demo-out
 
-test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.test ## run the tests, as many at once as there are cores
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 $(VENV)-torch/.done: constraints.txt constraints-torch.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-torch
@@ -56,6 +56,9 @@ architecture: $(VENV)/.dev
 
 bench: $(VENV)/.test ## measure this machine: tables of ratios, and their JSON under benchmarks/results
 	$(BIN)/python benchmarks/all.py
+
+soak: $(VENV)/.test ## kill commands at random points and run them again to the end: nothing may be lost (15 minutes at most)
+	$(BIN)/python benchmarks/kills.py --kills 400 --seconds 900
 
 $(PEERS)/.ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -1,14 +1,17 @@
 """What several test folders need: drawn pictures, real pictures, a cache of their own."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
-from tests.support import part_picture
+from tests.support import category, part_picture, run_config
 
 from kizu.core.types import U8
+from kizu.lab.train import train_run
+from kizu.runs.folder import RunFolder
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -34,3 +37,24 @@ def shared_data() -> Path:
 def good_pictures() -> U8:
     """(24, 64, 64, 3)"""
     return np.stack([part_picture(seed) for seed in range(24)])
+
+
+@pytest.fixture(scope="session")
+def trained_plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set, `data/plate`, and a run that was trained on it: what `run` copies."""
+    root = tmp_path_factory.mktemp("trained")
+    category(root / "data", "plate", 0)
+    train_run(run_config(root / "data", "plate"), root / "runs")
+    return root
+
+
+@pytest.fixture
+def run(trained_plate: Path, tmp_path: Path) -> RunFolder:
+    """A trained run for this test alone, and its set in `tmp_path / "data"`."""
+    for name in ("data", "runs"):
+        shutil.copytree(trained_plate / name, tmp_path / name)
+    (config,) = (tmp_path / "runs").rglob("config.yaml")
+    folder = RunFolder(config.parent)
+    for path in (config, folder.manifest):  # they say where the set lies
+        path.write_text(path.read_text().replace(str(trained_plate), str(tmp_path)))
+    return folder

@@ -151,6 +151,7 @@ def test_they_are_learned_later_and_ranked_without_good_images(
 
 
 def test_a_list_that_is_no_text_is_refused(run: RunFolder, tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_bytes("a.png\nb.png\n".encode("utf-16"))
+    (tmp_path / "list.txt").write_bytes("a.png\nb.png\n".encode("utf-16-le"))
     _, told = kizu("inspect", "--run-dir", run.path, "--list", tmp_path / "list.txt", ok=2)
     assert b"it holds NUL characters" in told
+    assert b"saved as UTF-8" in told

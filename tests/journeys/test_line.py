@@ -70,7 +70,7 @@ def test_a_region_of_interest_decides_what_counts(root: Path, model: Path, tmp_p
             "--pixel-threshold-mult", 6, "--open-px", 3, *extra,
         )  # fmt: skip
         said.append(done.stdout.strip())
-    assert said == ["4 images: 0 OK, 4 NG, 0 unreadable", "4 images: 4 OK, 0 NG, 0 unreadable"]
+    assert said == ["4 images: 0 OK, 4 NG, 0 not inspected", "4 images: 4 OK, 0 NG, 0 not inspected"]
     wrong = kizu("inspect", "--model", model, flawed, "--roi", tmp_path / "none.json", ok=2)
     assert "none.json" in wrong.stderr
     assert "must be odd" in kizu("inspect", "--model", model, flawed, "--open-px", 4, ok=2).stderr
@@ -137,7 +137,7 @@ def test_a_drop_folder_survives_a_kill(
     last = drop(tmp_path / "flawed.png", tmp_path / "drop")
     done = kizu(*watching(model, tmp_path), "--idle", "0.3")
     assert done.stdout.splitlines()[0].startswith(f"NG  {last}")
-    assert done.stdout.splitlines()[-1] == "4 images: 3 OK, 1 NG, 0 unreadable"
+    assert done.stdout.splitlines()[-1] == "4 images: 3 OK, 1 NG, 0 not inspected"
     told = (tmp_path / "out/preds.jsonl").read_text().splitlines()
     names = [json.loads(line)["image_path"] for line in told]
     assert len(names) == len(set(names)) == 4

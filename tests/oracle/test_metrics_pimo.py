@@ -83,16 +83,29 @@ def test_it_is_a_metric_of_ranks_and_of_no_order() -> None:
     assert aupimo(maps[::-1], masks[::-1], (1e-3, 1e-1)) == pytest.approx(expected, rel=1e-12)
 
 
+def test_one_good_pixel_may_be_the_whole_upper_bound_and_all_may_be_alike() -> None:
+    """Up to the first good score the curve is what is found above it."""
+    good, flawed, mask = np.zeros((8, 8)), np.zeros((8, 8)), np.zeros((8, 8), dtype=bool)
+    flawed[0, :3], mask[0, :4] = 2, True
+    masks = [np.zeros_like(mask), mask]
+    assert aupimo([good, flawed], masks, (0.1, 1)) == pytest.approx(0.75)
+    good[5, 5] = 1
+    assert aupimo([good, flawed], masks, (1e-3, 1 / 64)) == pytest.approx(0.75)
+    with pytest.raises(Undefined, match="one good pixel is more"):
+        aupimo([good, flawed], masks, (1e-3, 0.99 / 64))
+
+
 def test_what_cannot_be_told_has_a_reason() -> None:
     maps, masks = drawn(2, ties=False)
-    with pytest.raises(Undefined, match="no defective"):
+    with pytest.raises(Undefined, match=r"^no defective pixels$"):
         aupimo(maps[::2], masks[::2])
-    with pytest.raises(Undefined, match="no good images"):
+    with pytest.raises(Undefined, match=r"^no good images$"):
         aupimo(maps[1::2], masks[1::2])
     with pytest.raises(Undefined, match="one good pixel is more"):
         aupimo(maps, masks, (1e-6, 1e-5))
-    with pytest.raises(ConfigError):
-        aupimo(maps, masks, (1e-2, 1e-3))
+    for bounds in ((1e-2, 1e-3), (1e-2, 1e-2), (0, 1e-2), (0.1, 1.5)):
+        with pytest.raises(ConfigError, match="0 < low < high <= 1, got"):
+            aupimo(maps, masks, bounds)
     maps[0][2, 2] = np.nan
     with pytest.raises(ScoreError, match="map 0"):
         aupimo(maps, masks, (1e-2, 1e-1))

@@ -6,6 +6,7 @@ a hash of all that it depends on: the embedder's graph, the runtime, and the pix
 cache` tells how much there is, and removes it.
 """
 
+import io
 import logging
 import os
 import shutil
@@ -18,12 +19,14 @@ import numpy as np
 
 from kizu.backbones.cache import cache_root
 from kizu.core.errors import OutputError
-from kizu.core.files import replace_whole
+from kizu.core.files import write_bytes
 from kizu.core.hashing import hash_bytes
 from kizu.core.types import F32, U8
 
 KEPT_PART = 0.9
 """When there is no more room, the entries that were used longest ago go until this part of the limit is left."""
+_DIGEST = 64
+"""Characters of the hash after each entry's array."""
 _log = logging.getLogger(__name__)
 
 
@@ -53,26 +56,35 @@ class FeatureCache:
         """The embedding, or None where it is not there or cannot be read."""
         path = self._path(key)
         try:
-            embedding: F32 = np.load(path, allow_pickle=False)
+            stored = path.read_bytes()
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError) as error:
+        except OSError as error:
             _log.warning("feature cache unreadable path=%s reason=%s: computed again", path, error)
             return None
+        content, digest = stored[:-_DIGEST], stored[-_DIGEST:]
+        if hash_bytes(content).encode() != digest:
+            _log.warning("feature cache damaged path=%s: computed again", path)
+            return None
+        embedding: F32 = np.load(io.BytesIO(content), allow_pickle=False)
         return embedding
 
     def put(self, key: str, embedding: F32) -> None:
         """Keep it. A folder that cannot be written costs time and nothing else."""
-        path = self._path(key)
+        array = io.BytesIO()
+        np.save(array, embedding, allow_pickle=False)
+        content = array.getvalue()
+        stored = (
+            content + hash_bytes(content).encode()
+        )  # what is damaged is computed again, and never scored with
         try:
-            with replace_whole(path, durable=False) as temporary, temporary.open("wb") as stream:
-                np.save(stream, embedding, allow_pickle=False)
+            write_bytes(self._path(key), stored, durable=False)
         except OutputError as error:
             _log.warning("feature cache not written reason=%s", error.message)
             return
         with self._lock:
-            self._held += path.stat().st_size
+            self._held += len(stored)
             if self._held > self._limit:
                 self._held = _shrink(self._folder, int(KEPT_PART * self._limit))
 

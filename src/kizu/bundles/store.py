@@ -67,6 +67,11 @@ def load(folder: Path) -> Bundle:
     )
 
 
+def read_hash(folder: Path) -> str:
+    """The hash of the bundle at `folder`, as its index says, without reading the rest. Raises `BundleError`."""
+    return str(_read_index(folder)["sha256"])
+
+
 def set_thresholds(
     folder: Path,
     bundle: Bundle,

@@ -3,8 +3,7 @@
 import json
 from typing import Annotated, Any
 
-import typer
-
+from kizu.cli.printing import say, say_text
 from kizu.tasks.options import Flag
 
 
@@ -32,13 +31,13 @@ def backbones(
             }
         rows.append(row)
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        say_text(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(f"{row['name']}: {row['summary']}")
+        say(f"{row['name']}: {row['summary']}")
         if "missing" in row:
-            typer.echo(f"    not installed: {row['missing']}")
+            say(f"    not installed: {row['missing']}")
             continue
-        typer.echo(f"    licence {row['licence']}, from {row['source']}")
-        typer.echo("    " + "  ".join(f"{x['name']} (1/{x['stride']}, {x['dim']})" for x in row["layers"]))
-    typer.echo("Any ONNX file with named feature outputs works too: --backbone path/to/network.onnx")
+        say(f"    licence {row['licence']}, from {row['source']}")
+        say("    " + "  ".join(f"{x['name']} (1/{x['stride']}, {x['dim']})" for x in row["layers"]))
+    say("Any ONNX file with named feature outputs works too: --backbone path/to/network.onnx")

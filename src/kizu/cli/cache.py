@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
+from kizu.cli.printing import say
 from kizu.tasks.options import Flag
 
 
@@ -15,4 +14,4 @@ def cache(clean: Annotated[bool, Flag("Remove them.", ("--clean",))] = False) ->
     if clean:
         clean_cache()
     verb = "removed" if clean else "holds"
-    typer.echo(f"{size.folder} {verb} the features of {size.entries} images, {size.bytes / 2**20:.0f} MB")
+    say(f"{size.folder} {verb} the features of {size.entries} images, {size.bytes / 2**20:.0f} MB")

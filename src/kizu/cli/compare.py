@@ -5,7 +5,9 @@ from pathlib import Path
 
 import typer
 
+from kizu.cli import exits
 from kizu.cli.options import Shown, ShownAs, start_work
+from kizu.cli.printing import say, say_text
 from kizu.tasks.lab_options import CompareOptions
 from kizu.tasks.line_options import MarkOptions, SavedOptions
 from kizu.tasks.options import RunDir, WorkOptions
@@ -19,13 +21,14 @@ def predict(
 
     with start_work(shown, using) as work:
         results = predict(run_dir, marks, saved, work)
-    typer.echo(f"wrote {Path(run_dir) / 'predictions'}", err=True)
+    say(f"wrote {Path(run_dir) / 'predictions'}", err=True)
     reports = {name: result.report for name, result in results.items()}
     if shown.as_json:
-        typer.echo(json.dumps({name: report.as_json() for name, report in reports.items()}, indent=2))
-        return
-    for name, report in reports.items():
-        typer.echo(f"{name}: {report.told()}")
+        say_text(json.dumps({name: report.as_json() for name, report in reports.items()}, indent=2))
+    else:
+        say(*(f"{name}: {report.told()}" for name, report in reports.items()))
+    if any(report.num_errors for report in reports.values()):
+        raise typer.Exit(exits.SOME_UNREAD)
 
 
 def compare(options: CompareOptions, shown: Shown) -> None:
@@ -35,6 +38,6 @@ def compare(options: CompareOptions, shown: Shown) -> None:
     with start_work(shown):
         compared = compare(options)
     for told in compared.found.missing:
-        typer.echo(f"missing: {told}", err=True)
-    typer.echo(f"wrote {compared.output_dir}", err=True)
-    typer.echo(compared.table)
+        say(f"missing: {told}", err=True)
+    say(f"wrote {compared.output_dir}", err=True)
+    say_text(compared.table)

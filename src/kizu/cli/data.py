@@ -6,7 +6,8 @@ import typer
 
 from kizu.cli.flags import with_flags
 from kizu.cli.options import ShownAs, start_work
-from kizu.core.errors import DataError
+from kizu.cli.printing import say, say_text
+from kizu.core.errors import DataError, OutputError
 from kizu.tasks.lab_options import CheckOptions
 from kizu.tasks.options import CoreOptions, DataOptions
 
@@ -25,9 +26,15 @@ def check(data: DataOptions, options: CheckOptions, using: CoreOptions, shown: S
     from kizu.tasks.check import check_data
 
     with start_work(shown, using) as work:
-        report = check_data(data, options, work)
-    typer.echo(f"wrote {options.preview}", err=True)
-    typer.echo(json.dumps(report.as_json(), indent=2) if shown.as_json else report.as_text())
+        checked = check_data(data, work)
+    report = checked.report
+    say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.as_text())
+    try:
+        checked.write_sheet(options)
+    except OutputError as error:
+        say(f"warning: no contact sheet: {error.message}", f"hint: {error.hint}", err=True)
+    else:
+        say(f"wrote {options.preview}", err=True)
     if report.has_errors:
         errors = "; ".join(problem.what for problem in report.problems if problem.severity == "error")
         raise DataError(

@@ -1,8 +1,7 @@
 """`kizu demo`"""
 
-import typer
-
 from kizu.cli.options import Shown, start_work
+from kizu.cli.printing import say, say_text
 from kizu.tasks.lab_options import DemoOptions
 from kizu.tasks.options import CoreOptions
 
@@ -25,6 +24,6 @@ def demo(options: DemoOptions, using: CoreOptions, shown: Shown) -> None:
         ]
         for found in made.runs
     ]
-    typer.echo(text_table(["", *METRICS, *STAGES], rows))
-    typer.echo(f"{made.seconds['all']:.0f} s in all; a dash: this data has no masks")
-    typer.echo(f"look at {made.page.resolve()}")
+    say_text(text_table(["", *METRICS, *STAGES], rows))
+    say(f"{made.seconds['all']:.0f} s in all; a dash: this data has no masks")
+    say(f"look at {made.page.resolve()}")

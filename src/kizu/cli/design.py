@@ -2,9 +2,8 @@
 
 import json
 
-import typer
-
 from kizu.cli.options import Shown, start_work
+from kizu.cli.printing import say, say_text
 from kizu.tasks.lab_options import DesignOptions, FreezeOptions
 from kizu.tasks.options import CategoriesOptions, WorkOptions
 
@@ -25,9 +24,9 @@ def design(options: DesignOptions, where: CategoriesOptions, using: WorkOptions,
         ]
         for row in found.origin.evidence
     ]
-    typer.echo(text_table(["method", "change", "image AUROC", "AU-PRO@0.30"], rows))
-    typer.echo(f"* chosen. Next: kizu freeze --design {options.output}", err=True)
-    typer.echo(str(options.output))
+    say_text(text_table(["method", "change", "image AUROC", "AU-PRO@0.30"], rows))
+    say(f"* chosen. Next: kizu freeze --design {options.output}", err=True)
+    say(str(options.output))
 
 
 def freeze(options: FreezeOptions, where: CategoriesOptions) -> None:
@@ -35,5 +34,5 @@ def freeze(options: FreezeOptions, where: CategoriesOptions) -> None:
     from kizu.tasks.design import freeze_choices
 
     frozen = freeze_choices(options, where)
-    typer.echo(f"{', '.join(frozen.methods)}; sha256 {frozen.sha256}", err=True)
-    typer.echo(str(options.output))
+    say(f"{', '.join(frozen.methods)}; sha256 {frozen.sha256}", err=True)
+    say(str(options.output))

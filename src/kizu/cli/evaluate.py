@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from kizu.cli.options import ShownAs, start_work
+from kizu.cli.printing import say, say_text
 from kizu.core.errors import ConfigError
 from kizu.tasks.lab_options import FrozenOptions, ThresholdOptions
 from kizu.tasks.options import CategoriesOptions, DataOptions, Flag, WorkOptions
@@ -40,8 +39,8 @@ def evaluate(
     with start_work(shown, using) as work:
         found = set_thresholds(run_dir, thresholds, work)
         if found is not None:
-            typer.echo(f"image threshold {found.image.describe()}", err=True)
-            typer.echo(f"pixel threshold {(found.zones or found.pixel).describe()}", err=True)
+            say(f"image threshold {found.image.describe()}", err=True)
+            say(f"pixel threshold {(found.zones or found.pixel).describe()}", err=True)
         evaluated = evaluate(run_dir, data, work)
     _show(evaluated, shown)
 
@@ -50,20 +49,20 @@ def _show(evaluated: "Evaluated", shown: ShownAs) -> None:
     from kizu.report.tables import metrics_table, number, text_table
 
     if not evaluated.drawn:
-        typer.echo("no figures: pip install 'kizu[report]'", err=True)
-    typer.echo(f"wrote {' and '.join(map(str, evaluated.written))}", err=True)
+        say("no figures: pip install 'kizu[report]'", err=True)
+    say(f"wrote {' and '.join(map(str, evaluated.written))}", err=True)
     found = evaluated.by_category
     if shown.as_json:
-        typer.echo(json.dumps(evaluated.as_json(), indent=2))
+        say_text(json.dumps(evaluated.as_json(), indent=2))
     elif evaluated.is_merged:
         rows = [
             [key, *(number(evaluation.metrics[key]) for evaluation in found.values()), number(value)]
             for key, value in evaluated.mean.items()
         ]
-        typer.echo(text_table(["", *found, "mean"], rows))
+        say_text(text_table(["", *found, "mean"], rows))
     else:
         (evaluation,) = found.values()
-        typer.echo(metrics_table(evaluation.metrics, evaluation.reasons))
+        say_text(metrics_table(evaluation.metrics, evaluation.reasons))
 
 
 def _evaluate_frozen(
@@ -81,7 +80,7 @@ def _evaluate_frozen(
     with start_work(shown, using) as work:
         found = evaluate_frozen_file(frozen, CategoriesOptions(data.root, data.layout), work)
     if found.figures is not None:
-        typer.echo(f"wrote {found.figures}: the first seed's figures", err=True)
-    typer.echo(f"wrote {found.output_dir}/report.md and report.html", err=True)
+        say(f"wrote {found.figures}: the first seed's figures", err=True)
+    say(f"wrote {found.output_dir}/report.md and report.html", err=True)
     told = [result.metrics for result in found.results]
-    typer.echo(json.dumps(told, indent=2) if shown.as_json else portfolio_table(found.results))
+    say_text(json.dumps(told, indent=2) if shown.as_json else portfolio_table(found.results))

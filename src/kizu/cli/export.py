@@ -5,11 +5,11 @@ from pathlib import Path
 
 import typer
 
+from kizu.cli import exits
 from kizu.cli.options import Shown, ShownAs, start_work
+from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
 from kizu.tasks.options import CoreOptions, RunDir
-
-EXIT_DISAGREES = 1
 
 
 def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: Shown) -> None:
@@ -22,12 +22,12 @@ def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: S
     with start_work(shown, using) as work:
         done = export(run_dir, options, work)
     if done.agreement is not None:
-        typer.echo(
+        say(
             f"decides {done.agreement.images} images as the run does; largest error of a score"
             f" {done.agreement.score_max_error:.2g}, of a map {done.agreement.map_max_error:.2g}",
             err=True,
         )
-    typer.echo(str(done.path))
+    say(str(done.path))
 
 
 def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: ShownAs) -> None:
@@ -43,7 +43,7 @@ def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: S
     tolerances = verified.tolerances
     if shown.as_json:
         told = [agreement.as_json(tolerances) for agreement in verified.agreements]
-        typer.echo(json.dumps(told, indent=2))
+        say_text(json.dumps(told, indent=2))
     else:
         head = ["", "images", "score error", "map error", "mask IoU", "flips", "far flips", "not finite", ""]
         rows = [
@@ -60,7 +60,7 @@ def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: S
             ]
             for a in verified.agreements
         ]
-        typer.echo(text_table(head, rows))
-    typer.echo(f"wrote {Path(run_dir) / 'consistency.json'}", err=True)
+        say_text(text_table(head, rows))
+    say(f"wrote {Path(run_dir) / 'consistency.json'}", err=True)
     if not verified.agrees:
-        raise typer.Exit(EXIT_DISAGREES)
+        raise typer.Exit(exits.DISAGREES)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kizu.cli import exits
 from kizu.cli.options import ShownAs, start_work
+from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import DecisionOptions, SourceOptions, WritingOptions
 from kizu.tasks.options import Flag, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.inspection.records import Record
-
-EXIT_NG_FOUND = 1
 
 
 def inspect(
@@ -27,16 +27,18 @@ def inspect(
     from kizu.tasks.inspect import inspect
 
     if source.watch:
-        typer.echo(f"watching {source.folder or source.input_dir}; Ctrl-C ends it", err=True)
+        say(f"watching {source.folder or source.input_dir}; Ctrl-C ends it", err=True)
     with start_work(shown, using) as work:
-        done = inspect(source, decision, writing, work, on_record=lambda record: typer.echo(_tell(record)))
+        done = inspect(source, decision, writing, work, on_record=lambda record: say(_tell(record)))
     report = done.result.report
     if done.result.skipped:
-        typer.echo(f"{done.result.skipped} images were done before", err=True)
-    typer.echo(f"wrote {done.output_dir}", err=True)
-    typer.echo(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
-    if fail_on_ng and report.num_ng:
-        raise typer.Exit(EXIT_NG_FOUND)
+        say(f"{done.result.skipped} images were done before", err=True)
+    say(f"wrote {done.output_dir}", err=True)
+    say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
+    if fail_on_ng and done.result.num_ng:
+        raise typer.Exit(exits.NG_FOUND)
+    if done.result.num_failed:
+        raise typer.Exit(exits.SOME_UNREAD)
 
 
 def _tell(record: "Record") -> str:

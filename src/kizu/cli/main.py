@@ -1,11 +1,10 @@
 """The command line: thin commands round the same objects that a notebook uses.
 
-Exit codes: 0 done; 1 NG found, only with --fail-on-ng, or a file that `verify` finds to decide otherwise; 2 the user
-can mend it; 130 interrupted.
+`exits` has the exit codes.
 """
 
-import io
 import sys
+import traceback
 from typing import Any
 
 import typer
@@ -19,6 +18,7 @@ from kizu.cli import (
     demo,
     design,
     evaluate,
+    exits,
     export,
     inspect,
     recommend,
@@ -27,11 +27,8 @@ from kizu.cli import (
     zero_shot,
 )
 from kizu.cli.flags import with_flags
-from kizu.core.environment import FILE_NAME_ERRORS
+from kizu.cli.printing import PrintError, prepare_streams, say, say_text
 from kizu.core.errors import KizuError
-
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 
 class _Edge(TyperGroup):
@@ -40,12 +37,31 @@ class _Edge(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except PrintError as error:
+            if error.is_closed:
+                raise typer.Exit(exits.PIPE_CLOSED) from error
+            raise _told(error) from error
         except KizuError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(EXIT_USER_ERROR) from error
+            raise _told(error) from error
         except KeyboardInterrupt as error:
-            typer.echo("\ninterrupted; what was written is whole, run the same command to go on", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from error
+            say("", "interrupted; what was written is whole, run the same command to go on", err=True)
+            raise typer.Exit(exits.INTERRUPTED) from error
+        except MemoryError as error:
+            say("error: there is not enough memory", "hint: fewer or smaller images at a time", err=True)
+            raise typer.Exit(exits.USER_ERROR) from error
+        except Exception as error:  # whatever nobody thought of
+            if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
+                raise  # the command line's own way to end
+            say_text(traceback.format_exc(), err=True)
+            say(f"error: this is a bug in Kizu: {type(error).__name__}: {error}", err=True)
+            say("hint: report it with the lines above; nothing is said about any image", err=True)
+            raise typer.Exit(exits.BUG) from error
+
+
+def _told(error: KizuError) -> typer.Exit:
+    """Say the error and its hint, a line each, and how to end."""
+    say(f"error: {error.message}", *([] if error.hint is None else [f"hint: {error.hint}"]), err=True)
+    return typer.Exit(exits.USER_ERROR)
 
 
 app = typer.Typer(
@@ -85,15 +101,20 @@ def _main(
     if version:
         from kizu import __version__
 
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        say_text(context.get_help())
 
 
 def run() -> None:
     """The entry point."""
-    for stream in (sys.stdin, sys.stdout):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=FILE_NAME_ERRORS)
-    app()
+    prepare_streams()
+    try:
+        app()
+    except SystemExit as ended:
+        if isinstance(
+            ended.__context__, BrokenPipeError
+        ):  # the help, which the library prints, and calls that 1
+            sys.exit(exits.PIPE_CLOSED)
+        raise

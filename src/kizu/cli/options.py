@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from kizu.cli.printing import say
+from kizu.core.text import one_line
 from kizu.tasks.options import CoreOptions, Flag, WorkOptions
 
 if TYPE_CHECKING:
@@ -27,17 +29,22 @@ class ShownAs(Shown):
     as_json: Annotated[bool, Flag("Print the result as JSON on stdout.", ("--json",))] = False
 
 
+class _OneLine(logging.Formatter):
+    """Names in a message do not end its line; a traceback after it has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return one_line(super().formatMessage(record))
+
+
 @contextmanager
 def start_work(
     shown: Shown, options: WorkOptions | CoreOptions = CoreOptions(), *, features_mb: int | None = None
 ) -> "Iterator[Work]":
     """Start logging (facts on stderr; stdout is for data), and make the one object that says what may be used and how
     far it is."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if shown.verbose else logging.WARNING,
-        format="%(levelname)s %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO if shown.verbose else logging.WARNING)
     from kizu.core.work import Work
 
     with _bars() as on_progress:
@@ -45,6 +52,7 @@ def start_work(
             cores=options.threads,
             features_bytes=None if features_mb is None else features_mb << 20,
             on_progress=on_progress,
+            on_note=lambda text: say(f"note: {text}", err=True),
         )
         if isinstance(options, WorkOptions):
             work = work.with_runtime(options.runtime.value, options.device.value)

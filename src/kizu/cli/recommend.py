@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
 from kizu.cli.options import ShownAs, start_work
+from kizu.cli.printing import say, say_text
+from kizu.core.errors import DataError
 from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions, WorkOptions
 
@@ -24,11 +24,13 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
     with start_work(shown, using) as work:
         found = recommend_for(data, options, work)
     if shown.as_json:
-        typer.echo(json.dumps(_as_json(found), indent=2))
+        say_text(json.dumps(_as_json(found), indent=2))
     else:
         _show(found)
-    if found.chosen is not None and options.output is not None:
-        typer.echo(f"wrote {options.output}: kizu train --config {options.output}", err=True)
+    if options.output is not None and found.chosen is None:
+        raise DataError(f"{options.output} is not written: {found.reason}", hint="raise the budget")
+    if options.output is not None:
+        say(f"wrote {options.output}: kizu train --config {options.output}", err=True)
 
 
 def _as_json(found: "Recommendation") -> dict[str, object]:
@@ -42,7 +44,7 @@ def _as_json(found: "Recommendation") -> dict[str, object]:
 def _show(found: "Recommendation") -> None:
     from kizu.report.tables import text_table
 
-    typer.echo(f"{found.count} good images to learn from")
+    say(f"{found.count} good images to learn from")
     rows = [
         [
             ("* " if e is found.chosen else "  ") + e.name,
@@ -56,7 +58,7 @@ def _show(found: "Recommendation") -> None:
         for e in found.estimates
     ]
     head = ["", "fit, s", "peak, MB", "ms/image", "painted AUROC", "painted AU-PRO", ""]
-    typer.echo(text_table(head, rows))
+    say_text(text_table(head, rows))
     for name, why in found.left_out.items():
-        typer.echo(f"not tried: {name} ({why})")
-    typer.echo(found.reason)
+        say(f"not tried: {name} ({why})")
+    say(found.reason)

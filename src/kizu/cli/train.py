@@ -1,8 +1,7 @@
 """`kizu train`"""
 
-import typer
-
 from kizu.cli.options import Shown, start_work
+from kizu.cli.printing import say
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions, WorkOptions
 
@@ -17,22 +16,25 @@ def train(
     from kizu.tasks.train import train
 
     def expect(size: int) -> None:
-        typer.echo(f"expects at most {size >> 20} MB of memory", err=True)
+        say(f"expects at most {size >> 20} MB of memory", err=True)
 
     with start_work(shown, using) as work:
         run = train(pipeline, data, options, work, on_estimate=expect)
-    manifest = run.fitted.bundle.manifest
+    manifest = run.bundle.manifest
     thresholds = manifest.thresholds
     for name in run.skipped:
-        typer.echo(f"skipped {name}: cannot be read", err=True)
-    seconds = sum(run.fitted.seconds.values())
-    typer.echo(f"fitted on {manifest.fitted_on.fit_count} images in {seconds:.1f} s", err=True)
-    typer.echo(f"image threshold {thresholds.image.describe()}", err=True)
-    typer.echo(f"pixel threshold {(thresholds.zones or thresholds.pixel).describe()}", err=True)
+        say(f"skipped {name}: cannot be read", err=True)
+    if run.fitted is None:
+        say(f"the same settings and images made this run at {manifest.created_at}", err=True)
+    else:
+        seconds = sum(run.seconds.values())
+        say(f"fitted on {manifest.fitted_on.fit_count} images in {seconds:.1f} s", err=True)
+    say(f"image threshold {thresholds.image.describe()}", err=True)
+    say(f"pixel threshold {(thresholds.zones or thresholds.pixel).describe()}", err=True)
     if (thresholds.image.false_alarm_rate or 0) > WEAK_PROMISE:
-        typer.echo(
+        say(
             "hint: few images set these thresholds, so the promise is weak; more good images, or a larger"
             " calibration fraction in --config, make it stronger",
             err=True,
         )
-    typer.echo(str(run.folder.path))
+    say(str(run.folder.path))

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from kizu.cli.options import Shown, start_work
+from kizu.cli.printing import say
 from kizu.tasks.line_options import RollbackOptions, UpdateOptions
 from kizu.tasks.options import RunDir, WorkOptions
 
@@ -22,16 +21,15 @@ def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: S
         changed = update(run_dir, options, work)
     done = changed.done
     for name, why in done.skipped.items():
-        typer.echo(f"skipped {name}: {why}", err=True)
-    typer.echo(f"learned {len(done.added)} images", err=True)
+        say(f"skipped {name}: {why}", err=True)
+    before = " before: the same call has made this version" if done.was_there else ""
+    say(f"learned {len(done.added)} images{before}", err=True)
     for name in ("image", "pixel"):
         before, now = getattr(done.before, name), getattr(done.thresholds, name)
-        typer.echo(f"{name} threshold {now.describe()}; before: {before.describe()}", err=True)
-    typer.echo(
-        f"the thresholds rest on {_base_of(done)} for parts that look otherwise, such as new ones", err=True
-    )
+        say(f"{name} threshold {now.describe()}; before: {before.describe()}", err=True)
+    say(f"the thresholds rest on {_base_of(done)} for parts that look otherwise, such as new ones", err=True)
     _tell_stale(changed.stale)
-    typer.echo(str(done.version))
+    say(str(done.version))
 
 
 def rollback(run_dir: RunDir, options: RollbackOptions) -> None:
@@ -40,9 +38,9 @@ def rollback(run_dir: RunDir, options: RollbackOptions) -> None:
 
     changed = rollback(run_dir, options)
     step = changed.done
-    typer.echo(f"version {step.version} is in force, no longer {step.before}", err=True)
+    say(f"version {step.version} is in force, no longer {step.before}", err=True)
     _tell_stale(changed.stale)
-    typer.echo(str(step.version))
+    say(str(step.version))
 
 
 def versions(run_dir: RunDir) -> None:
@@ -54,8 +52,8 @@ def versions(run_dir: RunDir) -> None:
     for step in history.steps:
         what = f"learned {step.images_added} images" if step.action == "update" else "rolled back"
         reason = f": {step.reason}" if step.reason else ""
-        typer.echo(f"{step.at}  {step.before} -> {step.version}  {what}{reason}")
-    typer.echo(f"version {history.in_force} is in force")
+        say(f"{step.at}  {step.before} -> {step.version}  {what}{reason}")
+    say(f"version {history.in_force} is in force")
 
 
 def _base_of(done: "Updated") -> str:
@@ -68,4 +66,4 @@ def _base_of(done: "Updated") -> str:
 
 def _tell_stale(metrics: Path | None) -> None:
     if metrics is not None:
-        typer.echo(f"{metrics} was measured on another version: run kizu evaluate again", err=True)
+        say(f"{metrics} was measured on another version: run kizu evaluate again", err=True)

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, KizuError, OutputError
+from kizu.core.locks import PATIENCE_S, hold, locked_name, sweep_builds
+from kizu.core.parts import file_part, folder_part, make_folder, name_lock, sync_file, sync_folder
 
 _JSON: dict[str, Any] = {"allow_nan": False, "ensure_ascii": False}
 _COPY_AGAIN = "copy it again from where it is whole, or make it anew"
@@ -25,13 +28,14 @@ def replace_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on success it becomes `path` in one step, on failure it is removed.
 
     A new file gets the mode that `open` gives it, under the user's umask; a replaced one keeps its own. `durable`: it
-    outlives a power cut; what is made again without loss need not wait for the disk. Raises `OutputError` when the
-    folder cannot be written (read-only, full disk).
+    outlives a power cut, with the folders that were made for it; what is made again without loss need not wait for the
+    disk. What a kill leaves is removed by the next one who holds the folder (`core.locks`). Raises `OutputError` when
+    the folder cannot be written (read-only, full disk).
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path)
+        make_folder(path.parent, durable=durable)
+        temporary = file_part(path)
         temporary.open("xb").close()
         yield temporary
         if durable:
@@ -48,29 +52,61 @@ def replace_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(
+    path: Path, *, hint: str = "what is there is never overwritten: choose another name"
+) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it becomes `path` in one step, on failure it is removed.
 
-    All that is in it is on the disk by then. Raises `OutputError` when `path` exists or cannot be written.
+    Who builds `path` holds its name meanwhile. What killed builds have left beside it, also of other folders, is
+    removed first. All that is in it is on the disk before it gets its name. Raises `OutputError` when `path` exists
+    (with `hint`), is being built by another command, or cannot be written, and when the temporary folder was removed
+    by somebody meanwhile.
     """
-    if path.exists():
-        raise OutputError(f"{path} exists", hint="what is there is never overwritten: choose another name")
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path)
-        temporary.mkdir()
-        yield temporary
-        for inside in sorted(temporary.rglob("*"), reverse=True):
-            sync_folder(inside) if inside.is_dir() else sync_file(inside)
-        sync_folder(temporary)
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        if temporary is not None:
+    with locked_name(path):
+        if path.exists():
+            raise OutputError(f"{path} exists", hint=hint)
+        sweep_builds(path.parent, but=name_lock(path))
+        temporary = folder_part(path)
+        try:
+            if temporary.exists():
+                shutil.rmtree(temporary)
+            temporary.mkdir()
+            with _held_open(temporary):
+                yield temporary
+                for inside in sorted(temporary.rglob("*"), reverse=True):
+                    sync_folder(inside) if inside.is_dir() else sync_file(inside)
+                sync_folder(temporary)
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(place: Path | None = None) -> Iterator[Path]:
+    """A folder for what is not kept, in `place` (None: the system's temporary folder), gone afterwards.
+
+    What killed commands have left of theirs there is removed first. Raises `OutputError` naming it when it is full.
+    """
+    told = place or Path("the temporary folder (TMPDIR)")
+    try:
+        told = place or Path(tempfile.gettempdir())
+        told.stat()  # a lock would make it
+        path = told / secrets.token_hex(8)
+        with hold(name_lock(path), told, PATIENCE_S):
+            sweep_builds(told, but=name_lock(path))
+            temporary = folder_part(path)
+            temporary.mkdir(mode=0o700)
+            try:
+                yield temporary
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        if error.filename is not None and not Path(error.filename).is_relative_to(told):
+            raise
+        raise _cannot_write(told, error) from error
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -164,28 +200,20 @@ def shape_as(
         raise raises(error.message, hint=hint) from error
 
 
-def sync_file(path: Path) -> None:
-    """Have the file's content on the disk before this returns."""
-    with path.open("r+b") as stream:
-        os.fsync(stream.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """The same for a folder's names. Where the system does not offer that, a rename alone must do."""
-    if os.name == "nt":
+@contextmanager
+def _held_open(folder: Path) -> Iterator[None]:
+    """Raises `FileNotFoundError` at the end of the block when it is no longer that very folder: others write into one
+    that they make anew, and what came before would be missing."""
+    if os.name == "nt":  # a folder that is held open cannot be renamed there, nor removed
+        yield
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)  # so that no other gets its number
     try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network folders
-            raise
+        yield
+        if not os.path.samestat(os.fstat(handle), folder.stat()):
+            raise FileNotFoundError(errno.ENOENT, "its folder was removed meanwhile", str(folder))
     finally:
         os.close(handle)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def _keep_mode(path: Path, temporary: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from kizu.core.environment import whole_number
 from kizu.core.errors import CancelledError, ConfigError, OutputError
+from kizu.core.files import scratch_folder
 from kizu.core.threads import blas_threads, cores, in_order, limit_cores
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class Work:
     features_bytes: int | None = None
     """How many features are kept for work on the same images; None: KIZU_FEATURES_MB, else none."""
     on_progress: Progress | None = field(default=None, compare=False)
+    on_note: Callable[[str], None] | None = field(default=None, compare=False)
+    """Told, in words, what was passed over and what is odd."""
     cancelled: Event | None = field(default=None, compare=False)
     """Set from anywhere, it ends the work with `CancelledError` at its next step."""
     pool: Pool = field(default_factory=Threads)
@@ -105,6 +107,12 @@ class Work:
             raise CancelledError(f"{stage} was called off at {done} of {total}")
         if self.on_progress is not None:
             self.on_progress(stage, done, total)
+
+    def note(self, *notes: str) -> None:
+        """Tell what was passed over, or is odd."""
+        if self.on_note is not None:
+            for text in notes:
+                self.on_note(text)
 
     @contextmanager
     def limit(self) -> Iterator[None]:
@@ -135,7 +143,7 @@ class Work:
 
     def portable(self) -> Work:
         """The same without what only this process has: it can be pickled."""
-        return replace(self, on_progress=None, cancelled=None, pool=Threads())
+        return replace(self, on_progress=None, on_note=None, cancelled=None, pool=Threads())
 
     def memory_budget(self) -> int:
         """Bytes that features may take."""
@@ -169,16 +177,26 @@ class Work:
             yield np.empty((rows, dim), np.float32)
             return
         place = self.scratch or os.environ.get(SCRATCH_VARIABLE)
-        with tempfile.TemporaryDirectory(prefix="kizu-", dir=place) as folder:
+        with scratch_folder(None if place is None else Path(place)) as folder:
             free = shutil.disk_usage(folder).free
             if free < size:  # a write to a mapped page that finds no room would kill the process
                 raise OutputError(
                     f"the features take {size >> 20} MB and {folder} has {free >> 20} MB free",
                     hint=f"fit on fewer images, at a smaller size, or point {SCRATCH_VARIABLE} at a larger disk",
                 )
-            path = Path(folder) / "features"
+            path = folder / "features"
             _log.info("features on disk path=%s megabytes=%d", path, size >> 20)
-            yield np.memmap(path, np.float32, "w+", shape=(rows, dim))
+            _reserve(path, size)
+            yield np.memmap(path, np.float32, "r+", shape=(rows, dim))
+
+
+def _reserve(path: Path, size: int) -> None:
+    """A file of `size` bytes that the disk has room for, whoever writes beside it meanwhile. Raises `OSError`."""
+    with path.open("xb") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+        else:
+            stream.truncate(size)
 
 
 def free_memory() -> int:

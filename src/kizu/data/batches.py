@@ -15,11 +15,12 @@ from kizu.core.types import HW, U8
 from kizu.core.work import BATCH
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import Decoded, Limits, decoded, is_flat, to_rgb
+from kizu.imaging.opening import FileContent
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.imaging.scale import Scale
 
-Source = Sample | Path | bytes | NDArray[Any]
-"""A sample, a file, the bytes of a file, or an array as `to_rgb` takes it."""
+Source = Sample | Path | bytes | FileContent | NDArray[Any]
+"""A sample, a file, the bytes of a file, a file that was read, or an array as `to_rgb` takes it."""
 
 S = TypeVar("S", bound=Source)
 

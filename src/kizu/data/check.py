@@ -5,17 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from kizu.core.errors import ImageError
 from kizu.core.hashing import hash_file
 from kizu.core.split import Split
+from kizu.core.text import one_line
 from kizu.core.threads import in_order
-from kizu.core.types import HW, U8
+from kizu.core.types import HW
 from kizu.core.work import Work
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.imaging.codec import decode, decode_mask, image_info, is_flat
-from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
 
 Severity = Literal["error", "warning"]
 
@@ -25,8 +23,6 @@ SMALL_PX = 32
 """A side shorter than this leaves a network nothing to look at."""
 _DARK_16_BIT = 64
 """High bytes below this: a 10, 12 or 14 bit camera wrote into 16 bits without scaling."""
-_MISSING = np.full((96, 96, 3), 224, dtype=np.uint8)
-"""The tile of an image that cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +33,10 @@ class Problem:
     """An error stops training or makes its numbers wrong."""
     what: str
     ids: tuple[str, ...]
+
+    def told(self) -> str:
+        """In one line."""
+        return f"{self.severity}: {self.what} ({len(self.ids)}): {_some(self.ids)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +84,18 @@ class CheckReport:
 
     def as_text(self) -> str:
         """For people."""
-        lines = [f"{self.dataset} / {self.category}", ""]
+        lines = [one_line(f"{self.dataset} / {self.category}"), ""]
         width = max([len(count.kind) for count in self.counts], default=0)
         lines += [
-            f"  {c.split:<12}{c.kind:<{width}}  {c.images:>6} images"
-            + (f", {c.masks} masks" if c.masks else "")
+            one_line(
+                f"  {c.split:<12}{c.kind:<{width}}  {c.images:>6} images"
+                + (f", {c.masks} masks" if c.masks else "")
+            )
             for c in self.counts
         ]
         lines += ["", f"  sizes (H x W): {_most(self.sizes)}", f"  pixels: {_most(self.modes)}"]
-        lines += ["", *(f"  note: {note}" for note in self.notes)] if self.notes else []
-        lines += ["", *(f"  {p.severity}: {p.what} ({len(p.ids)}): {_some(p.ids)}" for p in self.problems)]
+        lines += ["", *(one_line(f"  note: {note}") for note in self.notes)] if self.notes else []
+        lines += ["", *(one_line(f"  {p.told()}") for p in self.problems)]
         return "\n".join(lines if self.problems else [*lines, "  no problems found"])
 
 
@@ -115,18 +117,25 @@ class _Finding:
     flawed_fraction: float = 0.0
 
 
-_RULES: tuple[tuple[Severity, str, Callable[[_Finding], bool]], ...] = (
-    ("error", "mask of another size than its image", lambda f: f.mask_hw is not None and f.mask_hw != f.hw),
-    ("error", "mask without a flawed pixel", lambda f: f.mask_hw is not None and f.flawed_fraction == 0),
-    ("warning", "mask over more than half of the image (inverted?)", lambda f: f.flawed_fraction > 0.5),
-    ("error", "all pixels have one value", lambda f: f.is_flat),
+_Rules = tuple[tuple[Severity, str, Callable[[_Finding], bool]], ...]
+_HEADER_RULES: _Rules = (
+    (
+        "error",
+        "mask of another size than its image",
+        lambda f: None not in (f.hw, f.mask_hw) and f.mask_hw != f.hw,
+    ),
+    ("warning", f"side shorter than {SMALL_PX} px", lambda f: f.hw is not None and min(f.hw) < SMALL_PX),
     ("warning", "further pages in the file, of which only the first is looked at", lambda f: f.pages > 1),
     (
         "warning",
-        "more than colours in the file: further channels are not looked at",
+        "more channels than colours in the file: the further channels are not looked at",
         lambda f: f.unused_bands > 0,
     ),
-    ("warning", f"side shorter than {SMALL_PX} px", lambda f: f.hw is not None and min(f.hw) < SMALL_PX),
+)
+_CONTENT_RULES: _Rules = (
+    ("error", "mask without a flawed pixel", lambda f: f.mask_hw is not None and f.flawed_fraction == 0),
+    ("warning", "mask over more than half of the image (inverted?)", lambda f: f.flawed_fraction > 0.5),
+    ("error", "all pixels have one value", lambda f: f.is_flat),
     (
         "warning",
         "16-bit file with the lowest bits in use only: nearly black; scale all images by one factor",
@@ -150,22 +159,9 @@ def check(manifest: Manifest, work: Work = Work()) -> CheckReport:
         counts=_counts(manifest.samples),
         sizes=dict(sizes.most_common()),
         modes=dict(modes.most_common()),
-        problems=tuple(_problems(findings)),
+        problems=tuple(_problems(findings, (*_HEADER_RULES, *_CONTENT_RULES))),
         notes=manifest.notes,
     )
-
-
-def preview_sheet(manifest: Manifest, per_kind: int = 8, tile_px: int = 160) -> U8:
-    """A contact sheet, (H, W, 3): a row of samples for each split and kind, masks outlined."""
-    tiles, captions = [], []
-    for samples in _by_kind(manifest.samples).values():
-        spread = np.linspace(0, len(samples) - 1, min(per_kind, len(samples))).astype(int)
-        tiles += [_tile(samples[index]) for index in spread]
-        captions += [samples[index].id for index in spread]
-        empty = -len(spread) % per_kind
-        tiles += [np.full((1, 1, 3), PAPER, dtype=np.uint8)] * empty
-        captions += [""] * empty
-    return contact_sheet(tiles or [_MISSING], per_kind, captions or ["no images"], tile_px=tile_px)
 
 
 def _find(sample: Sample) -> _Finding:
@@ -197,7 +193,29 @@ def _reason(error: ImageError) -> str:
     return error.message.removeprefix(f"{error.path}: ")
 
 
-def _problems(findings: Sequence[_Finding]) -> list[Problem]:
+def first_look(manifest: Manifest, work: Work = Work()) -> tuple[Problem, ...]:
+    """What `check` would say of a hashed manifest, but for what only decoding shows: quick, for before a fit."""
+    workers = work.core_count
+    found = in_order(_look, manifest.samples, workers=workers, ahead=4 * workers)
+    return tuple(_problems([finding for _, finding in found], _HEADER_RULES))
+
+
+def _look(sample: Sample) -> _Finding:
+    """From headers alone."""
+    try:
+        info = image_info(sample.path)
+    except ImageError as error:
+        return _Finding(sample, error=_reason(error))
+    finding = _Finding(sample, hw=info.hw, mode=info.mode, pages=info.pages, unused_bands=info.unused_bands)
+    if sample.mask_path is None:
+        return finding
+    try:
+        return replace(finding, mask_hw=image_info(sample.mask_path).hw)
+    except ImageError as error:
+        return replace(finding, mask_error=_reason(error))
+
+
+def _problems(findings: Sequence[_Finding], rules: _Rules) -> list[Problem]:
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for finding in findings:
         if finding.error is not None:
@@ -205,7 +223,7 @@ def _problems(findings: Sequence[_Finding]) -> list[Problem]:
         if finding.mask_error is not None:
             by_reason[f"its mask {finding.mask_error}"].append(finding.sample.id)
     found = [Problem("error", reason, tuple(ids)) for reason, ids in by_reason.items()]
-    for severity, what, applies in _RULES:
+    for severity, what, applies in rules:
         found.append(Problem(severity, what, tuple(f.sample.id for f in findings if applies(f))))
     found += _copies(findings)
     found += _scarcities([finding.sample for finding in findings])
@@ -245,7 +263,7 @@ def _scarcities(samples: Sequence[Sample]) -> list[Problem]:
     ]
 
 
-def _by_kind(samples: Iterable[Sample]) -> dict[tuple[str, str], list[Sample]]:
+def by_kind(samples: Iterable[Sample]) -> dict[tuple[str, str], list[Sample]]:
     """By split in the order of learning, then by kind, good first; in each the order of the manifest."""
     kinds: defaultdict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -259,18 +277,8 @@ def _by_kind(samples: Iterable[Sample]) -> dict[tuple[str, str], list[Sample]]:
 def _counts(samples: Iterable[Sample]) -> tuple[Count, ...]:
     return tuple(
         Count(split, kind, len(members), sum(sample.mask_path is not None for sample in members))
-        for (split, kind), members in _by_kind(samples).items()
+        for (split, kind), members in by_kind(samples).items()
     )
-
-
-def _tile(sample: Sample) -> U8:
-    """The image, flaws outlined; grey when it cannot be shown."""
-    try:
-        image = decode(sample.path)
-        mask = None if sample.mask_path is None else decode_mask(sample.mask_path)
-    except ImageError:
-        return _MISSING
-    return image if mask is None or mask.shape != image.shape[:2] else draw_contours(image, mask)
 
 
 def _most(counts: dict[str, int], shown: int = 4) -> str:

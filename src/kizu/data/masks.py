@@ -1,11 +1,19 @@
 """Where a sample is really flawed."""
 
+from pathlib import Path
+
 import numpy as np
 
 from kizu.core.errors import DataError
 from kizu.core.types import HW, Bool
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import decode_mask
+from kizu.imaging.codec import decode, decode_mask
+
+_COLOURS = 8
+"""Masks hold two values, or one for each kind of flaw; a picture has more colours than this."""
+_NEARLY = 32
+"""So far from black or white a compressed mask may be."""
+_MOSTLY = 0.99
 
 
 def true_mask(sample: Sample, image_hw: HW) -> Bool | None:
@@ -28,3 +36,19 @@ def true_mask(sample: Sample, image_hw: HW) -> Bool | None:
             hint="draw the flaw, or remove the mask: the image then counts for the image metrics only",
         )
     return mask
+
+
+def looks_like_a_mask(path: Path) -> bool:
+    """Whether a picture has a handful of colours, or is black and white but for the rims of what is drawn.
+
+    Raises `ImageError`.
+    """
+    image = decode(path)
+    rest = np.ones(image.shape[:2], bool)  # (H, W), in none of the colours so far
+    for _ in range(_COLOURS):
+        colour = image[np.unravel_index(int(np.argmax(rest)), rest.shape)]
+        rest &= (image != colour).any(axis=2)
+        if not rest.any():
+            return True
+    extreme = ((image <= _NEARLY) | (image >= 255 - _NEARLY)).all(axis=2)
+    return float(extreme.mean()) >= _MOSTLY

@@ -33,6 +33,23 @@ class Regions:
     """(H, W)"""
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One pixel of the original image."""
+
+    x: int
+    y: int
+    value: float
+    """the map's there"""
+
+
+def highest_spot(anomaly_map: F32, threshold: float | F32) -> Spot:
+    """The pixel that is nearest to its threshold, or furthest above it. `threshold`: one number, or (H, W)."""
+    beyond = anomaly_map - np.float32(threshold)
+    y, x = np.unravel_index(int(np.argmax(beyond)), anomaly_map.shape)
+    return Spot(int(x), int(y), float(anomaly_map[y, x]))
+
+
 def find_regions(
     anomaly_map: F32,
     threshold: float | F32,

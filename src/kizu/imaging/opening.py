@@ -12,12 +12,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from kizu.core.errors import ImageError, KizuError, UnreadableError
 
-Source = Path | str | bytes
-"""A file, or the bytes of one."""
+
+class FileContent(NamedTuple):
+    """A file that was read: all of it at once, so that what is hashed is what is decoded."""
+
+    path: Path
+    data: bytes
+    found: os.stat_result
+    """What the file system said of it, the same before its bytes were read and after."""
+
+
+Source = Path | str | bytes | FileContent
+"""A file, the bytes of one, or one that was read."""
+
+MAX_BYTES = 4 << 30
+"""No picture that may be decoded is larger, whatever its format."""
 
 _OUT_OF_MEMORY = "out of memory"
 """How Pillow's decoders say it: as an `OSError` without a number."""
@@ -63,10 +76,10 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
 
     Only regular files are opened: a pipe, a socket or a device is refused and never waited for.
     """
-    path = None if isinstance(source, bytes) else Path(source)
+    path = _path_of(source)
     name = "image bytes" if path is None else str(path)
     try:
-        with BytesIO(source) if isinstance(source, bytes) else _open_regular(Path(source)) as stream:
+        with _open(source) as stream:
             yield stream
     except ImageError as error:
         raise type(error)(f"{name}: {error.message}", path=path, hint=error.hint) from error.__cause__
@@ -83,6 +96,39 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
             raise UnreadableError(f"{name}: cannot be read now ({told})", path=path, hint=hint) from error
         hint = "the file is damaged or was not written completely; replace it or leave it out"
         raise ImageError(f"{name}: cannot be decoded ({error})", path=path, hint=hint) from error
+
+
+def read_file(path: Path) -> FileContent:
+    """All bytes of a regular file, read once.
+
+    Raises `ImageError` for what is no regular file or too large for a picture, `UnreadableError` for what cannot be
+    read now, and for a file that changes meanwhile.
+    """
+    with open_source(path) as stream:
+        before = os.fstat(stream.fileno())
+        if before.st_size > MAX_BYTES:
+            raise ImageError(f"{before.st_size:,} bytes are too many for a picture", hint="leave it out")
+        data = stream.read()
+        after = os.fstat(stream.fileno())
+        if (before.st_size, before.st_mtime_ns, len(data)) != (
+            after.st_size,
+            after.st_mtime_ns,
+            after.st_size,
+        ):
+            raise UnreadableError("changed while it was read", hint="it is looked at again when it is whole")
+    return FileContent(path, data, after)
+
+
+def _path_of(source: Source) -> Path | None:
+    if isinstance(source, FileContent):
+        return source.path
+    return None if isinstance(source, bytes) else Path(source)
+
+
+def _open(source: Source) -> IO[bytes]:
+    if isinstance(source, FileContent):
+        return BytesIO(source.data)
+    return BytesIO(source) if isinstance(source, bytes) else _open_regular(Path(source))
 
 
 def _open_regular(path: Path) -> IO[bytes]:

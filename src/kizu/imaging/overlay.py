@@ -17,6 +17,7 @@ Colour = tuple[int, int, int]
 
 RED: Colour = (226, 44, 52)
 GREEN: Colour = (38, 150, 84)
+YELLOW: Colour = (250, 204, 21)
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (24, 26, 32)
 PAPER: Colour = (244, 244, 246)
@@ -97,6 +98,19 @@ def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None
     inside[(squared > width * width) & (squared <= reach * reach)] = INK
     inside[(squared > 0) & (squared <= width * width)] = colour
     return drawn
+
+
+def draw_ring(image: U8, centre: tuple[int, int], colour: Colour = YELLOW) -> U8:
+    """The image with a ring round the pixel `centre` (x, y), dark at its rims; what it surrounds stays as it is."""
+    x, y = centre
+    width = 2 * line_width_px(image)
+    radius = max(6, round(0.06 * min(image.shape[:2])))
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    for grown, thick, ink in ((width // 2 + 1, 2 * width, INK), (0, width, colour)):
+        reach = radius + grown
+        draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=ink, width=thick)
+    return np.array(canvas)
 
 
 def _around(mask: Bool, reach: int) -> tuple[slice, slice] | None:

@@ -77,6 +77,17 @@ class PlacementConfig(Config):
         (height, width), (h, w) = self.resized_hw, self.image_size
         return (height - h) // 2, (width - w) // 2
 
+    def tell_crop(self) -> str | None:
+        """In words, what of each picture is not looked at; None where all of it is."""
+        (height, width), (h, w) = self.resized_hw, self.seen_hw
+        if (height, width) == (h, w):
+            return None
+        unseen = 1 - (h * w) / (height * width)
+        return (
+            f"of each picture only the centre is looked at, {h} x {w} of {height} x {width}: a flaw in the other"
+            f" {unseen:.0%} passes"
+        )
+
 
 class _Axis(NamedTuple):
     """Where the seen pixels of one image axis lie between the cells of the map."""
@@ -126,6 +137,17 @@ def map_back(score_map: F32, image_hw: HW, config: PlacementConfig) -> F32:
     whole = np.zeros(image_hw, dtype=np.float32)
     whole[rows.start : rows.stop, columns.start : columns.stop] = seen
     return whole
+
+
+def seen_part(image_hw: HW, config: PlacementConfig) -> tuple[slice, slice]:
+    """The rows and columns of an image of this size that are looked at."""
+    rows, columns = (
+        _axis(image, resized, offset, seen, seen)
+        for image, resized, offset, seen in zip(
+            image_hw, config.resized_hw, config.crop_offset, config.seen_hw, strict=True
+        )
+    )
+    return slice(rows.start, rows.stop), slice(columns.start, columns.stop)
 
 
 def _interpolate(score_map: F32, rows: _Axis, columns: _Axis) -> F32:

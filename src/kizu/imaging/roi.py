@@ -103,14 +103,17 @@ def read_roi(include: Path | None, ignore: Path | None) -> Roi | None:
 
 def _read_area(path: Path) -> Area:
     if path.suffix.lower() != ".json":
-        return Area(picture=decode_mask(path))
+        picture = decode_mask(path)
+        if not picture.any():
+            raise ConfigError(f"{path} marks nothing", hint="pixels above 0 are the area")
+        return Area(picture=picture)
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         unit = told.get("unit", "px")
         polygons = tuple(np.asarray(corners, np.float64) for corners in told["polygons"])
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             f"{path} holds no polygons ({error!r})", hint='write {"polygons": [[[x, y], [x, y], [x, y]]]}'
         ) from error
@@ -121,7 +124,23 @@ def _read_area(path: Path) -> Area:
             raise ConfigError(f"{path}: polygon {number} is not a list of at least three [x, y]")
     if not polygons:
         raise ConfigError(f"{path} holds no polygon")
+    _ensure_in_some_picture(path, np.concatenate(polygons), unit)
     return Area(polygons, is_relative=unit == "fraction")
+
+
+def _ensure_in_some_picture(path: Path, corners: F64, unit: str) -> None:
+    """Refuse what lies outside every picture, and parts of width and height that are taken for pixels."""
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if unit == "px" and (low >= 0).all() and (high <= 1).all():
+        raise ConfigError(
+            f"{path}: all corners lie in one pixel",
+            hint='write "unit": "fraction" for parts of width and height',
+        )
+    if (high < 0).any() or (unit == "fraction" and (low > 1).any()):
+        raise ConfigError(
+            f"{path}: all corners lie outside of every picture",
+            hint='corners are [x, y] in pixels; with "unit": "fraction" 0 to 1 of width and height',
+        )
 
 
 def _tell(area: Area) -> list[Any]:

@@ -1,61 +1,46 @@
 """Many images to one folder of results: `preds.jsonl`, `masks/`, `overlays/`, `report.json`.
 
-A broken file is recorded and the rest goes on. What was done stays done: the same call again goes on after it.
+Whatever goes wrong with one picture becomes that picture's line, and the rest goes on. What was done stays done: the
+same call again goes on after it, and looks anew at what has changed since.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, NamedTuple
+from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
-from pydantic import Field
-
-from kizu.core.config import Config
 from kizu.core.environment import FILE_NAME_ERRORS
-from kizu.core.errors import ImageError
 from kizu.core.files import replace_whole, write_json
-from kizu.core.hashing import hash_value
-from kizu.core.types import HW, U8, Bool
-from kizu.core.work import BATCH, Work
-from kizu.data.batches import Placed, place_source
+from kizu.core.work import Work
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import encode_jpeg, encode_png
-from kizu.inspection.inspector import Inspection, Inspector
+from kizu.data.passed import PassedOver
+from kizu.inspection.inspector import Inspector
 from kizu.inspection.journal import Journal, lines_of
-from kizu.inspection.records import (
-    Failure,
-    Prediction,
-    Record,
-    Tally,
-    csv_lines,
-    error_record,
-    prediction_record,
-)
+from kizu.inspection.ledger import Ledger
+from kizu.inspection.options import FolderOptions
+from kizu.inspection.pieces import SETTLED_S, InspectPieces, Named, Result, TrueMask
+from kizu.inspection.records import Failure, Record, csv_lines
 from kizu.inspection.report import Report
+from kizu.inspection.source import identify, stamp_at
 
-TrueMask = Callable[[Sample, HW], Bool | None]
-"""Where a sample of this size (H, W) is really flawed, (H, W); None: nobody knows."""
+PAUSES_S = (0.5, 1.0, 2.0)
+"""A picture that could not be read, for a reason that may pass, is tried again after each of these."""
+REPORT_SHARE = 20
+"""While a folder is watched, the report is not written again before this many times what writing it took."""
 
-
-class Named(NamedTuple):
-    """A sample, and what its pictures are called: decided before the work is shared out."""
-
-    sample: Sample
-    name: str
+OnRecord = Callable[[Record], None]
 
 
-class FolderOptions(Config):
-    """What is kept, and how many images go through at a time."""
+class Arrivals(Protocol):
+    """Gives pictures piece by piece; an empty piece says that time passes."""
 
-    save_masks: bool = True
-    save_overlays: bool = True
-    save_csv: bool = False
-    batch_size: Annotated[int, Field(ge=1)] = BATCH
-    """1: each image by itself, for the shortest way from file to verdict."""
-    workers: int | None = None
-    """Threads, each of which takes some images all the way; None: as many as cores."""
+    def __iter__(self) -> Iterator[Sequence[Sample]]: ...
+
+    def put_back(self, sample: Sample, *, after_s: float | None = None) -> None:
+        """Give it again later, though it has not changed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +49,11 @@ class FolderResult:
 
     report: Report
     skipped: int
-    """Images that an earlier, stopped call had done."""
+    """Images that an earlier call had done, and that have not changed since."""
+    num_ng: int
+    """Of the images that this call was given; the report is on all that the folder has lines of."""
+    num_failed: int
+    """The same: those that could not be inspected."""
 
 
 class FolderRunner:
@@ -78,69 +67,83 @@ class FolderRunner:
         *,
         true_mask: TrueMask | None = None,
         work: Work | None = None,
+        belongs_to: str | None = None,
+        passed_over: Callable[[], Sequence[PassedOver]] = tuple,
     ) -> None:
-        """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's."""
-        self._true_mask = true_mask
-        self._work = work or inspector.work
-        self._inspector = inspector
-        self._bundle_sha256 = inspector.bundle_sha256
-        self._output_dir = output_dir
+        """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's. `belongs_to`: the folder of
+        images that `output_dir` was chosen for; None: somebody chose it. `passed_over`: asked whenever `report.json` is
+        written."""
+        self._inspector, self._output_dir, self._belongs_to = inspector, output_dir, belongs_to
+        self._passed_over = passed_over
         self._options = options or FolderOptions()
-        self._names: dict[str, str] = {}
+        self._work = work or inspector.work
+        self._make = InspectPieces(inspector, output_dir, self._options, true_mask)
 
     def run(self, samples: Sequence[Sample]) -> FolderResult:
-        """Inspect `samples` that have no line yet, then write `report.json` over all lines.
+        """Inspect `samples`, each file once, that have no line of their present content; then write `report.json`.
 
         Raises `OutputError` when the folder cannot be written or holds the results of another bundle.
         """
-        with Journal(self._output_dir, self._settings()) as journal:
-            totals, done = self._what_is_done(journal)
-            waiting = [sample for sample in samples if str(sample.path) not in done]
-            self._inspect(waiting, journal, totals)
-        return FolderResult(report=self._finish(totals), skipped=len(samples) - len(waiting))
+        with self._journal() as journal:
+            ledger = Ledger(journal, self._output_dir)
+            each = {identify(sample.path): sample for sample in samples}
+            waiting = [sample for sample in each.values() if not ledger.is_done(sample)]
+            results = self._inspect(waiting, ledger)
+            skipped = len(each) - len(waiting) + sum(result.record is None for result in results)
+            for pause in PAUSES_S:
+                again = [result for result in results if result.may_pass]
+                if not again:
+                    break
+                time.sleep(pause)
+                results = self._inspect([r.named.sample for r in again if _is_worth_a_try(r)], ledger)
+            return self._result(ledger, each, skipped)
 
-    def watch(
-        self,
-        arrivals: Iterable[Sequence[Sample]],
-        on_record: Callable[[Record], None] | None = None,
-    ) -> FolderResult:
-        """Inspect what `arrivals` gives, piece by piece, each file once, until it ends; then `report.json`.
+    def watch(self, arrivals: Arrivals, on_record: OnRecord | None = None) -> FolderResult:
+        """Inspect what `arrivals` gives, piece by piece, each content of a file once, until it ends.
 
-        `report.json` is written after each piece too, and when the arrivals stop with an error or Ctrl-C.
+        `report.json` is written as it goes, and when the arrivals stop with an error or Ctrl-C.
         """
         self._work = self._work.quiet()  # nobody knows how many will come
-        with Journal(self._output_dir, self._settings()) as journal:
-            totals, done = self._what_is_done(journal)
-            before = len(done)
+        pace = Pace(REPORT_SHARE)
+        with self._journal() as journal:
+            ledger = Ledger(journal, self._output_dir)
+            offered: dict[str, bool] = {}
+            """Whether an earlier call had done the picture."""
             try:
                 for samples in arrivals:
-                    new = [sample for sample in samples if str(sample.path) not in done]
-                    done.update(str(sample.path) for sample in new)
-                    if new:
-                        self._inspect(new, journal, totals, on_record)
-                        self._finish(totals)
+                    each = {identify(sample.path): sample for sample in samples}
+                    new = {key: sample for key, sample in each.items() if not ledger.is_done(sample)}
+                    results = self._inspect(list(new.values()), ledger, on_record)
+                    for result in results:
+                        _put_back(arrivals, result)
+                    changed = new.keys() - {r.named.key for r in results if r.record is None}
+                    for key in each:
+                        offered.setdefault(key, key not in changed)
+                    pace.want(bool(new))
+                    pace.call(lambda: self._report(ledger))
             finally:
-                report = self._finish(totals)
-        return FolderResult(report=report, skipped=before)
+                found = self._result(ledger, offered, sum(offered.values()))
+        return found
 
-    def _what_is_done(self, journal: Journal) -> tuple[Tally, set[str]]:
-        """What the lines so far add up to, and the images they are of; and which names they have taken."""
-        totals, done = Tally(), set()
-        for record in journal.records():
-            done.add(record.image_path)
-            totals.add(record)
-            if isinstance(record, Failure):
-                continue
-            for saved, folder in ((record.mask_path, "masks"), (record.overlay_path, "overlays")):
-                picture = Path(saved or "").absolute()
-                place = (self._output_dir / folder).absolute()
-                if picture.is_relative_to(place):  # or the folder has been moved since
-                    name = picture.relative_to(place).with_suffix("").as_posix()
-                    self._names[name] = record.image_path
-        return totals, done
+    def _result(self, ledger: Ledger, keys: Iterable[str], skipped: int) -> FolderResult:
+        report = self._report(ledger)
+        verdicts = Counter(map(ledger.tally.verdict, keys))
+        return FolderResult(report, skipped, num_ng=verdicts["NG"], num_failed=verdicts[None])
 
-    def _finish(self, totals: Tally) -> Report:
-        report = totals.report(self._inspector.manifest)
+    def _journal(self) -> Journal:
+        roi = self._inspector.roi
+        settings: dict[str, Any] = {
+            "bundle_sha256": self._inspector.bundle_sha256,
+            "category": self._inspector.manifest.category,
+            "policy": self._inspector.policy.config.model_dump(mode="json"),
+            "roi": None if roi is None else roi.sha256,
+            "save_masks": self._options.save_masks,
+            "save_overlays": self._options.save_overlays,
+        }
+        return Journal(self._output_dir, settings, belongs_to=self._belongs_to)
+
+    def _report(self, ledger: Ledger) -> Report:
+        report = ledger.tally.report(self._inspector.manifest, self._passed_over())
         write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (
@@ -150,122 +153,72 @@ class FolderRunner:
                 out.writelines(csv_lines(lines_of(self._output_dir / "preds.jsonl")))
         return report
 
-    def _name(self, sample: Sample) -> str:
-        """What the pictures of `sample` are called: its id, with a mark where another file has taken that."""
-        taken_by = self._names.setdefault(sample.id, str(sample.path))
-        if taken_by == str(sample.path):
-            return sample.id
-        path = PurePosixPath(sample.id)
-        mark = hash_value(str(sample.path))[:8]
-        name = path.with_name(f"{path.stem}-{mark}{path.suffix}").as_posix()
-        self._names[name] = str(sample.path)
-        return name
-
-    def _settings(self) -> dict[str, Any]:
-        roi = self._inspector.roi
-        return {
-            "bundle_sha256": self._bundle_sha256,
-            "category": self._inspector.manifest.category,
-            "policy": self._inspector.policy.config.model_dump(mode="json"),
-            "roi": None if roi is None else roi.sha256,
-            "save_masks": self._options.save_masks,
-            "save_overlays": self._options.save_overlays,
-        }
-
     def _inspect(
-        self,
-        waiting: Sequence[Sample],
-        journal: Journal,
-        totals: Tally,
-        on_record: Callable[[Record], None] | None = None,
-    ) -> None:
-        """Each worker takes a few images all the way, from file to pictures: nobody waits for anybody in between."""
+        self, waiting: Sequence[Sample], ledger: Ledger, on_record: OnRecord | None = None
+    ) -> list[Result]:
+        """Each worker takes a few images all the way, from file to pictures: nobody waits for anybody in between.
+
+        What is returned are the results without their verdicts: which may be tried again, and which had not changed.
+        """
         workers = self._options.workers or self._work.core_count
         size = max(1, min(self._options.batch_size, len(waiting) // workers))
         pieces = (
-            [Named(sample, self._name(sample)) for sample in waiting[start : start + size]]
+            [self._named(sample, ledger) for sample in waiting[start : start + size]]
             for start in range(0, len(waiting), size)
         )
-        make = InspectPieces(self._inspector, self._output_dir, self._options, self._true_mask)
+        kept: list[Result] = []
         finished = 0
-        for _, records in self._work.share(make, pieces, workers=workers):
-            for record in records:
-                journal.append(record)
-                totals.add(record)
+        for _, results in self._work.share(self._make, pieces, workers=workers):
+            for result in results:
                 finished += 1
+                if result.record is None or result.may_pass:
+                    kept.append(result)
+                if result.record is None or not ledger.add(result.named.key, result.record):
+                    continue
                 if on_record is not None:
-                    on_record(record)
+                    on_record(result.record)
             self._work.report("inspect", finished, len(waiting))
+        return kept
+
+    def _named(self, sample: Sample, ledger: Ledger) -> Named:
+        key = identify(sample.path)
+        return Named(sample, key, ledger.names.name(sample.id, key), ledger.known_content(key))
 
 
-@dataclass(frozen=True, slots=True)
-class InspectPieces:
-    """Makes what a worker does with a few images; it can be pickled, and opens its inspector where it arrives."""
+class Pace:
+    """Calls what is wanted, but not so often that it takes more than a part of the time."""
 
-    inspector: Inspector
-    output_dir: Path
-    options: FolderOptions
-    true_mask: TrueMask | None = None
+    def __init__(self, share: int) -> None:
+        self._share = share
+        self._is_wanted = False
+        self._not_before = 0.0
 
-    def __call__(self) -> Callable[[Sequence[Named]], list[Record]]:
-        """The worker's function: from samples to the lines they get, their pictures written."""
-        return self._records
+    def want(self, is_wanted: bool) -> None:
+        """From now on until it is called, where `is_wanted`."""
+        self._is_wanted |= is_wanted
 
-    def _records(self, named: Sequence[Named]) -> list[Record]:
-        start = time.perf_counter()
-        placed = [self._place(sample) for sample, _ in named]
-        whole = [item for item in placed if not isinstance(item, ImageError)]
-        decoded = time.perf_counter()
-        inspections = iter(
-            self.inspector.inspect_placed(np.stack([p.image for p in whole]), [p.size for p in whole])
-            if whole
-            else []
+    def call(self, what: Callable[[], object]) -> None:
+        """Call `what` where it is wanted and its time has come."""
+        start = time.monotonic()
+        if not self._is_wanted or start < self._not_before:
+            return
+        what()
+        self._is_wanted = False
+        end = time.monotonic()
+        self._not_before = end + self._share * (end - start)
+
+
+def _is_worth_a_try(result: Result) -> bool:
+    """A file that was being written is, when it has changed since."""
+    if not isinstance(result.record, Failure) or result.record.outcome != "unfinished":
+        return True
+    source, stamp = result.record.source, stamp_at(result.named.sample.path)
+    return source is None or stamp is None or (source.size, source.mtime_ns) != stamp[:2]
+
+
+def _put_back(arrivals: Arrivals, result: Result) -> None:
+    """A file that was being written comes by itself when it changes; where it does not, it is damaged by then."""
+    if isinstance(result.record, Failure) and result.may_pass:
+        arrivals.put_back(
+            result.named.sample, after_s=SETTLED_S if result.record.outcome == "unfinished" else None
         )
-        share = 1000 / len(named)
-        timings = {
-            "decode_ms": (decoded - start) * share,
-            "inspect_ms": (time.perf_counter() - decoded) * share,
-        }
-        return [
-            error_record(str(piece.sample.path), item.message, self.inspector.bundle_sha256)
-            if isinstance(item, ImageError)
-            else self._record(piece, next(inspections), item.original, timings)
-            for piece, item in zip(named, placed, strict=True)
-        ]
-
-    def _place(self, sample: Sample) -> Placed | ImageError:
-        try:
-            return place_source(
-                sample, self.inspector.manifest.placement, keep_original=self.options.save_overlays
-            )
-        except ImageError as error:
-            return error
-
-    def _record(
-        self, named: Named, inspection: Inspection, original: U8 | None, timings: dict[str, float]
-    ) -> Prediction:
-        return prediction_record(
-            str(named.sample.path),
-            inspection,
-            self.inspector.manifest,
-            self.inspector.bundle_sha256,
-            gt_label=named.sample.label,
-            timings=timings,
-            pictures=self._save_pictures(named, inspection, original),
-        )
-
-    def _save_pictures(self, named: Named, inspection: Inspection, original: U8 | None) -> dict[str, str]:
-        """The whole of the name is kept, suffix too, so that a.jpg and a.png do not meet."""
-        saved: dict[str, str] = {}
-        if self.options.save_masks:
-            path = self.output_dir / "masks" / f"{named.name}.png"
-            encode_png(path, inspection.mask)
-            saved["mask_path"] = str(path)
-        if original is not None:
-            path = self.output_dir / "overlays" / f"{named.name}.jpg"
-            mask = None
-            if self.true_mask is not None:
-                mask = self.true_mask(named.sample, (original.shape[0], original.shape[1]))
-            encode_jpeg(path, inspection.overlay(original, true_mask=mask))
-            saved["overlay_path"] = str(path)
-        return saved

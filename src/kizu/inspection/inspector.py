@@ -1,7 +1,8 @@
 """One image in, one verdict out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
-from kizu.core.errors import BundleError
+from kizu.core.errors import BundleError, ImageError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
-from kizu.decision.regions import Region
+from kizu.decision.regions import Region, Spot, highest_spot
 from kizu.imaging.codec import decode, to_rgb
-from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, heat_overlay
-from kizu.imaging.placement import map_back, place
+from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, draw_ring, heat_overlay
+from kizu.imaging.placement import PlacementConfig, map_back, place, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
 from kizu.pipeline.opened import Pipeline, open_pipeline
@@ -45,19 +46,25 @@ class Inspection:
     """What decided: the image score, or in a region of interest the regions of the map."""
     reason: str
     """Why the label is so, for a person: "score 1.387 > 1.298"."""
+    spot: Spot | None = None
+    """Where the map is highest, when the image is NG and nothing in it is above the pixel threshold."""
 
     def overlay(self, image: U8, *, caption: bool = True, true_mask: NDArray[np.bool_] | None = None) -> U8:
         """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict and why.
 
-        `true_mask`: (H, W), where the flaw really is; its outline is green.
+        Where an NG image has no flaw to show, its highest spot is ringed. `true_mask`: (H, W), where the flaw really
+        is; its outline is green.
         """
         low, high = (factor * self.pixel_threshold for factor in HEAT_RANGE)
         drawn = draw_contours(heat_overlay(image, self.map, low, high), self.mask)
+        if self.spot is not None:
+            drawn = draw_ring(drawn, (self.spot.x, self.spot.y))
         if true_mask is not None:
             drawn = draw_contours(drawn, true_mask, GREEN)
         if not caption:
             return drawn
-        return banner(drawn, f"{self.label}  {self.reason}", RED if self.label == "NG" else GREEN)
+        where = "" if self.spot is None else "; no pixel is above its threshold: the highest is ringed"
+        return banner(drawn, f"{self.label}  {self.reason}{where}", RED if self.label == "NG" else GREEN)
 
 
 def bundle_folder(path: Path) -> Path:
@@ -127,18 +134,34 @@ class Inspector:
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
         pixels = decode(Path(image)) if isinstance(image, (str, Path)) else to_rgb(image)
+        self.ensure_seen(
+            (pixels.shape[0], pixels.shape[1]), name=str(image) if isinstance(image, str | Path) else ""
+        )
         placed = place(pixels, self.manifest.placement)
         return self.inspect_placed(placed[None], [(pixels.shape[0], pixels.shape[1])])[0]
 
     def inspect_placed(self, images: U8, sizes: Sequence[HW]) -> list[Inspection]:
         """Inspect images (N, H, W, 3) at the network's input size whose originals were of `sizes`."""
+        return list(self.judge(images, sizes))
+
+    def judge(self, images: U8, sizes: Sequence[HW]) -> Iterator[Inspection]:
+        """The same, scored together and then decided one by one as they are asked for: maps as large as the originals
+        are never held together. What is raised for one does not end the others."""
         scores = self._scorer.score(images)
-        return [
-            self._decide(float(score), net_map, size)
-            for score, net_map, size in zip(scores.image, scores.maps, sizes, strict=True)
-        ]
+        return map(self._decide, map(float, scores.image), scores.maps, sizes)
+
+    def ensure_seen(self, size: HW, *, name: str = "") -> None:
+        """Raise `ImageError` where of an image of this size (H, W) nothing in the region of interest is looked at."""
+        if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
+            raise ImageError(
+                f"{name or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
+                " lies in the region of interest",
+                path=Path(name) if name else None,
+                hint='corners are [x, y] in pixels of the image; with "unit": "fraction" they fit images of any size',
+            )
 
     def _decide(self, score: float, net_map: F32, size: HW) -> Inspection:
+        self.ensure_seen(size)
         placement = self.manifest.placement
         anomaly_map = map_back(net_map, size, placement)
         zones = None if self._zones is None else map_back(self._zones, size, placement)
@@ -146,6 +169,9 @@ class Inspector:
             verdict = self.policy.decide(score, anomaly_map, zones)
         else:
             verdict = self.policy.decide_by_map(anomaly_map, self.roi.mask(size), zones)
+        spot = None
+        if verdict.label == "NG" and not verdict.regions.found:
+            spot = highest_spot(anomaly_map, self.policy.pixel_threshold if zones is None else zones)
         return Inspection(
             label=verdict.label,
             score=verdict.score,
@@ -156,7 +182,13 @@ class Inspector:
             regions=verdict.regions.found,
             by=verdict.by,
             reason=verdict.reason,
+            spot=spot,
         )
+
+
+@lru_cache(maxsize=64)
+def _is_seen(roi: Roi, size: HW, placement: PlacementConfig) -> bool:
+    return bool(roi.mask(size)[seen_part(size, placement)].any())
 
 
 def _open(source: Bundle | ModelFile, work: Work) -> Scorer:

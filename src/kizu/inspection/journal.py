@@ -1,43 +1,63 @@
-"""`preds.jsonl`: appended line by line, so that a run that was stopped goes on where it ended.
+"""`preds.jsonl`: appended line by line, so that an inspection that was stopped goes on where it ended.
 
 A line is written after the pictures it names, so whatever has a line is whole. A line torn by a kill or a full disk
-is cut off when the journal is opened again; until then it is not read.
+is cut off when the journal is opened again; until then it is not read. A line that counts no more is marked where it
+stands: each ends in `"superseded": false}`, and that word is overwritten by one as long.
 """
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from kizu.core.errors import DataError, OutputError
-from kizu.core.files import write_json
+from kizu.core.files import read_json, replace_whole, write_json
 from kizu.core.hashing import hash_value
 from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.inspection.records import Record, parse_record
+
+IN_FORCE, SUPERSEDED = b'"superseded": false}\n', b'"superseded": true }\n'
+ELSEWHERE = "give another --output-dir, or remove that folder"
+SYNC_EVERY_S = 1.0
+"""A power cut costs the lines of no more than about this long; their pictures are then inspected again."""
+
+
+class Line(NamedTuple):
+    """A record, and where its line ends in the file."""
+
+    record: Record
+    end: int
 
 
 class Journal:
     """The lines of one inspection, in one folder."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], *, belongs_to: str | None = None) -> None:
         """Open or go on with the journal in `folder`, which is held until the block of the journal ends.
 
-        `settings` is what the lines depend on. Raises `OutputError` when the folder holds lines made with other
-        settings, cannot be written, or is being written by another command.
+        `settings` is what the lines depend on; `belongs_to` the only folder of images that they may be of. Raises
+        `OutputError` when the folder holds lines of others, cannot be written, or is written by another command.
         """
         self.path = folder / "preds.jsonl"
+        self._synced = time.monotonic()
         with ExitStack() as opening:
             opening.enter_context(locked(folder))
-            self._check_settings(folder / "settings.json", settings)
+            for pictures in (folder / "masks", folder / "overlays"):
+                sweep_file_parts(pictures, deep=True)
+            self._check_settings(folder / "settings.json", settings, belongs_to)
             try:
-                self._cut_torn_line()
-                # A name that is no UTF-8 has lone surrogates; with a backslash they are JSON's way of writing them.
-                self._stream = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+                self._handle = os.open(
+                    self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), mode=0o666
+                )
+                opening.callback(os.close, self._handle)
+                self._end = self._cut_torn_line()
             except OSError as error:
-                raise _cannot_write(self.path, error) from error
+                raise self._cannot_write(error) from error
             self._held = opening.pop_all()
 
     def __enter__(self) -> Self:
@@ -46,75 +66,157 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """All lines are on the disk then; while they come, a power cut costs no more than has to be done again."""
-        with self._held, self._stream:
+        """All lines are on the disk then. Raises `OutputError` where they are not, or their file is there no more."""
+        with self._held:
             try:
-                os.fsync(self._stream.fileno())
+                os.fsync(self._handle)
             except OSError as error:
-                raise _cannot_write(self.path, error) from error
+                raise self._cannot_write(error) from error
+            if kind is None:
+                self.ensure_there()
 
-    def append(self, record: Record) -> None:
-        """Write one line. Raises `OutputError`."""
+    def append(self, record: Record) -> int:
+        """Write one line, and tell where it ends. Raises `OutputError`; then nothing of the line is left."""
+        # A name that is no UTF-8 has lone surrogates; with a backslash they are JSON's way of writing them.
+        text = json.dumps(record.as_json(), allow_nan=False, ensure_ascii=False) + "\n"
+        line = text.encode("utf-8", "backslashreplace")
+        self.ensure_there()
         try:
-            self._stream.write(json.dumps(record.as_json(), allow_nan=False, ensure_ascii=False) + "\n")
-            self._stream.flush()
+            self._write(line, self._end)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            os.ftruncate(self._handle, self._end)
+            raise self._cannot_write(error) from error
+        self._end += len(line)
+        self._sync_now_and_then()
+        return self._end
 
-    def records(self) -> Iterator[Record]:
-        """The lines so far, one at a time. Raises `DataError` as `lines_of`."""
-        return lines_of(self.path)
+    def supersede(self, end: int) -> None:
+        """The line that ends there counts no more. Raises `OutputError`."""
+        start = end - len(IN_FORCE)
+        try:
+            self._write(SUPERSEDED, start)
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
-    def _check_settings(self, path: Path, settings: dict[str, Any]) -> None:
-        if self.path.exists():
-            if _known_hash(path) != hash_value(settings):
-                raise OutputError(
-                    f"{self.path} holds results of another bundle or other options",
-                    hint="give another --output-dir, or remove that folder",
-                )
-        else:
-            write_json(path, {"sha256": hash_value(settings), "settings": settings})
+    def lines(self) -> Iterator[Line]:
+        """All lines so far, one at a time. Raises `DataError` as `lines_of`."""
+        return _lines(self.path)
 
-    def _cut_torn_line(self) -> None:
-        if not self.path.exists():
+    def ensure_there(self) -> None:
+        """Raises `OutputError` when the file has been moved or deleted since it was opened."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            found = None
+        mine = os.fstat(self._handle)
+        if found is None or (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino):
+            raise OutputError(
+                f"{self.path} was moved or deleted while it was being written",
+                hint="put it back, or run the same command again to begin anew",
+            )
+
+    def mark_all(self) -> None:
+        """Put the mark to the lines of earlier versions, which have none: the file is written anew, whole."""
+        lines = [
+            json.dumps({**line.record.as_json(), "superseded": line.record.superseded}, ensure_ascii=False)
+            for line in self.lines()
+        ]
+        text = "".join(f"{line}\n" for line in lines)
+        with replace_whole(self.path) as temporary:
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        os.dup2(_open(self.path), self._handle)
+        self._end = os.fstat(self._handle).st_size
+
+    def _write(self, data: bytes, at: int) -> None:
+        """All of it: a write may end early where the disk is nearly full."""
+        os.lseek(self._handle, at, os.SEEK_SET)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._handle, rest) :]
+
+    def _sync_now_and_then(self) -> None:
+        if time.monotonic() - self._synced < SYNC_EVERY_S:
             return
-        with self.path.open("rb+") as stream:
-            whole = sum(len(line) for line in stream if line.endswith(b"\n"))
-            stream.truncate(whole)
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        self._synced = time.monotonic()
+
+    def _check_settings(self, path: Path, settings: dict[str, Any], belongs_to: str | None) -> None:
+        if not self.path.exists():
+            owner = {} if belongs_to is None else {"images": belongs_to}
+            write_json(path, {"sha256": hash_value(settings), "settings": settings, **owner})
+            return
+        known = _known_settings(path)
+        if known.get("sha256") != hash_value(settings):
+            raise OutputError(f"{self.path} holds results of another bundle or other options", hint=ELSEWHERE)
+        if belongs_to is not None and known.get("images") != belongs_to:
+            raise OutputError(f"{self.path} holds results of another folder", hint=ELSEWHERE)
+
+    def _cut_torn_line(self) -> int:
+        """Where the last whole line ends, and now the file."""
+        end = os.fstat(self._handle).st_size
+        with self.path.open("rb") as stream:
+            while end:
+                start = max(0, end - 65536)
+                stream.seek(start)
+                found = stream.read(end - start).rfind(b"\n")
+                if found >= 0:
+                    end = start + found + 1
+                    break
+                end = start
+        os.ftruncate(self._handle, end)
+        return end
+
+    def _cannot_write(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"cannot write {self.path}: {error.strerror or error}",
+            hint="make room or choose another --output-dir; run the same command again to go on",
+        )
 
 
 def lines_of(path: Path) -> Iterator[Record]:
-    """The records of a journal, one at a time. Raises `DataError` naming the file and the line that is none."""
+    """The records of a journal that count, one at a time. Raises `DataError` naming the file and the line that is
+    none."""
+    return (line.record for line in _lines(path) if not line.record.superseded)
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    end = 0
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 return
+            end += len(line)
             where = f"{path}, line {number}"
             try:
                 values = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(
                     f"{where}: this is not JSON: {error}",
                     hint="remove that line; its image is inspected again",
                 ) from error
-            yield parse_record(values, where=where)
+            yield Line(parse_record(values, where=where), end)
 
 
-def _known_hash(path: Path) -> str | None:
-    """What the lines were made with; None where nothing says so."""
-    if not path.exists():
-        return None
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+
+
+def owner_of(folder: Path) -> str | None:
+    """The folder of images that results in `folder` belong to; None where nothing says so."""
     try:
-        return str(json.loads(path.read_bytes())["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(
-            f"{path} does not say what the results beside it were made with: {error!r}",
-            hint="give another --output-dir, or remove that folder",
-        ) from error
+        return _known_settings(folder / "settings.json").get("images")
+    except OutputError:
+        return None
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}",
-        hint="make room or choose another --output-dir; run the same command again to go on",
-    )
+def _known_settings(path: Path) -> dict[str, Any]:
+    """What the lines beside it were made with; empty where nothing says so."""
+    if not path.exists():
+        return {}
+    found = read_json(path, hint=ELSEWHERE, raises=OutputError)
+    if not isinstance(found.get("sha256"), str):
+        raise OutputError(f"{path} does not say what the results beside it were made with", hint=ELSEWHERE)
+    return found

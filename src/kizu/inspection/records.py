@@ -15,12 +15,13 @@ from pydantic.config import JsonDict
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import ConfigError, DataError, ScoreError
-from kizu.core.provenance import utc_now
+from kizu.core.text import as_cell
 from kizu.data.manifest import Label as TrueLabel
-from kizu.decision.policy import Label
-from kizu.decision.regions import Region
+from kizu.decision.policy import Basis, Label
+from kizu.decision.regions import Region, Spot
 from kizu.inspection.inspector import Inspection
-from kizu.inspection.report import Count, DefectStats, Report, ReportThresholds, ScoreStats
+from kizu.inspection.report import Count, Outcome, Report
+from kizu.inspection.source import Source
 from kizu.inspection.written import Listed, MayBeAbsent, Written, json_schema
 
 Size = Annotated[int, Field(ge=1)]
@@ -50,6 +51,22 @@ class Defect(Written):
             mean_anomaly_value=region.mean,
         )
 
+
+class HighestSpot(Written):
+    """Where the map is highest, in an NG image in which nothing is above the pixel threshold: a hint, no flaw."""
+
+    x: Count = Field(description="pixel of the original image")
+    y: Count = Field(description="pixel of the original image")
+    anomaly_value: float = Field(description="the map's value there")
+
+    @classmethod
+    def of(cls, spot: Spot) -> Self:
+        """The same, as it is written."""
+        return cls(x=spot.x, y=spot.y, anomaly_value=spot.value)
+
+
+OF_SOURCE = "which file was judged, and the content that it held; lines of earlier versions do not say it"
+OF_SUPERSEDED = "true: the picture has been judged again since, and this line counts no more"
 
 _LABEL_AND_VERDICT: JsonDict = {
     "if": {"properties": {"label": {"const": "OK"}}},
@@ -92,6 +109,16 @@ class Prediction(Written, json_schema_extra=_LABEL_AND_VERDICT):
     overlay_path: MayBeAbsent[str] = Field(
         default=None, description="the image with map, outlines and verdict, where saved"
     )
+    decided_by: MayBeAbsent[Basis] = Field(
+        default=None, description="the image score, or in a region of interest the regions of the map"
+    )
+    reason: MayBeAbsent[str] = Field(default=None, description="why the label is so, for a person")
+    highest_spot: MayBeAbsent[HighestSpot] = Field(
+        default=None, description="of an NG image that lists no defect: where to look"
+    )
+    outcome: Literal["inspected"] = Field(default="inspected", description="it was inspected")
+    source: MayBeAbsent[Source] = Field(default=None, description=OF_SOURCE)
+    superseded: bool = Field(default=False, description=OF_SUPERSEDED)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -109,11 +136,19 @@ class Prediction(Written, json_schema_extra=_LABEL_AND_VERDICT):
 
 
 class Failure(Written):
-    """An image that could not be read."""
+    """An image that could not be inspected."""
 
     image_path: str = Field(description="as it was given")
     error: str = Field(description="why not")
     bundle_sha256: str = Field(description="hash of the bundle that would have judged")
+    outcome: Outcome = Field(
+        default="damaged",
+        description="damaged: its content is no picture that Kizu reads. unreadable: the file could not be read then."
+        " unfinished: it was being written then. failed: anything else. All but damaged are tried again by the next"
+        " call",
+    )
+    source: MayBeAbsent[Source] = Field(default=None, description=OF_SOURCE)
+    superseded: bool = Field(default=False, description=OF_SUPERSEDED)
 
 
 Record = Prediction | Failure
@@ -125,6 +160,7 @@ def prediction_record(
     manifest: BundleManifest,
     bundle_sha256: str,
     *,
+    source: Source | None = None,
     gt_label: TrueLabel | None = None,
     timings: Mapping[str, float] | None = None,
     pictures: Mapping[str, str] | None = None,
@@ -135,6 +171,9 @@ def prediction_record(
     """
     if not math.isfinite(inspection.score):
         raise ScoreError(f"the score of {image_path} is {inspection.score}")
+    optional: dict[str, Any] = {**(pictures or {}), **_of(source)}
+    if inspection.spot is not None:
+        optional["highest_spot"] = HighestSpot.of(inspection.spot)
     defects = tuple(Defect.of(number, region) for number, region in enumerate(inspection.regions, start=1))
     return Prediction(
         image_path=image_path,
@@ -153,13 +192,35 @@ def prediction_record(
         defects=defects,
         timings={name: round(ms, 3) for name, ms in (timings or {}).items()},
         bundle_sha256=bundle_sha256,
-        **(pictures or {}),
+        decided_by=inspection.by,
+        reason=inspection.reason,
+        outcome="inspected",
+        superseded=False,
+        **optional,
     )
 
 
-def error_record(image_path: str, message: str, bundle_sha256: str) -> Failure:
-    """The record of an image that could not be read."""
-    return Failure(image_path=image_path, error=message, bundle_sha256=bundle_sha256)
+def error_record(
+    image_path: str,
+    message: str,
+    bundle_sha256: str,
+    *,
+    outcome: Outcome = "damaged",
+    source: Source | None = None,
+) -> Failure:
+    """The record of an image that could not be inspected."""
+    return Failure(
+        image_path=image_path,
+        error=message,
+        bundle_sha256=bundle_sha256,
+        outcome=outcome,
+        superseded=False,
+        **_of(source),
+    )
+
+
+def _of(source: Source | None) -> dict[str, Any]:
+    return {} if source is None else {"source": source}
 
 
 def parse_record(values: Any, *, where: str) -> Record:
@@ -178,55 +239,6 @@ def _kind(values: Any) -> str:
     return "failure" if isinstance(values, dict) and "error" in values else "prediction"
 
 
-class Tally:
-    """Running totals for `report.json`; its memory does not grow with the number of images."""
-
-    def __init__(self) -> None:
-        self.count = self.ng = self.errors = self.defects = self.area = self.largest = 0
-        self.low, self.high, self.sum = float("inf"), float("-inf"), 0.0
-
-    def add(self, record: Record) -> None:
-        """Count one image."""
-        if isinstance(record, Failure):
-            self.errors += 1
-            return
-        score = record.pred_score
-        self.count += 1
-        self.ng += record.is_anomaly
-        self.low, self.high, self.sum = min(self.low, score), max(self.high, score), self.sum + score
-        self.defects += record.num_defects
-        self.area += record.total_defect_area
-        self.largest = max([self.largest, *(defect.area for defect in record.defects)])
-
-    def report(self, manifest: BundleManifest) -> Report:
-        """All of it. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
-        n = self.count
-        scores = {"score_stats": ScoreStats(min=self.low, max=self.high, mean=self.sum / n)} if n else {}
-        return Report(
-            model=manifest.model,
-            category=manifest.category,
-            run_id=manifest.run_id,
-            thresholds=ReportThresholds.of(manifest.thresholds),
-            num_images=n,
-            num_ok=n - self.ng,
-            num_ng=self.ng,
-            num_errors=self.errors,
-            ng_rate=self.ng / n if n else 0.0,
-            ok_rate=(n - self.ng) / n if n else 0.0,
-            defect_stats=self._defect_stats() if n else None,
-            created_at=utc_now(),
-            **scores,
-        )
-
-    def _defect_stats(self) -> DefectStats:
-        return DefectStats(
-            total_defects=self.defects,
-            avg_defects_per_ng=self.defects / self.ng if self.ng else 0.0,
-            max_defect_area=self.largest,
-            avg_total_defect_area=self.area / self.ng if self.ng else 0.0,
-        )
-
-
 COLUMNS = (
     "image_path",
     "label",
@@ -236,6 +248,7 @@ COLUMNS = (
     "num_defects",
     "total_defect_area",
     "error",
+    "outcome",
 )
 
 
@@ -248,9 +261,13 @@ def csv_lines(records: Iterable[Record]) -> Iterator[str]:
         yield stream.getvalue()
         stream.seek(0)
         stream.truncate()
-        values = (getattr(record, name, None) for name in COLUMNS)
-        writer.writerow("" if value is None else value for value in values)
+        writer.writerow(_cell(getattr(record, name, None)) for name in COLUMNS)
     yield stream.getvalue()
+
+
+def _cell(value: object) -> object:
+    """What goes into a table: no text that a spreadsheet takes for a formula, and nothing for what is not there."""
+    return "" if value is None else as_cell(value) if isinstance(value, str) else value
 
 
 @cache

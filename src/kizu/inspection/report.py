@@ -1,9 +1,10 @@
 """`report.json`: what the images of an inspection add up to."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kizu.data.passed import PassedOver
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
@@ -11,6 +12,9 @@ from kizu.inspection.written import Listed, MayBeAbsent, Written
 
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
+
+Outcome = Literal["inspected", "damaged", "unreadable", "unfinished", "failed"]
+"""What became of an image: a verdict, or why there is none."""
 
 UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)$"
 
@@ -66,6 +70,22 @@ class DefectStats(Written):
     avg_total_defect_area: float = Field(description="of an NG image: its flaws' areas together")
 
 
+class ReportPassedOver(Written):
+    """What of the folder was not inspected, for one reason."""
+
+    reason: str = Field(description="why, in words")
+    count: Annotated[int, Field(ge=1)] = Field(description="how many")
+    names: Listed[tuple[str, ...]] = Field(description="the first few, as paths below the folder")
+    pictures: bool = Field(description="whether these are pictures")
+
+    @classmethod
+    def of(cls, passed: PassedOver) -> Self:
+        """As a listing tells it."""
+        return cls(
+            reason=passed.reason.value, count=passed.count, names=passed.names, pictures=passed.is_pictures
+        )
+
+
 class Report(Written):
     """All of `report.json`."""
 
@@ -76,16 +96,27 @@ class Report(Written):
     num_images: Count = Field(description="images that could be read: OK and NG")
     num_ok: Count = Field(description="images without a flaw")
     num_ng: Count = Field(description="images with one")
-    num_errors: Count = Field(description="files that could not be read as images")
+    num_errors: Count = Field(description="images that could not be inspected")
     ng_rate: Rate = Field(description="num_ng / num_images; 0 without images")
     ok_rate: Rate = Field(description="num_ok / num_images; 0 without images")
     score_stats: MayBeAbsent[ScoreStats] = Field(default=None, description="not there without images")
     defect_stats: DefectStats | None = Field(description="null without images")
+    passed_over: MayBeAbsent[Listed[tuple[ReportPassedOver, ...]]] = Field(
+        default=None, description="what the folder holds besides, by reason; not there where it is nothing"
+    )
     created_at: Annotated[str, Field(pattern=UTC_TIME)] = Field(description="when it was written, UTC")
+    outcomes: MayBeAbsent[dict[Outcome, Count]] = Field(
+        default=None, description="how many images came to which outcome; those but inspected make num_errors"
+    )
+    num_superseded: MayBeAbsent[Count] = Field(
+        default=None, description="lines that count no more, as their picture changed and was judged again"
+    )
 
     def told(self) -> str:
         """One line for a person."""
-        return f"{self.num_images} images: {self.num_ok} OK, {self.num_ng} NG, {self.num_errors} unreadable"
+        return (
+            f"{self.num_images} images: {self.num_ok} OK, {self.num_ng} NG, {self.num_errors} not inspected"
+        )
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

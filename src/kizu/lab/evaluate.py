@@ -1,7 +1,7 @@
 """Score the test split once and measure it, at the masks' own resolution, with the thresholds the bundle carries."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from kizu.lab.measured_set import measured_set, refuse_known
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
-from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
 from kizu.metrics.ranking import RankingMetric, auprc, auroc
 from kizu.metrics.suite import evaluate as measure
@@ -128,6 +128,7 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
     defective, scores = found.defective, found.scores.astype(np.float64)
     has_masks = found.has_drawn_flaws
     field = thresholds.pixel_field((found.net_maps.shape[1], found.net_maps.shape[2]))
+    counts = confusion(defective, scores, thresholds.image.value)
     result = measure(
         defective,
         scores,
@@ -144,7 +145,7 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
             Prediction(sample, float(score), thresholds.image.is_exceeded_by(float(score)))
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
-        confusion=_counts(confusion(defective, scores, thresholds.image.value)),
+        confusion={"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn},
         intervals=_intervals(defective, scores, seed),
         breakdown=breakdown(
             defective,
@@ -158,10 +159,6 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
         ),
         seconds={"measure": time.perf_counter() - start},
     )
-
-
-def _counts(counts: Confusion) -> dict[str, int]:
-    return {"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn}
 
 
 def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
@@ -195,8 +192,15 @@ class MeasuredRun:
     """The run itself, or below it the folder of another data set's numbers."""
 
 
-def measure_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Work = Work()) -> MeasuredRun:
-    """Evaluate a run and write `metrics.json` and `preds_test.jsonl`.
+def measure_run(
+    folder: RunFolder,
+    manifest: Manifest | None = None,
+    *,
+    work: Work = Work(),
+    on_written: Callable[[MeasuredRun], object] | None = None,
+) -> MeasuredRun:
+    """Evaluate a run and write `metrics.json` and `preds_test.jsonl`, and with `on_written` what goes with them, before
+    another evaluation writes there.
 
     `manifest`: another data set to evaluate on, whose numbers get a folder of their own; None: the one that the run was
     trained on. Which of the test images: `measured_set`, with its errors. A run of several categories has
@@ -213,9 +217,12 @@ def measure_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Wo
     data, place = chosen.data, folder
     if not chosen.is_own:
         place = folder.elsewhere(data.dataset, data.category, data.manifest_sha256)
+    measured = MeasuredRun(evaluation, bundle, place)
     with folder.writing():
         _write(place, evaluation)
-    return MeasuredRun(evaluation, bundle, place)
+        if on_written is not None:
+            on_written(measured)
+    return measured
 
 
 def evaluate_run(folder: RunFolder, manifest: Manifest | None = None, *, work: Work = Work()) -> Evaluation:
@@ -231,31 +238,34 @@ class MeasuredParts:
     bundle: Bundle
 
 
-def evaluate_parts(folder: RunFolder, *, work: Work = Work()) -> MeasuredParts:
+def evaluate_parts(
+    folder: RunFolder, *, work: Work = Work(), on_written: Callable[[MeasuredParts], object] | None = None
+) -> MeasuredParts:
     """A run of several categories: each on its own test split with its own thresholds.
 
     Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
-    metrics, and their mean over the categories that have them.
+    metrics, and their mean over the categories that have them. `on_written` as for `measure_run`.
     """
     bundle, manifest = folder.open_bundle(), read_manifest(folder.manifest)
     refuse_known(folder, bundle, manifest)
     found = {}
     for name in manifest.parts:
         part = manifest.part(name)
-        told = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
-        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=told)
+        data = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
+        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=data)
+    measured = MeasuredParts(found, bundle)
     with folder.writing():
         for name, evaluation in found.items():
             _write(folder.part(name), evaluation)
-        write_json(
-            folder.metrics,
-            {
-                "bundle_sha256": bundle.bundle_sha256,
-                "mean": mean_metrics(list(found.values())),
-                "categories": {name: evaluation.metrics for name, evaluation in found.items()},
-            },
-        )
-    return MeasuredParts(found, bundle)
+        told = {
+            "bundle_sha256": bundle.bundle_sha256,
+            "mean": mean_metrics(list(found.values())),
+            "categories": {name: evaluation.metrics for name, evaluation in found.items()},
+        }
+        write_json(folder.metrics, told)
+        if on_written is not None:
+            on_written(measured)
+    return measured
 
 
 def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:

@@ -85,15 +85,25 @@ def tune_on_validation(
 
 
 def _tell(folder: RunFolder, known: ThresholdsFile | None, before: Bundle, now: Bundle) -> None:
-    """`thresholds.json`: those in force, and those that were, the oldest first."""
-    earlier = () if known is None else known.before
-    told = ThresholdsFile(
+    """`thresholds.json`: those in force, and those that were, the oldest first.
+
+    Those that the file, or the training, tells as in force were, whatever came between: an update set others, or the
+    same call gave these to the bundle before and was killed.
+    """
+    told = (
+        ToldThresholds.of(folder.read_meta().thresholds) if known is None else ToldThresholds.of_file(known)
+    )
+    earlier = [*(() if known is None else known.before), told]
+    was = ToldThresholds.of(before.manifest.thresholds)
+    if was not in (told, ToldThresholds.of(now.manifest.thresholds)):
+        earlier.append(was)
+    content = ThresholdsFile(
         **dict(ToldThresholds.of(now.manifest.thresholds)),
         bundle_sha256=now.bundle_sha256,
         written_at=utc_now(),
-        before=(*earlier, ToldThresholds.of(before.manifest.thresholds)),
+        before=tuple(earlier),
     )
-    write_json(folder.thresholds, told.as_json())
+    write_json(folder.thresholds, content.as_json())
 
 
 def _write_train_predictions(

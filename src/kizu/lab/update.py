@@ -14,14 +14,15 @@ from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import load, save
 from kizu.core.errors import CalibrationError, ConfigError, DataError
 from kizu.core.files import new_folder, write_stored
-from kizu.core.hashing import hash_file
+from kizu.core.locks import StillThere
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.split import Split
 from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
-from kizu.data.listing import list_images
-from kizu.data.manifest import GOOD, Manifest, Sample, read_manifest
+from kizu.data.listing import list_good_images
+from kizu.data.manifest import Manifest, Sample, hash_image, read_manifest
+from kizu.data.passed import Passed
 from kizu.decision.calibration import LABELLED_RULES, Thresholds
 from kizu.lab.held_out import list_added, set_held_out_thresholds, sides
 from kizu.lab.labelled import Chosen, choose_thresholds, labelled_samples
@@ -31,9 +32,11 @@ from kizu.runs.folder import RunFolder
 from kizu.runs.versions import (
     ADDED,
     Step,
+    mark_new,
     next_version,
     put_in_force,
     read_history,
+    sweep_versions,
     version_folder,
 )
 
@@ -49,6 +52,8 @@ class Updated:
     """Why each of the others was not, by id."""
     before: Thresholds
     thresholds: Thresholds
+    was_there: bool = False
+    """The same call had made it before."""
 
 
 def update_run(
@@ -62,7 +67,8 @@ def update_run(
     """Learn the good images in `images` beside what the version in force knows, and put the result in force.
 
     Images that the run knows by their content are left out: learned already, or held out to calibrate or to measure.
-    Thresholds are set anew by the rules that the bundle in force says.
+    Thresholds are set anew by the rules that the bundle in force says. The version that the same call, which may have
+    been killed at any moment, has made and put in force before is returned as it is.
     Raises `ConfigError` for a method or settings that cannot be updated and for an empty reason, `DataError` when no
     new image is left or one that sets thresholds has changed, `CalibrationError` when the run held none out or nothing
     tells the rules, `ImageError` for a broken image unless `skip_broken`, `OutputError` while another command changes
@@ -70,16 +76,28 @@ def update_run(
     """
     if not reason.strip():
         raise ConfigError("an update needs a reason", hint="say in a few words why these images are good")
-    with folder.locked():
-        return _update(folder, images.resolve(), reason, skip_broken, work)
+    with folder.locked() as still_there:
+        sweep_versions(folder.path)
+        return _update(folder, images.resolve(), reason, skip_broken, work, still_there)
 
 
-def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, work: Work) -> Updated:
+def _update(
+    folder: RunFolder, images: Path, reason: str, skip_broken: bool, work: Work, still_there: StillThere
+) -> Updated:
     bundle, parent = folder.open_bundle().for_category(None), read_history(folder.path).in_force
     pipeline = open_pipeline(bundle, work)
     _ = pipeline.updatable  # refused before anything is read
     setting = _Setting.of(folder, bundle)
-    new, skipped = _new_images(folder, images)
+    passed = Passed()
+    found = Manifest("added", "", images, list_good_images(images, passed)).with_hashes(work).samples
+    work.note(*passed.notes())
+    new, skipped = _sort_out_known(folder, found)
+    if not new:
+        known = _made_before(folder, bundle, reason, found)
+        if known is None:
+            why = "; ".join(sorted(set(skipped.values())))
+            raise DataError(f"no image in {images} is new to this run", hint=why)
+        return known
     left_out = LeftOut()
     batches = stream(
         new, bundle.manifest.placement, on_broken=left_out if skip_broken else None, refuse_flat=True
@@ -87,32 +105,58 @@ def _update(folder: RunFolder, images: Path, reason: str, skip_broken: bool, wor
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
+    if not learned:
+        raise DataError(
+            f"none of the {len(new)} new images in {images} can be read",
+            hint="; ".join(sorted(set(broken.values()))),
+        )
     thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
     manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
         update={"version": next_version(folder.path), "reason": reason}
     )
     added = Manifest("added", manifest.category, images, learned)
+    still_there()
+    folder.ensure_in_force(bundle)  # where locks do not reach, as on some shares
     digest = _write(folder, Bundle(manifest, bundle.graph, updated.fitted.state()), added)
-    put_in_force(
-        folder.path,
-        Step(
-            action="update",
-            version=manifest.version,
-            before=parent,
-            at=manifest.created_at,
-            bundle_sha256=digest,
-            reason=reason,
-            images_added=len(learned),
-        ),
-    )
     if chosen is not None:
         write_stored(folder.probability, chosen.probability(manifest.version))
+    step = Step(
+        action="update",
+        version=manifest.version,
+        before=parent,
+        at=manifest.created_at,
+        bundle_sha256=digest,
+        reason=reason,
+        images_added=len(learned),
+    )
+    put_in_force(folder.path, step)
     return Updated(
         manifest.version,
         tuple(sample.id for sample in learned),
         {**skipped, **broken},
         bundle.manifest.thresholds,
         thresholds,
+    )
+
+
+def _made_before(folder: RunFolder, bundle: Bundle, reason: str, found: Sequence[Sample]) -> Updated | None:
+    """The update that put the version in force there, where it was this very one: that was killed after it."""
+    history = read_history(folder.path)
+    if not history.steps:
+        return None
+    step = history.steps[-1]
+    if (step.action, step.reason, step.bundle_sha256) != ("update", reason, bundle.stored_sha256):
+        return None
+    added = read_manifest(version_folder(folder.path, step.version).with_name(ADDED)).samples
+    if not {sample.sha256 for sample in added} <= {sample.sha256 for sample in found}:
+        return None
+    return Updated(
+        version=step.version,
+        added=tuple(sample.id for sample in added),
+        skipped={},
+        before=load(version_folder(folder.path, step.before)).manifest.thresholds,
+        thresholds=bundle.manifest.thresholds,
+        was_there=True,
     )
 
 
@@ -191,6 +235,7 @@ def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = 
     when it is damaged, `OutputError` while another command changes the run.
     """
     with folder.locked():
+        sweep_versions(folder.path)
         history = read_history(folder.path)
         target = history.parent(history.in_force) if to is None else to
         if target is None:
@@ -220,14 +265,14 @@ def _ensure_as_they_were(samples: Sequence[Sample]) -> None:
                 f"{sample.path}, which sets the thresholds, is gone",
                 hint="put the data set back where it was",
             )
-        if sample.sha256 is not None and hash_file(sample.path) != sample.sha256:
+        if sample.sha256 is not None and hash_image(sample.path) != sample.sha256:
             raise DataError(
                 f"{sample.path}, which sets the thresholds, has changed since the run was trained",
                 hint="put the old file back, or train anew",
             )
 
 
-def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], dict[str, str]]:
+def _sort_out_known(folder: RunFolder, found: Sequence[Sample]) -> tuple[tuple[Sample, ...], dict[str, str]]:
     """Those that the run does not know, each content once; and why the others are left out."""
     meta = folder.read_meta()
     roles = dict.fromkeys(meta.fit, "it is learned already")
@@ -239,17 +284,12 @@ def _new_images(folder: RunFolder, images: Path) -> tuple[tuple[Sample, ...], di
     known.pop(None, None)
     new: list[Sample] = []
     skipped: dict[str, str] = {}
-    found: Sequence[Sample] = Manifest("added", "", images, list_images(images)).with_hashes().samples
     for sample in found:
         if sample.sha256 in known:
             skipped[sample.id] = known[sample.sha256]
             continue
         known[sample.sha256] = f"it is a copy of {sample.id}"
-        new.append(replace(sample, label="good", defect=GOOD, split=Split.TRAIN))
-    if not new:
-        raise DataError(
-            f"no image in {images} is new to this run", hint="; ".join(sorted(set(skipped.values())))
-        )
+        new.append(replace(sample, split=Split.TRAIN))
     return tuple(new), skipped
 
 
@@ -257,5 +297,6 @@ def _write(folder: RunFolder, bundle: Bundle, added: Manifest) -> str:
     """The whole version or nothing, and its bundle's hash."""
     place = version_folder(folder.path, bundle.manifest.version).parent
     with new_folder(place) as temporary:
+        mark_new(temporary)
         added.write(temporary / ADDED)
         return save(bundle, temporary / "bundle")

@@ -15,6 +15,9 @@ from kizu.detectors.patchcore import PatchcoreConfig
 from kizu.detectors.registry import detector_config
 from kizu.imaging.placement import PlacementConfig
 
+_NO_SUCH_VALUE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What PyYAML lets through: no UTF-8, no such day, `!!bool maybe`, `!!timestamp x`, too deep."""
+
 
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds; None of an empty one. Raises `ConfigError` naming the file."""
@@ -22,7 +25,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, *_NO_SUCH_VALUE) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
 
 

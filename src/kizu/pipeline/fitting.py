@@ -9,10 +9,12 @@ import numpy as np
 from kizu.backbones.base import Backbone, BackboneSpec, ensure_covered
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
+from kizu.core.errors import ConfigError
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
 from kizu.detectors.base import Detector, EmbeddingConfig
 from kizu.detectors.registry import make_detector
+from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import tiles_per_image
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import Pipeline, PlacedImages, embed_all
@@ -35,7 +37,9 @@ class UnfittedPipeline:
 
     @classmethod
     def prepare(cls, config: PipelineConfig, work: Work = Work()) -> Self:
-        """Raises `ConfigError` for layers that are not there, and for an image size that their patches do not cover."""
+        """Raises `ConfigError` for layers that are not there, an image size that their patches do not cover, and tiles
+        that are not cut."""
+        _ensure_tiled(config.placement)
         backbone = load_backbone(config.embedding.backbone)
         layers = config.embedding.layers or backbone.spec.default_layers
         ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
@@ -63,6 +67,15 @@ class UnfittedPipeline:
             count * tiles_per_image(placement), h * w, self.embedder.dim, self.work.memory_budget()
         )
         return working + held
+
+
+def _ensure_tiled(placement: PlacementConfig) -> None:
+    if placement.tile_overlap is not None and placement.resized_hw == placement.image_size:
+        h, w = placement.image_size
+        raise ConfigError(
+            f"tile_overlap {placement.tile_overlap} has nothing to cut: images are looked at as one tile of {h} x {w}",
+            hint=f"give the size that is cut into tiles too: --resize {4 * h}x{4 * w}; or leave --tile-overlap out",
+        )
 
 
 def embedder_for(

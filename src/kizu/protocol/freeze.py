@@ -14,6 +14,7 @@ from kizu.core.config import Config
 from kizu.core.errors import ConfigError, LeakageError
 from kizu.core.files import read_json, write_json
 from kizu.core.hashing import hash_value
+from kizu.core.locks import locked
 from kizu.core.provenance import package_versions, utc_now
 from kizu.decision.standard import StandardThreshold
 from kizu.pipeline.config import PipelineConfig
@@ -114,11 +115,30 @@ def freeze(
     )
 
 
-def write_frozen(frozen: FrozenPipeline, path: Path) -> None:
-    """Write the file, whole or not at all. Raises `ConfigError` when another one is there: it may be in use."""
-    if path.exists():
-        raise ConfigError(f"{path} exists", hint="what is frozen is not overwritten: choose another --output")
-    write_json(path, {**frozen.model_dump(mode="json"), "sha256": frozen.sha256})
+def write_frozen(frozen: FrozenPipeline, path: Path) -> FrozenPipeline:
+    """Write the file, whole or not at all, and return what it holds: where the same choices were frozen there before,
+    that, for the call may have been killed after it. Raises `ConfigError` when something else is there: it may be in
+    use; `OutputError` when it cannot be written.
+    """
+    with locked(path.parent):
+        if path.exists():
+            known = _read_same(path, frozen)
+            if known is None:
+                raise ConfigError(
+                    f"{path} exists", hint="what is frozen is not overwritten: choose another --output"
+                )
+            return known
+        write_json(path, {**frozen.model_dump(mode="json"), "sha256": frozen.sha256})
+    return frozen
+
+
+def _read_same(path: Path, frozen: FrozenPipeline) -> FrozenPipeline | None:
+    """What is there, where it differs from `frozen` in its time only."""
+    try:
+        known = read_frozen(path)
+    except ConfigError:
+        return None
+    return known if known.model_copy(update={"created_at": frozen.created_at}) == frozen else None
 
 
 def read_frozen(path: Path) -> FrozenPipeline:

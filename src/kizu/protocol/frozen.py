@@ -19,6 +19,7 @@ from kizu.core.errors import DataError
 from kizu.core.files import read_json, read_rows, read_stored, shape_as, write_json, write_jsonl, write_stored
 from kizu.core.hashing import hash_value
 from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
@@ -94,7 +95,7 @@ def evaluate_frozen(
     """Every method of `frozen` on every category, seed by seed; what an earlier, stopped call has finished is read.
 
     Raises `LeakageError` for a category that the pipeline was designed on, unless `include_dev`, before anything is
-    fitted; `DataError` for one without test images.
+    fitted; `DataError` for one without test images. For who holds the name `output_dir`.
     """
     hashed = [manifest.with_hashes(work) for manifest in manifests]
     dev = [_is_dev(frozen, manifest, include_dev) for manifest in hashed]
@@ -118,6 +119,7 @@ def evaluate_frozen(
                 **_summary(list(seeds.values())),
                 "per_seed": {str(seed): values for seed, values in seeds.items()},
             }
+            sweep_file_parts(folder)
             write_json(folder / "metrics.json", metrics)
             write_json(
                 folder / "meta.json",
@@ -155,6 +157,7 @@ def _seed_metrics(
         known = read_json(here / "metrics.json", hint=again)
         shape_as(known, MetricsFile, str(here / "metrics.json"), hint=again)
         return known
+    sweep_file_parts(here, deep=True)
     start = time.perf_counter()
     method = frozen.methods[name]
     with run_trial(method.config(seed), manifest, run_id=f"seed-{seed}", work=work) as trial:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kizu.bundles.exported import META, ExportedFile, ExportedGraph, ExportMeta, read_export_meta
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.core.errors import ConfigError, DataError, OutputError
-from kizu.core.files import write_bytes, write_stored
+from kizu.core.files import scratch_folder, write_bytes, write_stored
 from kizu.core.hashing import hash_file
 from kizu.core.locks import locked
 from kizu.core.provenance import package_versions, utc_now
@@ -33,7 +32,7 @@ from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
 from kizu.pipeline.opened import open_pipeline
 from kizu.release.parity import Agreement, Tolerances, compare_scorers
 from kizu.runs.contents import ConsistencyFile
-from kizu.runs.folder import RunFolder
+from kizu.runs.folder import RunFolder, open_run
 from kizu.runtimes.convert import save_ir, to_half, to_int8
 from kizu.runtimes.model import SUFFIXES, read_model
 
@@ -82,13 +81,15 @@ def export_run(
     place = output_dir or folder.path / "export"
     name = "model" + ("" if precision == "f32" else f"-{precision}") + (".onnx" if to == "onnx" else ".xml")
     agreement = None
-    with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
+    with scratch_folder() as scratch:
         made = Path(scratch, name)
         _write(model, made, half=precision == "f16")
         meta = _meta(made, model, bundle, precision, digest)
         write_stored(Path(scratch, META), meta)
         if precision != "f32":
             agreement = _same_decisions(folder, bundle, made, name, work)
+        if output_dir is None:
+            open_run(folder.path)  # one that was removed meanwhile is not made anew around the export
         with locked(place):
             _keep(made, place)
             _write_meta(place, meta)
@@ -113,7 +114,7 @@ def verify_run(
     bundle = folder.open_bundle()
     digest = bundle.bundle_sha256
     samples = _real_images(folder, images)
-    with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
+    with scratch_folder() as scratch:
         paths = list(models) or _list_exported(folder, digest)
         if not paths:
             paths = [Path(scratch, "model.onnx")]
@@ -129,19 +130,20 @@ def verify_run(
             random_images=random_images,
             work=work,
         )
-    write_stored(
-        folder.consistency,
-        ConsistencyFile(
-            bundle_sha256=digest,
-            images=len(samples),
-            random_images=random_images,
-            tolerances=asdict(tolerances),
-            agrees=not any(agreement.failures(tolerances) for agreement in found),
-            compared=tuple(agreement.as_json(tolerances) for agreement in found),
-            versions=package_versions(),
-            created_at=utc_now(),
-        ),
-    )
+    with folder.writing():
+        write_stored(
+            folder.consistency,
+            ConsistencyFile(
+                bundle_sha256=digest,
+                images=len(samples),
+                random_images=random_images,
+                tolerances=asdict(tolerances),
+                agrees=not any(agreement.failures(tolerances) for agreement in found),
+                compared=tuple(agreement.as_json(tolerances) for agreement in found),
+                versions=package_versions(),
+                created_at=utc_now(),
+            ),
+        )
     return found
 
 

@@ -35,14 +35,9 @@ OF_PARTS = ("image_auroc", "image_f1", "aupro_030", "aupimo")
 def write_model_card(folder: RunFolder) -> Path:
     """`model_card.md` of a run, from its bundle and, where it was evaluated, its `metrics.json`.
 
-    The bundle is read once, and numbers of another are left out. Raises `BundleError` when it is not whole,
-    `OutputError` when the card cannot be written.
+    For who holds `RunFolder.writing`. The bundle is read once, and numbers of another are left out.
+    Raises `BundleError` when it is not whole, `OutputError` when the card cannot be written.
     """
-    with folder.writing():
-        return _write(folder)
-
-
-def _write(folder: RunFolder) -> Path:
     bundle = folder.open_bundle()
     manifest, sha256 = bundle.manifest, bundle.bundle_sha256
     metrics = folder.read_metrics()
@@ -120,4 +115,6 @@ def _limits(manifest: BundleManifest) -> list[str]:
         limits.append(
             f"{manifest.thresholds.image.count} images set the image threshold: another draw would move it visibly."
         )
+    crop = manifest.placement.tell_crop()
+    limits += [f"{crop[0].upper()}{crop[1:]}."] if crop else []
     return limits + method(manifest.model).limits(manifest.detector)

@@ -71,6 +71,11 @@ class ToldThresholds(Stored):
         """The same as a bundle carries them."""
         return cls.model_validate(thresholds.model_dump())
 
+    @classmethod
+    def of_file(cls, file: "ThresholdsFile") -> Self:
+        """The same as a file tells them to be in force."""
+        return cls(image=file.image, pixel=file.pixel, zones=file.zones)
+
     def as_json(self) -> dict[str, Any]:
         """Zones only where there are any."""
         told = self.model_dump(mode="json")

@@ -1,7 +1,6 @@
 """Run folders: `<output_dir>/<model>/<category>/<run_id>/`."""
 
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,16 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import load
+from kizu.bundles.store import load, read_hash
 from kizu.core.errors import DataError, OutputError
-from kizu.core.files import read_rows, read_stored, write_jsonl
-from kizu.core.locks import locked
+from kizu.core.files import new_folder, read_rows, read_stored, write_jsonl
+from kizu.core.locks import RESULTS_LOCK, StillThere, locked
+from kizu.core.parts import is_part, sweep_file_parts
 from kizu.runs.contents import MetricsFile, PredictionRow, ProbabilityFile, RunMeta, ThresholdsFile
 from kizu.runs.versions import bundle_in_force
 
 TRAIN_ANEW = "copy the run folder again from where it is whole, or train anew"
 SET_ANEW = "copy the file again, or remove it and set the thresholds anew"
 EVALUATE_AGAIN = "run kizu evaluate again"
+WRITING_PATIENCE_S = 120.0
+"""Who finds another evaluation writing waits so long: it draws figures, and then it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +108,32 @@ class RunFolder:
         name = re.sub(r"[^\w.+-]", "_", f"{dataset}-{category}")
         return RunFolder(self.path / "evaluations" / f"{name}-{manifest_sha256[:8]}")
 
-    def locked(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[StillThere]:
         """Whoever changes the model holds the run until it is changed: its versions, its thresholds.
 
         Raises `OutputError` when another command does.
         """
         return locked(self.path)
 
-    def writing(self) -> AbstractContextManager[None]:
-        """Whoever writes what was measured, several files that belong together, holds these meanwhile.
+    @contextmanager
+    def writing(self) -> Iterator[StillThere]:
+        """Whoever writes what was measured, all the files that belong together, holds these meanwhile.
 
-        A lock of its own: an evaluation that took long does not end in vain because an update takes long as well.
+        A lock of its own: an evaluation that took long does not end in vain because an update takes long as well; and
+        it waits longer, for the other one is about to end. Raises `OutputError` as `locked`.
         """
-        return locked(self.path, name=".results.lock")
+        with locked(self.path, name=RESULTS_LOCK, patience_s=WRITING_PATIENCE_S) as still_there:
+            for place in (self.figures, self.path / "evaluations", self.path / "categories"):
+                sweep_file_parts(place, deep=True)
+            yield still_there
+
+    def ensure_in_force(self, bundle: Bundle) -> None:
+        """Raise `OutputError` unless `bundle`, which was read from here, is what is in force now."""
+        if read_hash(self.bundle) != bundle.bundle_sha256:
+            raise OutputError(
+                f"{self.path} has another version in force, or other thresholds, than when this began",
+                hint="nothing was written: run the same command again",
+            )
 
     def open_bundle(self) -> Bundle:
         """The version in force, read once and with its hash, so that both are of one. Raises `BundleError`."""
@@ -157,41 +172,37 @@ def write_predictions(path: Path, rows: Iterable[PredictionRow]) -> None:
     write_jsonl(path, (row.model_dump(mode="json") for row in rows))
 
 
-def new_run(output_dir: Path, model: str, category: str, run_id: str | None) -> RunFolder:
-    """Make an empty run folder. Raises `OutputError` when it exists or cannot be made."""
+def run_path(output_dir: Path, model: str, category: str, run_id: str | None) -> Path:
+    """Where a run will lie; without a name, under the present time. Raises `OutputError` for what is no name."""
     run_id = run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
     if Path(run_id).name != run_id or run_id in {".", ".."}:
         raise OutputError(f"{run_id!r} cannot be a run id", hint="give one plain folder name")
-    path = output_dir / model / category / run_id
+    return output_dir / model / category / run_id
+
+
+@contextmanager
+def new_run(path: Path) -> Iterator[RunFolder]:
+    """An empty run folder beside `path`; it is there under that name, whole, when the block has ended, else not at all.
+
+    So what fails, is interrupted or is killed can be asked for again under its name. Raises `OutputError` when `path`
+    exists, is being made by another command, or cannot be made.
+    """
     try:
-        path.mkdir(parents=True)
-    except FileExistsError as error:
-        raise OutputError(f"the run {path} exists", hint="choose another --run-id") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot make the run folder {path}: {error.strerror}", hint="choose a writable --output-dir"
         ) from error
-    return RunFolder(path)
-
-
-@contextmanager
-def gone_unless_done(run: RunFolder) -> Iterator[None]:
-    """What `new_run` made is there after the block, or, where it fails or is interrupted, not at all.
-
-    A run that was refused can then be asked for again under its name.
-    """
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(run.path)
-        raise
+    with new_folder(path, hint="choose another --run-id") as temporary:
+        yield RunFolder(temporary)
 
 
 def open_run(path: Path) -> RunFolder:
     """A finished run. Raises `DataError` when `path` is not one."""
     run = RunFolder(path)
     if not run.bundle.is_dir():
-        found = sorted(str(meta.parent) for meta in path.glob("**/meta.json"))[:5] if path.is_dir() else []
+        beside = path.glob("**/meta.json") if path.is_dir() else ()
+        found = sorted(str(meta.parent) for meta in beside if not is_part(meta.parent))[:5]
         raise DataError(
             f"{path} is not a finished run: it has no {run.bundle.name} folder",
             hint=f"did you mean {found[-1]}?" if found else "give the folder that `kizu train` printed",

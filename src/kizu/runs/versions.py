@@ -3,6 +3,7 @@
 bundle/                        version 1, as it was trained
 versions/<n>/bundle/           a later one, whole
 versions/<n>/added.jsonl       the images that it learned beside those of the version it came from
+versions/<n>/.new              it has not been in force yet
 versions.json                  which one is in force, and every step that led there
 
 A version is written under a temporary name and renamed, and comes into force when `versions.json` is replaced: what is
@@ -10,14 +11,20 @@ interrupted leaves the version in force that was.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from kizu.core.config import Stored
-from kizu.core.errors import BundleError
-from kizu.core.files import read_stored, write_stored
+from kizu.core.errors import BundleError, OutputError
+from kizu.core.files import read_stored, write_bytes, write_stored
+from kizu.core.locks import sweep_builds
+from kizu.core.parts import folder_part
 
 HISTORY = "versions.json"
 ADDED = "added.jsonl"
+NEW = ".new"
+"""In a version's folder until it is in force: one that still has it when nobody holds the run never came so far."""
 FIRST = 1
 
 
@@ -33,6 +40,12 @@ class Step(Stored):
     bundle_sha256: str
     reason: str | None = None
     images_added: int = 0
+
+    @model_validator(mode="after")
+    def _made_of_an_earlier_one(self) -> Self:
+        if self.action == "update" and self.version <= self.before:
+            raise ValueError(f"version {self.version} cannot have been made from version {self.before}")
+        return self
 
 
 class History(Stored):
@@ -77,12 +90,51 @@ def bundle_in_force(run: Path) -> Path:
 
 def next_version(run: Path) -> int:
     """A number that no version has, in force or not."""
-    found = [int(path.name) for path in (run / "versions").glob("*") if path.name.isdigit()]
+    found = [int(path.name) for path in (run / "versions").glob("*") if path.name.isdecimal()]
     return max([FIRST, *found]) + 1
 
 
+def mark_new(version: Path) -> None:
+    """Say in the folder of a version that it has not been in force yet."""
+    write_bytes(version / NEW, b"")
+
+
 def put_in_force(run: Path, step: Step) -> None:
-    """Make `step.version` the one in force, in one move. Raises `OutputError` when it cannot be written."""
+    """Make `step.version` the one in force, in one move.
+
+    Raises `OutputError` when it cannot be written, or another version than `step.before` is in force by now.
+    """
     history = read_history(run)
+    if history.in_force != step.before:
+        raise OutputError(
+            f"{run} has version {history.in_force} in force by now, no longer {step.before}",
+            hint="run the same command again",
+        )
     changed = History(in_force=step.version, steps=(*history.steps, step))
     write_stored(run / HISTORY, changed)
+    _forget_new(run, step.version)
+
+
+def sweep_versions(run: Path) -> None:
+    """Remove the versions that a killed update wrote and did not put in force. For who holds the run.
+
+    Raises `OutputError` when that cannot be done.
+    """
+    known = {step.version for step in read_history(run).steps}
+    try:
+        for mark in (run / "versions").glob(f"*/{NEW}"):
+            version = mark.parent
+            if version.name.isdecimal() and int(version.name) in known:
+                _forget_new(run, int(version.name))
+            else:
+                version.replace(folder_part(version))  # half of it would be whole to who finds no mark
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove what is left of an update in {run / 'versions'}: {error.strerror}",
+            hint="check that the folder is writable",
+        ) from error
+    sweep_builds(run / "versions")
+
+
+def _forget_new(run: Path, version: int) -> None:
+    (version_folder(run, version).parent / NEW).unlink(missing_ok=True)

@@ -6,7 +6,6 @@ Each is another model. Whether it decides as the first one did is for the caller
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from kizu.backbones.graph import IMAGE
 from kizu.bundles.exported import PRECISION
 from kizu.core.errors import ConfigError, MissingExtraError
+from kizu.core.files import scratch_folder
 from kizu.core.types import U8
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def to_int8(model: onnx.ModelProto, images: Iterator[U8]) -> onnx.ModelProto:
         node.name for node in model.graph.node if node.op_type == "Conv" and node.name.startswith(_NETWORK)
     ]
     before = logging.root.level
-    with tempfile.TemporaryDirectory(prefix="kizu-") as scratch:
+    with scratch_folder() as scratch:
         source, target = Path(scratch, "f32.onnx"), Path(scratch, "int8.onnx")
         onnx.save_model(model, source)
         logging.root.setLevel(logging.ERROR)  # it warns that it was not preprocessed

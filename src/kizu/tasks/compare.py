@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.protocol.compare import RunComparison, compare_runs
 from kizu.report.comparison import write_comparison
 from kizu.runs.folder import open_run
@@ -26,5 +28,8 @@ def compare(options: CompareOptions) -> Compared:
     """Metrics, what differs by more than chance, and pictures where both were predicted."""
     found = compare_runs(open_run(options.first), open_run(options.second))
     output_dir = options.output_dir or Path("comparisons") / "-".join(found.names)
-    write_comparison(output_dir, found)
+    with locked(output_dir):
+        for pictures in ("comparison_samples", "comparison_grids"):
+            sweep_file_parts(output_dir / pictures, deep=True)
+        write_comparison(output_dir, found)
     return Compared(found, output_dir)

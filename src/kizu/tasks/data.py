@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kizu.core.lists import comma_separated
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.data.scan import DataConfig, scan_data
 from kizu.tasks.options import CategoriesOptions, DataOptions
@@ -15,7 +16,16 @@ def data_config(options: DataOptions) -> DataConfig:
     )
 
 
-def scan_all(categories: str, options: CategoriesOptions, *, flag: str = "--categories") -> list[Manifest]:
+def scan_told(data: DataConfig, work: Work) -> Manifest:
+    """The manifest of the configured data set, after telling what was passed over."""
+    manifest = scan_data(data)
+    work.note(*manifest.notes)
+    return manifest
+
+
+def scan_all(
+    categories: str, options: CategoriesOptions, work: Work = Work(), *, flag: str = "--categories"
+) -> list[Manifest]:
     """The manifests of comma separated categories, which `flag` gave: names below the root, or folders."""
     found = []
     for name in comma_separated(categories, where=flag):
@@ -25,5 +35,5 @@ def scan_all(categories: str, options: CategoriesOptions, *, flag: str = "--cate
             category=None if is_folder else name,
             layout=options.layout,
         )
-        found.append(scan_data(data_config(data)))
+        found.append(scan_told(data_config(data), work))
     return found

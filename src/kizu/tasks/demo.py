@@ -12,6 +12,7 @@ from pathlib import Path
 from kizu.core.config import Stored
 from kizu.core.errors import OutputError
 from kizu.core.files import read_stored, write_stored
+from kizu.core.locks import locked
 from kizu.core.work import Work
 from kizu.data.scan import DataConfig
 from kizu.inspection.inspector import Inspector
@@ -41,13 +42,13 @@ class DemoRun:
     @property
     def name(self) -> str:
         """Category and method."""
-        manifest = self.run.fitted.bundle.manifest
+        manifest = self.run.bundle.manifest
         return f"{manifest.category} {manifest.model}"
 
     @property
     def seconds(self) -> dict[str, float]:
         """By stage."""
-        return self.run.fitted.seconds | self.evaluation.seconds
+        return self.run.seconds | self.evaluation.seconds
 
 
 @dataclass(slots=True)
@@ -62,6 +63,11 @@ class Demo:
 
 def run_demo(options: DemoOptions, work: Work) -> Demo:
     """Replace what an earlier demo made in the folder. Raises `OutputError` where its runs would meet others."""
+    with locked(options.output_dir):
+        return _run_demo(options, work)
+
+
+def _run_demo(options: DemoOptions, work: Work) -> Demo:
     mark = options.output_dir / "demo.json"
     runs = options.output_dir / "runs"
     _remove_earlier(mark, runs)

@@ -3,6 +3,7 @@
 from kizu.core.errors import ConfigError
 from kizu.core.files import write_stored
 from kizu.core.lists import comma_separated
+from kizu.core.locks import locked, locked_name
 from kizu.core.registry import look_up
 from kizu.core.work import Work
 from kizu.pipeline.config import PipelineConfig
@@ -18,15 +19,18 @@ def choose(options: DesignOptions, where: CategoriesOptions, work: Work) -> Desi
     file = options.candidates_file
     known = list_candidates() if file is None else read_candidates(file)
     names = comma_separated(options.methods, where="--methods")
-    found = design(
-        scan_all(options.categories, where),
-        candidates={name: look_up(known, name, noun="method") for name in names},
-        seeds=parse_seeds(options.seeds),
-        base=PipelineConfig.read(options.config_file) if options.config_file else PipelineConfig(),
-        rate=options.rate,
-        work=work,
-    )
-    write_stored(options.output, found)
+    candidates = {name: look_up(known, name, noun="method") for name in names}
+    with locked_name(options.output):  # for hours: a second one into the same file is told at once
+        found = design(
+            scan_all(options.categories, where, work),
+            candidates=candidates,
+            seeds=parse_seeds(options.seeds),
+            base=PipelineConfig.read(options.config_file) if options.config_file else PipelineConfig(),
+            rate=options.rate,
+            work=work,
+        )
+        with locked(options.output.parent):
+            write_stored(options.output, found)
     return found
 
 
@@ -39,8 +43,7 @@ def freeze_choices(options: FreezeOptions, where: CategoriesOptions) -> FrozenPi
     frozen = freeze(
         found.pipelines, found.origin, thresholds=found.thresholds, seeds=parse_seeds(options.seeds)
     )
-    write_frozen(frozen, options.output)
-    return frozen
+    return write_frozen(frozen, options.output)
 
 
 def _by_hand(options: FreezeOptions, where: CategoriesOptions) -> Design:

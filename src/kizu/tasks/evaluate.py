@@ -8,17 +8,23 @@ from typing import Any
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
 from kizu.data.manifest import read_manifest
-from kizu.data.scan import scan_data
 from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
-from kizu.lab.evaluate import Evaluation, evaluate_parts, mean_metrics, measure_run
+from kizu.lab.evaluate import (
+    Evaluation,
+    MeasuredParts,
+    MeasuredRun,
+    evaluate_parts,
+    mean_metrics,
+    measure_run,
+)
 from kizu.lab.train import read_run_config
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.report.cases import write_case_page
 from kizu.report.gallery import write_figures
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
-from kizu.tasks.data import data_config
+from kizu.tasks.data import data_config, scan_told
 from kizu.tasks.lab_options import ThresholdOptions
 from kizu.tasks.options import DataOptions, parse_grid
 from kizu.tasks.train import drop_none
@@ -76,27 +82,35 @@ def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
     if manifest.parts:
         if data.root is not None or data.category is not None:
             raise ConfigError("a run of several categories is measured on its own test splits")
+        work.note(*manifest.notes)
         return _evaluate_parts(folder, work)
-    elsewhere = None if data.root is None else scan_data(data_config(data))
-    measured = measure_run(folder, elsewhere, work=work)
-    evaluation, place = measured.evaluation, measured.place
-    inspector = Inspector(measured.bundle, work=work)
-    write_case_page(place.page, evaluation, inspector)
-    if place == folder:
-        write_model_card(folder)
+    if data.root is None:
+        work.note(*manifest.notes)
+    elsewhere = None if data.root is None else scan_told(data_config(data), work)
     drawn = find_spec("matplotlib") is not None
-    if drawn:
-        write_figures(place.figures, evaluation, inspector)
-    return Evaluated(place, {manifest.category: evaluation}, False, (place.metrics, place.page), drawn)
+
+    def write_beside(measured: MeasuredRun) -> None:
+        inspector = Inspector(measured.bundle, work=work)
+        write_case_page(measured.place.page, measured.evaluation, inspector)
+        if measured.place == folder:
+            write_model_card(folder)
+        if drawn:
+            write_figures(measured.place.figures, measured.evaluation, inspector)
+
+    measured = measure_run(folder, elsewhere, work=work, on_written=write_beside)
+    place = measured.place
+    written = (place.metrics, place.page)
+    return Evaluated(place, {manifest.category: measured.evaluation}, False, written, drawn)
 
 
 def _evaluate_parts(folder: RunFolder, work: Work) -> Evaluated:
-    measured = evaluate_parts(folder, work=work)
-    found = measured.by_category
     drawn = find_spec("matplotlib") is not None
-    if drawn:
-        for name, evaluation in found.items():
+
+    def write_beside(measured: MeasuredParts) -> None:
+        write_model_card(folder)
+        for name, evaluation in measured.by_category.items() if drawn else ():
             inspector = Inspector(measured.bundle, category=name, work=work)
             write_figures(folder.part(name).figures, evaluation, inspector)
-    write_model_card(folder)
+
+    found = evaluate_parts(folder, work=work, on_written=write_beside).by_category
     return Evaluated(folder, found, True, (folder.metrics, folder.path / "categories"), drawn)

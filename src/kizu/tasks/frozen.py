@@ -1,11 +1,14 @@
 """A frozen pipeline measured on categories, with its report and figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from kizu.core.errors import ConfigError
+from kizu.core.errors import ConfigError, OutputError
 from kizu.core.files import write_bytes
+from kizu.core.locks import locked, locked_name
+from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.inspection.inspector import Inspector
 from kizu.protocol.freeze import read_frozen
@@ -47,22 +50,34 @@ def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work:
         inspector = Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
         pictures = write_figures(folder / "figs", result.trial.evaluation, inspector)
         if result.seed == frozen.seeds[0]:
-            for picture in pictures:
-                write_bytes(figures / f"{category}-{method}" / picture.name, picture.read_bytes())
+            _copy(pictures, figures / f"{category}-{method}")
 
-    results = list(
-        evaluate_frozen(
-            frozen,
-            scan_all(options.categories, where),
-            output_dir,
-            include_dev=options.include_dev,
-            work=work,
-            on_seed=draw,
+    with locked_name(output_dir):  # for hours: a second one into the same folder is told at once
+        results = list(
+            evaluate_frozen(
+                frozen,
+                scan_all(options.categories, where, work),
+                output_dir,
+                include_dev=options.include_dev,
+                work=work,
+                on_seed=draw,
+            )
         )
-    )
-    write_portfolio(output_dir, frozen, results)
-    scatter = output_dir / "figs" / "auroc.png"
-    if not scatter.exists():
-        return Portfolio(results, output_dir, None)
-    write_bytes(figures / scatter.name, scatter.read_bytes())
+        with locked(output_dir):
+            sweep_file_parts(output_dir / "figs")
+            write_portfolio(output_dir, frozen, results)
+        scatter = output_dir / "figs" / "auroc.png"
+        if not scatter.exists():
+            return Portfolio(results, output_dir, None)
+        _copy([scatter], figures)
     return Portfolio(results, output_dir, figures)
+
+
+def _copy(pictures: Sequence[Path], folder: Path) -> None:
+    with locked(folder):
+        for picture in pictures:
+            try:
+                content = picture.read_bytes()
+            except OSError as error:
+                raise OutputError(f"cannot read {picture} back: {error.strerror}") from error
+            write_bytes(folder / picture.name, content)

@@ -5,16 +5,22 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kizu.core.environment import FILE_NAME_ERRORS
 from kizu.core.errors import ConfigError
+from kizu.core.hashing import hash_value
 from kizu.core.work import Work
-from kizu.data.listing import list_images, list_named_images
+from kizu.data.layouts.files import ensure_folder
+from kizu.data.listing import ImagesBelow, list_named_images, read_list
+from kizu.data.manifest import Sample
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.roi import read_roi
-from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
+from kizu.inspection.events import events_of
+from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
+from kizu.inspection.journal import owner_of
+from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Record
-from kizu.inspection.watch import arrivals
+from kizu.inspection.source import identify
+from kizu.inspection.watch import DropFolder
 from kizu.tasks.line_options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
 
 
@@ -42,8 +48,9 @@ def inspect(
     if opened is None or (source.run_dir and source.model):
         raise ConfigError("give a run or a model file", hint="kizu inspect --run-dir RUN FOLDER")
     beside = opened.parent if source.model else opened
-    name = "list" if is_list else images.resolve().name or "images"
-    output_dir = source.output_dir or beside / "inspections" / name
+    output_dir = source.output_dir or choose_folder(
+        beside / "inspections", "list" if is_list else images.resolve().name or "images", identify(images)
+    )
     if images.is_dir() and output_dir.resolve().is_relative_to(images.resolve()):
         raise ConfigError(
             f"the results would lie in {images}, and be inspected next", hint="choose another --output-dir"
@@ -55,22 +62,36 @@ def inspect(
         roi=read_roi(decision.roi, decision.ignore),
         work=work,
     )
-    runner = FolderRunner(inspector, output_dir, folder_options(writing))
+    crop = inspector.manifest.placement.tell_crop()
+    work.note(*([crop] if crop else []))
+    folder = ImagesBelow(images, source.glob, work.note)
+    runner = FolderRunner(
+        inspector,
+        output_dir,
+        folder_options(writing),
+        belongs_to=None if source.output_dir else identify(images),
+        passed_over=folder.rows,
+    )
     if source.watch:
-        looks = arrivals(
-            lambda: list_images(images, pattern=source.glob, may_be_empty=True),
+        ensure_folder(images)
+        drop = DropFolder(
+            folder,
+            events_of(images),
             interval=source.interval,
             idle_seconds=source.idle,
         )
-        return Inspected(runner.watch(looks, on_record), output_dir)
-    if is_list:
-        file = source.image_list
-        samples = (
-            list_named_images(sys.stdin) if file is None else list_named_images(_lines(file), name=str(file))
-        )
-    else:
-        samples = list_images(images, pattern=source.glob)
+        return Inspected(runner.watch(drop, on_record), output_dir)
+    samples = _named_images(source.image_list) if is_list else folder.all()
     return Inspected(runner.run(samples), output_dir)
+
+
+def choose_folder(place: Path, name: str, images: str) -> Path:
+    """Where the results of the folder `images` go, in `place`: under its name, with a mark where another folder of that
+    name has taken it."""
+    folder = place / name
+    if not (folder / "preds.jsonl").exists() or owner_of(folder) == images:
+        return folder
+    return place / f"{name}-{hash_value(images)[:8]}"
 
 
 def policy_config(options: MarkOptions) -> PolicyConfig:
@@ -95,8 +116,12 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
     return given[0], is_list
 
 
-def _lines(path: Path) -> list[str]:
+def _named_images(path: Path | None) -> tuple[Sample, ...]:
+    """What a list names; None: that on stdin."""
+    if path is None:
+        return list_named_images(read_list(sys.stdin.buffer.read()))
     try:
-        return path.read_text(encoding="utf-8", errors=FILE_NAME_ERRORS).split("\n")
+        content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the list {path}: {error}") from error
+        raise ConfigError(f"cannot read the list {path}: {error.strerror}") from error
+    return list_named_images(read_list(content, name=str(path)), name=str(path))

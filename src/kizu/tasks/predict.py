@@ -10,8 +10,9 @@ from kizu.core.errors import DataError
 from kizu.core.work import Work
 from kizu.data.masks import true_mask
 from kizu.decision.policy import PolicyConfig
-from kizu.inspection.folder import FolderOptions, FolderResult, FolderRunner
+from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
+from kizu.inspection.options import FolderOptions
 from kizu.lab.measured_set import own_manifest
 from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.inspect import folder_options, policy_config

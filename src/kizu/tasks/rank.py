@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from kizu.core.locks import locked
+from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut
 from kizu.data.listing import list_images
+from kizu.data.passed import Passed
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import parse_size
@@ -30,7 +33,11 @@ def rank(options: RankOptions, work: Work) -> Ranking:
         },
         where="options",
     )
-    left_out = LeftOut()
-    ranked = rank_images(list_images(options.folder), config, left_out=left_out, work=work)
-    write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
+    left_out, passed = LeftOut(), Passed()
+    images = list_images(options.folder, without_masks=True, passed=passed)
+    work.note(*passed.notes())
+    ranked = rank_images(images, config, left_out=left_out, work=work)
+    with locked(options.output_dir):
+        sweep_file_parts(options.output_dir / "overlays")
+        write_ranking(options.output_dir, ranked, left_out, config, overlays=options.overlays)
     return Ranking(ranked, left_out)

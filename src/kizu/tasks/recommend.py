@@ -1,11 +1,11 @@
 """Which pipeline to take, and a config for it."""
 
 from kizu.core.files import write_text
+from kizu.core.locks import locked
 from kizu.core.work import Work
-from kizu.data.scan import scan_data
 from kizu.lab.recommend import Budget, Recommendation, recommend
 from kizu.lab.train import RunConfig
-from kizu.tasks.data import data_config
+from kizu.tasks.data import data_config, scan_told
 from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions
 
@@ -16,7 +16,8 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
     budget = Budget(
         latency_ms=options.latency_ms, memory_mb=options.memory_mb, fit_seconds=options.fit_seconds
     )
-    found = recommend(scan_data(config), budget, work=work)
+    found = recommend(scan_told(config, work), budget, work=work)
     if found.chosen is not None and options.output is not None:
-        write_text(options.output, RunConfig(**dict(found.chosen.config), data=config).to_yaml())
+        with locked(options.output.parent):
+            write_text(options.output, RunConfig(**dict(found.chosen.config), data=config).to_yaml())
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from kizu.core.errors import ConfigError
 from kizu.core.lists import comma_separated
 from kizu.core.work import Work
 from kizu.lab.train import RunConfig, TrainedRun, train_run
@@ -37,7 +38,14 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
         ),
     }
     with_method = config.with_detector(pipeline.model, drop_none(coreset=pipeline.coreset))
-    return with_method.changed(changes, seed=pipeline.seed, where="options")
+    made = with_method.changed(changes, seed=pipeline.seed, where="options")
+    if pipeline.resize and made.placement.tile_overlap is None and made.placement.tell_crop():
+        raise ConfigError(
+            f"--resize {pipeline.resize} without --tile-overlap: {made.placement.tell_crop()}",
+            hint="add --tile-overlap 0.25 to look at all of it; a crop on purpose goes into --config, as placement:"
+            " {resize: ...}",
+        )
+    return made
 
 
 def train(
@@ -47,17 +55,16 @@ def train(
     work: Work,
     on_estimate: Callable[[int], None] | None = None,
 ) -> TrainedRun:
-    """Fit, calibrate, and write the run folder with its model card."""
-    run = train_run(
+    """Fit, calibrate, and write the run folder with its model card; or find that this was done before."""
+    return train_run(
         run_config(pipeline, data),
         options.output_dir,
         run_id=options.run_id,
         skip_broken=options.skip_broken,
         work=work,
         on_estimate=on_estimate,
+        on_written=write_model_card,
     )
-    write_model_card(run.folder)
-    return run
 
 
 def drop_none(**values: Any) -> dict[str, Any]:

@@ -39,5 +39,6 @@ def rollback(run_dir: Path, options: RollbackOptions) -> Changed[Step]:
 
 
 def _refresh(folder: RunFolder) -> Path | None:
-    write_model_card(folder)
+    with folder.writing():
+        write_model_card(folder)
     return folder.metrics if folder.metrics.exists() else None

@@ -1,6 +1,7 @@
 """Embeddings that were computed once are read again, bit for bit, and never take more room than was given."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_another_graph_does_not_read_it(graph: bytes, monkeypatch: pytest.Monkey
 
 def test_the_oldest_go_when_the_room_is_used_up(folder: Path) -> None:
     entry = np.zeros((16, 16, 16), np.float32)
-    bytes_each = entry.nbytes + 128
+    bytes_each = entry.nbytes + 128 + 64  # the header, and the hash
     kept = FeatureCache(folder, 10 * bytes_each)
     keys = [kept.key("graph", np.full((2, 2, 3), n, np.uint8)) for n in range(14)]
     for number, key in enumerate(keys[:10]):
@@ -85,10 +86,26 @@ def test_the_oldest_go_when_the_room_is_used_up(folder: Path) -> None:
     assert cache_size().bytes <= 10 * bytes_each
 
 
-def test_a_damaged_entry_is_computed_again(graph: bytes) -> None:
+def cut(content: bytes) -> bytes:
+    return content[:100]
+
+
+def flip(content: bytes) -> bytes:
+    """One bit, in a number: it is an array as before, of another picture."""
+    return content[:-200] + bytes([content[-200] ^ 1]) + content[-199:]
+
+
+def blank(content: bytes) -> bytes:
+    return bytes(len(content))
+
+
+@pytest.mark.parametrize("damage", [cut, flip, blank, bytes.lower])
+def test_a_damaged_entry_is_computed_again(graph: bytes, damage: Callable[[bytes], bytes]) -> None:
     expected = Embedder(graph).embed(IMAGES)
-    for path in cache_size().folder.glob("*/*.npy"):
-        path.write_bytes(path.read_bytes()[:100])
+    entries = list(cache_size().folder.glob("*/*.npy"))
+    assert len(entries) == len(IMAGES)
+    for path in entries:
+        path.write_bytes(damage(path.read_bytes()))
     assert np.array_equal(Embedder(graph).embed(IMAGES), expected)
 
 

@@ -139,3 +139,17 @@ def test_a_mean_that_is_not_three_numbers_is_refused(model, path, mean):
     onnx.save(model, path)
     with pytest.raises(BackboneError, match=r"kizu\.mean"):
         load_backbone(str(path))
+
+
+def test_a_file_that_is_cut_or_has_a_name_that_is_no_text_is_refused_by_name(model, path):
+    whole = model.SerializeToString()
+    for broken in (
+        b"",
+        whole[:10],
+        whole[: len(whole) // 2],
+        whole[:-1],
+        whole.replace(b"Conv", b"Con\xaf"),
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(BackboneError, match=r"net\.onnx"):
+            load_backbone(str(path))

@@ -40,7 +40,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "blank.txt": "\n \n",
     }.items():
         (root / name).write_text(text)
-    (root / "binary").write_bytes(b"\xff\xfe\x00\x80")
+    (root / "binary").write_bytes(b"\x80\x00\xff\xfe")
     return root
 
 
@@ -85,6 +85,8 @@ TRAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "a pattern of nothing": (f"train {DATA} {TINY} --group xyz", ("'xyz' matches no image", "train/good/0.png")),
     "a rate above one": (f"train {DATA} {TINY} --false-alarm-rate 7", ("false_alarm_rate", "got 7.0")),
     "tiles without a size": (f"train {DATA} {TINY} --tile-overlap 0.9", ("tile_overlap", "got 0.9")),
+    "tiles of nothing": (f"train {DATA} {TINY} --tile-overlap 0.25", ("tile_overlap 0.25 has nothing to cut", "--resize 256x256")),
+    "a crop unsaid": (f"train {DATA} {TINY} --resize 96x128", ("only the centre is looked at, 64 x 64 of 96 x 128", "67% passes", "--tile-overlap 0.25")),
     "a crop of less": (f"train {DATA} {TINY} --resize 32", ("resize (32, 32) is smaller than image_size (64, 64)",)),
     "a run id with a slash": (f"train {DATA} {TINY} --run-id a/b", ("'a/b' cannot be a run id",)),
     "a seed below zero": (f"train {DATA} {TINY} --seed -1", ("--seed",)),
@@ -226,12 +228,16 @@ def test_a_run_that_was_refused_can_be_asked_for_again_under_its_name(root: Path
 
 
 def test_a_run_id_that_is_taken_is_not_written_over(root: Path) -> None:
-    bundle = root / "runs/patchcore/plate/r1/bundle/bundle.json"
-    before = bundle.read_bytes()
-    found = kizu(
+    before = {path: path.read_bytes() for path in files(root / "runs/patchcore/plate/r1")}
+    taken = (
         "train", "--data-root", str(root / "sets"), "--category", "plate", "--output-dir", str(root / "runs"),
         "--run-id", "r1", *FAST,
     )  # fmt: skip
+    found = kizu(*taken, "--seed", "1")
     assert found.exit_code == 2
     assert "r1" in found.stderr
-    assert bundle.read_bytes() == before
+    again = kizu(*taken)  # the very same, as after a kill
+    assert again.exit_code == 0
+    assert again.stdout.strip() == str(root / "runs/patchcore/plate/r1")
+    assert "the same settings and images made this run" in again.stderr
+    assert {path: path.read_bytes() for path in files(root / "runs/patchcore/plate/r1")} == before

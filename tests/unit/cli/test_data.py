@@ -43,3 +43,28 @@ def test_errors_are_reported_whole_and_then_end_in_what_the_user_can_mend(
         ]
     else:
         assert "train/good/3.png" in out
+
+
+def test_the_report_comes_first_and_a_sheet_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    category(tmp_path, "plate", 0)
+    (tmp_path / "file").touch()
+    for preview in (
+        tmp_path / "file/preview.png",
+        tmp_path / "plate/preview.png",
+        tmp_path / "plate/test/good/p.png",
+    ):
+        found = CliRunner().invoke(
+            app, ["data", "check", "--data-root", str(tmp_path / "plate"), "--preview", str(preview)]
+        )
+        assert found.exit_code == 0, found.stderr
+        assert "12 images" in found.stdout
+        assert "warning: no contact sheet: " in found.stderr
+        assert "hint: " in found.stderr
+        assert not preview.exists()
+
+
+def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
+    category(tmp_path, "plate", 0)
+    (tmp_path / "plate/train/good/a.gif").write_bytes(b"GIF89a")
+    _, out, _ = check(tmp_path / "plate")
+    assert "note: pictures in a format that Kizu does not read passed over: 1 (train/good/a.gif: GIF)" in out

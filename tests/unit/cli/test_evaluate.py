@@ -5,19 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.support import category, run_config
+from tests.support import category
 from typer.testing import CliRunner
 
 from kizu.cli.main import app
-from kizu.lab.train import train_run
 from kizu.runs.folder import RunFolder
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    category(tmp_path / "data", "plate", 0)
-    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 def evaluate(run: RunFolder, *flags: object) -> Any:

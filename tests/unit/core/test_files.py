@@ -1,11 +1,16 @@
 """Own files are written whole, with the user's mode, and read whole or refused by name."""
 
+import errno
+import io
 import os
+import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kizu.core.config import Stored
@@ -17,10 +22,12 @@ from kizu.core.files import (
     read_rows,
     read_stored,
     replace_whole,
+    scratch_folder,
     write_json,
     write_jsonl,
     write_text,
 )
+from kizu.core.parts import folder_part
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
 
@@ -168,3 +175,127 @@ def test_rows_come_back_whatever_their_names_hold(tmp_path: Path) -> None:
     assert read_json(tmp_path / "names.json") == {"names": names}
     write_jsonl(tmp_path / "rows.jsonl", [{"id": name, "later": 1} for name in names])
     assert [row.id for row in read_rows(tmp_path / "rows.jsonl", Row)] == names
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def fail(*_: object, **__: object) -> None:
+    raise FULL
+
+
+@pytest.mark.parametrize("step", ["open", "fsync", "replace"])
+def test_a_full_disk_is_told_with_the_file_and_what_was_there_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": True})
+    place = {"open": Path, "fsync": os, "replace": Path}[step]
+    with monkeypatch.context() as patched:
+        patched.setattr(place, step, fail)
+        with pytest.raises(OutputError, match=r"cannot write .*a\.json: No space left"):
+            write_json(path, {"old": False})
+    assert read_json(path) == {"old": True}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@posix
+@pytest.mark.parametrize("call", ["write", "close"])
+def test_a_disk_that_fills_up_at_a_write_or_a_close_is_told_too(tmp_path: Path, call: str) -> None:
+    class Filling(io.BytesIO):
+        def write(self, *_: object) -> int:
+            return fail() if call == "write" else 0  # type: ignore[return-value]
+
+        def close(self) -> None:
+            super().close()
+            fail()
+
+    def write() -> None:
+        with replace_whole(tmp_path / "a"), Filling() as stream:
+            stream.write(b"a")
+
+    with pytest.raises(OutputError, match=r"cannot write .*a: No space left"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or os.getuid() != 0, reason="needs a file system of its own"
+)
+def test_a_file_system_that_is_really_full_loses_nothing(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False)
+    if mounted.returncode:
+        pytest.skip("may not mount")
+    try:
+        write_json(small / "a.json", {"old": True})
+        with pytest.raises(OutputError, match=r"cannot write .*a\.json: No space left"):
+            write_json(small / "a.json", {"new": "x" * 200_000})
+        with (
+            pytest.raises(OutputError, match=r"cannot write .*run: "),
+            new_folder(small / "run") as temporary,
+        ):
+            np.save(temporary / "a.npy", np.zeros(200_000))
+        with pytest.raises(OutputError, match=r"cannot write .*small: "), scratch_folder(small) as scratch:
+            (scratch / "model.onnx").write_bytes(b"x" * 200_000)
+        assert read_json(small / "a.json") == {"old": True}
+        assert list(small.iterdir()) == [small / "a.json"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@posix
+def test_a_folder_that_is_removed_while_it_is_built_is_never_done(tmp_path: Path) -> None:
+    def lose(again: bool) -> None:
+        with new_folder(tmp_path / "run") as temporary:
+            write_json(temporary / "a.json", {})
+            shutil.rmtree(temporary)
+            if again:
+                write_json(temporary / "b.json", {})
+
+    for again in (False, True):
+        with pytest.raises(OutputError, match=r"cannot write .*run"):
+            lose(again)
+        assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_a_new_folder_is_on_the_disk_before_its_name_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    path, sync, rename = tmp_path / "run", os.fsync, Path.replace
+
+    def noted(handle: int) -> None:
+        seen.append(str(Path(f"/proc/self/fd/{handle}").readlink().relative_to(tmp_path)))
+        sync(handle)
+
+    def renamed(self: Path, target: Path) -> Path:
+        seen.append(f"-> {target.name}")
+        return rename(self, target)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc")
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", renamed)
+    with new_folder(path) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "a").write_bytes(b"a")
+    part = temporary.name
+    assert seen == [f"{part}/deep/a", f"{part}/deep", part, "-> run", "."]
+
+
+def test_scratch_is_gone_afterwards_and_so_is_what_a_kill_left_there(tmp_path: Path) -> None:
+    dead = folder_part(tmp_path / "killed")
+    (dead / "features").mkdir(parents=True)
+    with scratch_folder(tmp_path) as first, scratch_folder(tmp_path) as second:
+        assert first != second
+        assert first.is_dir()
+        assert not dead.exists()
+        (first / "a").write_bytes(b"a")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match="elsewhere"), scratch_folder(tmp_path):
+        Path("/elsewhere").read_bytes()  # another's trouble is not the scratch folder's
+    with pytest.raises(OutputError, match="gone"), scratch_folder(tmp_path / "gone"):
+        pass

@@ -1,5 +1,7 @@
 """A folder is held by one at a time, and a lock ends with who held it."""
 
+import errno
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 from kizu.core import locks
 from kizu.core.errors import OutputError
+from kizu.core.files import new_folder
 from kizu.core.locks import locked
 
 HOLD = """
@@ -87,3 +90,80 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot lock .*file/run"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_folder_that_is_removed_or_replaced_meanwhile_is_never_done(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def lose(again: bool) -> None:
+        with locked(folder) as still_there:
+            still_there()
+            shutil.rmtree(folder)
+            if again:
+                (folder / "deep").mkdir(parents=True)
+                (folder / ".lock").touch()
+            with pytest.raises(OutputError, match="run was removed or replaced"):
+                still_there()
+
+    for again in (False, True):
+        with pytest.raises(OutputError, match="run was removed or replaced"):
+            lose(again)
+    assert (folder / ".lock").exists()  # another's, who may hold it
+
+
+def test_what_goes_wrong_inside_is_told_and_not_that_the_folder_is_gone(tmp_path: Path) -> None:
+    def fail() -> None:
+        with locked(tmp_path / "run"):
+            shutil.rmtree(tmp_path / "run")
+            raise KeyError("the first trouble")
+
+    with pytest.raises(KeyError, match="the first trouble"):
+        fail()
+
+
+def test_a_second_one_who_makes_the_same_is_told_at_once_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
+    with new_folder(tmp_path / "r1"), ThreadPoolExecutor(1) as pool:
+
+        def build(name: str) -> None:
+            with new_folder(tmp_path / name):
+                pass
+
+        with pytest.raises(OutputError, match="r1 is in use by another command"):
+            pool.submit(build, "r1").result()
+        pool.submit(build, "r2").result()
+    assert {path.name for path in tmp_path.iterdir()} == {"r1", "r2"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock")
+def test_where_the_file_system_knows_no_locks_one_at_a_time_is_kept_by_the_files_being_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.2)
+
+    def enter() -> None:
+        with locked(tmp_path):
+            pass
+
+    def enter_twice() -> None:
+        with locked(tmp_path), ThreadPoolExecutor(1) as pool:
+            pool.submit(enter).result()
+
+    with pytest.warns(UserWarning, match="SoftFileLock"), pytest.raises(OutputError, match="in use"):
+        enter_twice()
+    assert list(tmp_path.iterdir()) == []
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(OutputError, match=r"cannot lock .*No locks available"):
+        enter()

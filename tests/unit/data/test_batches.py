@@ -166,7 +166,7 @@ def test_no_more_than_a_batch_is_read_ahead() -> None:
 def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = 0
 
-    def slow(path: Path, *, limits: Limits, scale: None) -> AbstractContextManager[Decoded]:
+    def slow(_: Path, **__: object) -> AbstractContextManager[Decoded]:
         nonlocal begun
         begun += 1
         time.sleep(0.02)
@@ -178,7 +178,7 @@ def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
         next(batches)
     start = time.perf_counter()
     batches.close()
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 4  # all of them would take 10
     stopped = begun
     time.sleep(0.1)
     assert begun - stopped <= 2  # those already in the threads' hands

@@ -9,8 +9,9 @@ import tifffile
 from PIL import Image
 
 from kizu.core.work import Work
-from kizu.data.check import CheckReport, check, preview_sheet
+from kizu.data.check import CheckReport, check, first_look
 from kizu.data.layouts import mvtec_ad
+from kizu.data.sheet import preview_sheet
 from kizu.imaging.codec import encode_png
 
 MASK = "ground_truth/scratch/0_mask.png"
@@ -165,3 +166,17 @@ def test_the_preview_shows_each_kind_even_with_broken_files(root: Path) -> None:
     assert sheet.shape[1] == 4 * 50 + 2
     assert sheet.dtype == np.uint8
     assert (sheet == [226, 44, 52]).all(axis=2).any()  # a mask's outline
+
+
+@pytest.mark.parametrize(
+    "trouble", ["mask size", "tiny", "leak", "copy", "few", "broken", "broken mask", "missing mask"]
+)
+def test_a_first_look_knows_what_needs_no_decoding(root: Path, trouble: str) -> None:
+    make, severity, said, sample_id = TROUBLES[trouble]
+    make(root)
+    (problem,) = first_look(mvtec_ad.scan(root).with_hashes())
+    assert (problem.severity, said in problem.what, sample_id in problem.ids) == (severity, True, True)
+
+
+def test_a_first_look_at_a_sound_set_finds_nothing(root: Path) -> None:
+    assert first_look(mvtec_ad.scan(root).with_hashes()) == ()

@@ -94,6 +94,32 @@ def test_opening_drops_what_is_thin_but_not_what_the_border_cuts() -> None:
     assert opened.mask.sum() == 4 + 9
 
 
+def filled_by_squares(marked: np.ndarray, side: int) -> np.ndarray:
+    """All squares of `side` round a pixel of the image that lie in what is marked; beyond the border all is."""
+    reach = side // 2
+    around = np.pad(marked, reach, constant_values=True)
+    found = np.zeros_like(around)
+    for top, left in np.ndindex(marked.shape):
+        square = (slice(top, top + side), slice(left, left + side))
+        found[square] |= around[square].all()
+    return found[reach:-reach, reach:-reach]
+
+
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("share", [0.5, 0.85, 0.95])
+def test_opening_keeps_the_squares_of_what_is_marked_and_closing_those_of_what_is_not(
+    side: int, share: float
+) -> None:
+    anomaly_map = np.random.default_rng(side).random((30, 24), dtype=np.float32)
+    for threshold, named, marked_of in (
+        (1 - share, "open_px", lambda mask: mask),
+        (share, "close_px", lambda mask: ~mask),
+    ):
+        expected = filled_by_squares(marked_of(anomaly_map > threshold), side)
+        found = find_regions(anomaly_map, threshold, **{named: side})
+        np.testing.assert_array_equal(marked_of(found.mask), expected)
+
+
 def test_closing_joins_what_a_narrow_gap_parts_and_no_more() -> None:
     anomaly_map = np.zeros((9, 24), dtype=np.float32)
     anomaly_map[3:6, 2:6] = anomaly_map[3:6, 8:12] = anomaly_map[3:6, 16:19] = 1  # gaps of 2 and 4 pixels

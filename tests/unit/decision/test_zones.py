@@ -118,6 +118,20 @@ def test_zones_say_their_range_and_what_they_are_of():
     )
 
 
+def test_one_zone_is_described_and_so_is_what_all_promise_together():
+    assert "1.5 to 1.5 in 1 x 1 zones" in zones_of(1.5, grid=(1, 1)).describe()
+    promising = zones_of(1.0, 2.0, 3.0, 4.0).model_copy(update={"false_alarm_rate": 0.0625})
+    assert promising.describe().endswith("; a region in at most 0.0625 of good parts)")
+
+
+def test_zones_of_other_fits_say_so_each_and_promise_nothing():
+    zones = zone_thresholds(CalibrationConfig(false_alarm_rate=0.04), (2, 2), RNG(2).random((99, 4)))
+    folded = zones.out_of(3)
+    assert [zone.value for zone in folded.zones] == [zone.value for zone in zones.zones]
+    assert [zone.rule.folds for zone in folded.zones] == [3] * 4
+    assert {folded.false_alarm_rate, *(zone.false_alarm_rate for zone in folded.zones)} == {None}
+
+
 def test_a_grid_has_a_threshold_for_each_cell_and_not_too_many_cells():
     with pytest.raises(ValueError, match="4 thresholds for a grid of 2 x 3"):
         zones_of(1.0, 2.0, 3.0, 4.0, grid=(2, 3))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW
-from kizu.imaging.placement import PlacementConfig, map_back, place
+from kizu.imaging.placement import PlacementConfig, map_back, place, seen_part
 
 SIDES = st.integers(1, 90)
 
@@ -130,3 +130,20 @@ def test_one_number_is_a_square_and_nonsense_is_refused() -> None:
 def test_a_config_survives_json() -> None:
     config = PlacementConfig(image_size=(256, 384), resize=(300, 400), resample="bicubic")
     assert PlacementConfig.parse(config.model_dump(mode="json"), where="test") == config
+
+
+@pytest.mark.parametrize("image_hw", [(70, 100), (140, 300), (33, 41)])
+def test_the_part_that_is_looked_at_is_where_the_map_is_not_zero(image_hw: tuple[int, int]) -> None:
+    config = PlacementConfig(image_size=(32, 64), resize=(70, 100))
+    seen = np.zeros(image_hw, bool)
+    seen[seen_part(image_hw, config)] = True
+    np.testing.assert_array_equal(seen, map_back(np.ones((4, 8), np.float32), image_hw, config) > 0)
+
+
+def test_a_crop_is_told_and_a_whole_picture_is_not() -> None:
+    assert PlacementConfig(image_size=(64, 64)).tell_crop() is None
+    assert PlacementConfig(image_size=(64, 64), resize=(128, 128), tile_overlap=0.0).tell_crop() is None
+    told = PlacementConfig(image_size=(50, 50), resize=(100, 100)).tell_crop()
+    assert told == (
+        "of each picture only the centre is looked at, 50 x 50 of 100 x 100: a flaw in the other 75% passes"
+    )

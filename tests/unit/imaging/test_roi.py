@@ -125,3 +125,35 @@ def test_the_hash_of_what_is_read_from_files_stays_what_earlier_inspections_wrot
         "9171a9a3c5656d94ed1296449d14ee12bea0786ccfc874c3e81e2ed6ea4233eb",
         "2115adf3d40ea6f3e11a432e121c77bc25c90a47c3fdfc93daaeea832a77ecd1",
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\0", b"\xff", b"[" * 100_000, b'{"polygons": [[[%s, 0], [0, 0], [1, 1]]]}' % (b"9" * 400)],
+)
+def test_a_file_that_no_number_can_be_read_from_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "roi.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"roi\.json"):
+        read_roi(tmp_path / "roi.json", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"polygons": [[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]]}, "all corners lie in one pixel"),
+        ({"polygons": [[[-9, 3], [-1, 3], [-1, 8]]]}, "outside of every picture"),
+        ({"polygons": [[[10, 10], [90, 10], [90, 90]]], "unit": "fraction"}, "outside of every picture"),
+    ],
+)
+def test_an_area_that_lies_in_no_picture_is_refused(tmp_path: Path, told: dict, said: str) -> None:
+    path = written(tmp_path / "roi.json", **told)
+    for given in ((path, None), (None, path)):
+        with pytest.raises(ConfigError, match=said) as caught:
+            read_roi(*given)
+        assert '"fraction"' in (caught.value.hint or "")
+
+
+def test_a_picture_that_marks_nothing_is_refused(tmp_path: Path) -> None:
+    encode_png(tmp_path / "roi.png", np.zeros((4, 4), bool))
+    with pytest.raises(ConfigError, match=r"roi\.png marks nothing"):
+        read_roi(tmp_path / "roi.png", None)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,15 @@ from tests.support import BASE, category, fitted, part_picture, with_flaw
 from kizu.core.types import U8
 from kizu.data.listing import list_images, list_named_images
 from kizu.data.manifest import Sample
+from kizu.data.passed import Passed
 from kizu.decision.policy import PolicyConfig
-from kizu.imaging.codec import decode, encode_png
+from kizu.imaging.codec import decode, encode_png, png_bytes
 from kizu.imaging.roi import read_roi
-from kizu.inspection.folder import FolderOptions, FolderRunner
+from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
-from kizu.inspection.records import schema
+from kizu.inspection.options import FolderOptions
+from kizu.inspection.pieces import SETTLED_S
+from kizu.inspection.records import csv_lines, error_record, schema
 from kizu.lab.train import RunConfig, train_run
 
 
@@ -124,20 +129,47 @@ def test_opening_drops_what_is_thin_and_closing_fills_gaps(good_pictures: U8) ->
     assert (closed.mask | ~plain.mask).all()
 
 
+class Given:
+    """Arrivals as told, and then an error."""
+
+    def __init__(self, *arrivals: Sequence[Sample], error: type[BaseException] | None = None) -> None:
+        self.arrivals, self.error = arrivals, error
+        self.put: list[tuple[str, float | None]] = []
+
+    def __iter__(self) -> Iterator[Sequence[Sample]]:
+        yield from self.arrivals
+        if self.error is not None:
+            raise self.error
+
+    def put_back(self, sample: Sample, *, after_s: float | None = None) -> None:
+        self.put.append((sample.id, after_s))
+
+
+def test_what_is_not_whole_yet_is_put_back_in_a_watch(
+    inspector: Inspector, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (folder / "broken.png").write_bytes(png_bytes(part_picture(1))[:99])
+    given = Given(list_images(folder))
+    done = FolderRunner(inspector, out).watch(given)
+    assert given.put == [("broken.png", SETTLED_S)]
+    assert (done.num_failed, done.report.outcomes) == (1, {"inspected": 5, "unfinished": 1})
+    (folder / "broken.png").write_bytes(png_bytes(part_picture(1)))
+    assert FolderRunner(inspector, out).watch(Given(list_images(folder))).num_failed == 0
+
+
 def test_a_watched_folder_is_reported_as_it_goes(inspector: Inspector, folder: Path, tmp_path: Path) -> None:
     out, told = tmp_path / "out", []
     samples = list_images(folder)
-    first = FolderRunner(inspector, out).watch([samples[:2], samples[:3]], told.append)
+    first = FolderRunner(inspector, out).watch(Given(samples[:2], samples[:3]), told.append)
     assert first.report.num_images == 3
     assert len(told) == 3
 
-    def breaks_off():
-        yield samples
-        raise KeyboardInterrupt
-
+    broken = next(sample for sample in samples if "broken" in sample.id)
+    os.utime(broken.path, (0, 0))
     with pytest.raises(KeyboardInterrupt):
-        FolderRunner(inspector, out).watch(breaks_off())
-    again = FolderRunner(inspector, out).watch([samples])
+        FolderRunner(inspector, out).watch(Given(samples, error=KeyboardInterrupt))
+    again = FolderRunner(inspector, out).watch(Given(samples))
     assert again.skipped == len(samples)
     assert json.loads((out / "report.json").read_text())["num_errors"] == 1
     paths = [line["image_path"] for line in lines(out)]
@@ -173,3 +205,43 @@ def test_a_quantile_out_of_folds_is_named_in_the_report(folder: Path, tmp_path: 
     assert (told["quantile_image"], told["quantile_pixel"]) == (0.9, 0.999)
     assert told["rule"] == "quantile@0.9, out of 3 folds"
     assert told["false_alarm_rate"] is None
+
+
+def test_a_picture_outside_of_the_region_of_interest_gets_a_line_that_says_so(
+    good_pictures: U8, folder: Path, tmp_path: Path
+) -> None:
+    encode_png(folder / "large.png", np.repeat(np.repeat(part_picture(61), 3, axis=0), 3, axis=1))
+    region = tmp_path / "roi.json"
+    region.write_text(json.dumps({"polygons": [[[100, 100], [150, 100], [150, 150], [100, 150]]]}))
+    inspector = Inspector(fitted(good_pictures).bundle, roi=read_roi(region, None))
+    report = FolderRunner(inspector, tmp_path / "out").run(list_images(folder)).report
+    assert (report.num_images, report.num_errors) == (1, 6)
+    told = [line["error"] for line in lines(tmp_path / "out") if "error" in line]
+    assert sum("region of interest" in error for error in told) == 5
+
+
+def test_what_was_passed_over_is_in_the_report(inspector: Inspector, folder: Path, tmp_path: Path) -> None:
+    for name in ("a.gif", "b.gif", "notes.txt"):
+        (folder / name).write_bytes(b"GIF89a" if name.endswith("gif") else b"")
+    passed = Passed()
+    samples = list_images(folder, passed=passed)
+    runner = FolderRunner(inspector, tmp_path / "out", passed_over=passed.rows)
+    report = runner.run(samples).report.as_json()
+    assert report["passed_over"] == [
+        {"reason": "files that are no pictures", "count": 1, "names": ["notes.txt"], "pictures": False},
+        {
+            "reason": "pictures in a format that Kizu does not read",
+            "count": 2,
+            "names": ["a.gif: GIF", "b.gif: GIF"],
+            "pictures": True,
+        },
+    ]
+    Draft202012Validator(schema("report")).validate(report)
+    assert json.loads((tmp_path / "out/report.json").read_text()) == report
+
+
+def test_no_cell_of_the_table_is_a_formula(inspector: Inspector, tmp_path: Path) -> None:
+    names = ["=cmd.png", "+a.png", "-b.png", "@c.png", "d.png"]
+    rows = list(csv.DictReader(csv_lines(error_record(name, f"{name}: broken", "0") for name in names)))
+    assert [row["image_path"] for row in rows] == ["'=cmd.png", "'+a.png", "'-b.png", "'@c.png", "d.png"]
+    assert rows[0]["error"] == "'=cmd.png: broken"

@@ -1,14 +1,17 @@
 """What an overlay shows: heat from below the pixel threshold, the flaw's outline, and a strip that tells the truth."""
 
+import pickle
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.support import fitted, part_picture, with_flaw
+from tests.support import CONFIG, fitted, part_picture, with_flaw
 
 import kizu.inspection.inspector as module
+from kizu.core.errors import ImageError
 from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.overlay import GREEN, HEAT_TABLE, RED, blend
 from kizu.imaging.roi import Area, Roi
@@ -78,3 +81,46 @@ def test_a_picture_is_judged_by_its_score_and_a_part_of_it_by_its_regions(good_p
         assert (found.label, found.by) == (label, "regions")
         assert re.fullmatch(reason, found.reason)
         assert found.score > found.threshold  # which is why the score must not be what is said
+
+
+def outside() -> Roi:
+    return Roi(Area((np.array([[100, 100], [140, 100], [140, 140]]),)))
+
+
+def test_a_picture_that_the_region_of_interest_lies_outside_of_has_no_verdict(good_pictures: U8) -> None:
+    inspector = Inspector(fitted(good_pictures).bundle, roi=outside())
+    for judged in (
+        lambda: inspector.inspect(good_pictures[0]),
+        lambda: inspector.inspect_placed(good_pictures[:2], [(64, 64)] * 2),
+    ):
+        with pytest.raises(
+            ImageError, match=r"nothing that is looked at in its 64 x 64 pixels .*region of interest"
+        ):
+            judged()
+    larger = np.repeat(np.repeat(good_pictures[0], 3, axis=0), 3, axis=1)
+    assert inspector.inspect(larger).by == "regions"
+
+
+def test_an_ignored_whole_and_a_region_that_a_crop_cuts_off_are_no_verdict_either(good_pictures: U8) -> None:
+    everywhere = Area((np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]),), is_relative=True)
+    bundle = fitted(good_pictures).bundle
+    with pytest.raises(ImageError, match="region of interest"):
+        Inspector(bundle, roi=Roi(ignore=everywhere)).inspect(good_pictures[0])
+    cropped = CONFIG.changed({"placement": {"image_size": 32, "resize": 64}}, where="test")
+    centre = fitted(good_pictures[:, 16:48, 16:48], cropped).bundle
+    corner = Roi(Area((np.array([[0.0, 0], [12, 0], [12, 12], [0, 12]]),)))
+    with pytest.raises(ImageError, match="region of interest"):
+        Inspector(centre, roi=corner).inspect(good_pictures[0])
+
+
+def test_it_is_pickled_with_all_that_it_decides_by(good_pictures: U8) -> None:
+    corner = Roi(Area((np.array([[0.0, 0], [40, 0], [40, 40], [0, 40]]),)))
+    inspector = Inspector(
+        fitted(good_pictures).bundle, policy=PolicyConfig(min_defect_area=2), roi=corner, work=Work(cores=1)
+    )
+    flawed = with_flaw(good_pictures[3], 10, 10)
+    again = pickle.loads(pickle.dumps(inspector))  # noqa: S301 - our own
+    assert again.policy.config == inspector.policy.config
+    one, other = inspector.inspect(flawed), again.inspect(flawed)
+    assert (one.label, one.score, one.reason) == (other.label, other.score, other.reason)
+    np.testing.assert_array_equal(one.map, other.map)

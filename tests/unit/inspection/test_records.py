@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,19 @@ from tests.support import example
 
 from kizu.core.errors import DataError, KizuError, ScoreError
 from kizu.decision.calibration import Thresholds
-from kizu.decision.regions import Region
+from kizu.decision.regions import Region, Spot
 from kizu.decision.thresholds import mean_sigma, quantile
 from kizu.inspection.inspector import Inspection
 from kizu.inspection.records import (
     Prediction,
     Record,
-    Tally,
     csv_lines,
     error_record,
     parse_record,
     prediction_record,
     schema,
 )
+from kizu.inspection.tally import Tally
 
 NG = (
     '{"image_path": "in/blowhole/1.jpg", "model": "patchcore", "category": "tile", "image_size": [373, 248],'
@@ -49,6 +50,10 @@ FAILED = '{"image_path": "in/broken.png", "error": "in/broken.png: is not an ima
 LINES = (NG, OK_WITHOUT_PICTURES, NG_WITHOUT_DEFECTS, FAILED)
 
 
+NEW_IN_A_PREDICTION = {"decided_by": "score", "reason": "why", "outcome": "inspected", "superseded": False}
+"""Behind the keys of always."""
+
+
 def as_line(record: Record) -> str:
     return json.dumps(record.as_json(), allow_nan=False, ensure_ascii=False)
 
@@ -67,7 +72,7 @@ def inspection(*regions: Region, score: float = 31.601608276367188, threshold: f
         mask=np.zeros((373, 248), np.bool_),
         regions=regions,
         by="score",
-        reason="",
+        reason="why",
     )
 
 
@@ -108,16 +113,28 @@ def test_an_inspection_is_written_with_the_keys_order_and_numbers_of_always() ->
             "overlay_path": "out/overlays/blowhole/1.jpg.jpg",
         },
     )
-    assert as_line(written) == NG.replace(
-        '"pixel_threshold": 27.477611541748047', '"pixel_threshold": 1.5', 1
-    )
-    assert as_line(error_record("in/broken.png", "in/broken.png: is not an image", "7a95")) == FAILED
+    before = NG.replace('"pixel_threshold": 27.477611541748047', '"pixel_threshold": 1.5', 1)
+    assert as_line(written) == json.dumps({**json.loads(before), **NEW_IN_A_PREDICTION})
+    failed = error_record("in/broken.png", "in/broken.png: is not an image", "7a95")
+    assert as_line(failed) == json.dumps({**json.loads(FAILED), "outcome": "damaged", "superseded": False})
+
+
+def test_a_line_of_before_is_of_a_whole_picture_that_counts() -> None:
+    for line, outcome in ((NG, "inspected"), (FAILED, "damaged")):
+        assert (read(line).outcome, read(line).superseded, read(line).source) == (outcome, False, None)
+
+
+def test_an_image_that_lists_no_defect_says_where_to_look() -> None:
+    said = replace(inspection(), spot=Spot(7, 8, 26.5))
+    written = prediction_record("a.png", said, example().manifest, "0").as_json()
+    assert written["highest_spot"] == {"x": 7, "y": 8, "anomaly_value": 26.5}
+    Draft202012Validator(schema("preds")).validate(written)
 
 
 def test_pictures_that_were_not_saved_are_not_named() -> None:
     written = record(1.0, [], ng=False)
     assert written.mask_path is None
-    assert set(json.loads(OK_WITHOUT_PICTURES)) == set(written.as_json())
+    assert set(json.loads(OK_WITHOUT_PICTURES)) | set(NEW_IN_A_PREDICTION) == set(written.as_json())
 
 
 def test_a_score_that_is_not_finite_is_refused_by_name() -> None:
@@ -203,11 +220,11 @@ def test_the_schema_is_one_and_says_of_each_field_what_it_is(name: Any) -> None:
 def test_the_table_has_a_row_for_each_record_and_nothing_where_there_is_nothing() -> None:
     text = "".join(csv_lines(read(line) for line in LINES))
     assert text.splitlines() == [
-        "image_path,label,pred_score,image_threshold,gt_label,num_defects,total_defect_area,error",
-        "in/blowhole/1.jpg,NG,31.601608276367188,27.1912841796875,defect,2,979,",
-        "in/ü ß.jpg,OK,25.0,27.5,,0,0,",
-        "in/ü ß.jpg,NG,25.0,27.5,,0,0,",
-        "in/broken.png,,,,,,,in/broken.png: is not an image",
+        "image_path,label,pred_score,image_threshold,gt_label,num_defects,total_defect_area,error,outcome",
+        "in/blowhole/1.jpg,NG,31.601608276367188,27.1912841796875,defect,2,979,,inspected",
+        "in/ü ß.jpg,OK,25.0,27.5,,0,0,,inspected",
+        "in/ü ß.jpg,NG,25.0,27.5,,0,0,,inspected",
+        "in/broken.png,,,,,,,in/broken.png: is not an image,damaged",
     ]
     assert "".join(csv_lines([])) == text.splitlines()[0] + "\n"
     assert (
@@ -217,13 +234,17 @@ def test_the_table_has_a_row_for_each_record_and_nothing_where_there_is_nothing(
 
 def test_the_report_adds_up() -> None:
     total = Tally()
-    for one in (
-        record(1.0, [], ng=False),
-        record(3.0, [4, 6], ng=True),
-        record(5.0, [2], ng=True),
-        error_record("b", "broken", "0"),
-    ):
-        total.add(one)
+    for key, one in {
+        "a": record(1.0, [], ng=False),
+        "b": record(3.0, [4, 6], ng=True),
+        "c": record(5.0, [2], ng=True),
+        "d": error_record("b", "broken", "0"),
+    }.items():
+        total.put(key, record(99.0, [99], ng=True))  # and then again
+        total.put(key, one)
+    total.put("e", record(99.0, [99], ng=True))
+    total.drop("e")
+    assert [total.verdict(key) for key in "abde"] == ["OK", "NG", None, None]
     report = total.report(example().manifest)
     assert (report.num_images, report.num_ok, report.num_ng, report.num_errors) == (3, 1, 2, 1)
     assert (report.ng_rate, report.ok_rate) == (2 / 3, 1 / 3)
@@ -234,6 +255,7 @@ def test_the_report_adds_up() -> None:
         "max_defect_area": 6,
         "avg_total_defect_area": 6.0,
     }
+    assert report.outcomes == {"inspected": 3, "damaged": 1}
     assert report.thresholds.image_threshold == 1.5
     assert report.thresholds.quantile_image is None
 

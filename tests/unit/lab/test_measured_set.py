@@ -25,12 +25,6 @@ from kizu.runtimes.model import read_model
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    category(tmp_path / "data", "plate", 0)
-    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
-
-
-@pytest.fixture
 def strangers(tmp_path: Path) -> Manifest:
     """Another set with other pictures."""
     return category(tmp_path / "other", "disc", 700)

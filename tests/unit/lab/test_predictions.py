@@ -8,6 +8,7 @@ import pytest
 from kizu.core.errors import ImageError, ScoreError
 from kizu.core.split import Split
 from kizu.core.types import U8, Scores
+from kizu.core.work import Work
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig, map_back
@@ -47,6 +48,7 @@ def test_scores_maps_and_masks_are_those_of_the_images_in_order(
     if budget_mb is not None:
         monkeypatch.setenv("KIZU_MEMORY_MB", budget_mb)  # maps go to a file
     with predict_samples(Brightness(), samples, PLACEMENT) as found:
+        assert found.scores.dtype == np.float32
         assert found.scores.tolist() == list(range(10, 31))
         assert found.sizes == tuple((20 + number, 33) for number in range(21))
         assert found.defective.sum() == 7
@@ -60,10 +62,59 @@ def test_scores_maps_and_masks_are_those_of_the_images_in_order(
             assert masks[position].any() == (index % 6 == 0)
 
 
+def test_a_field_over_the_input_is_brought_back_as_the_maps_are(samples: list[Sample]) -> None:
+    field = np.arange(256, dtype=np.float32).reshape(16, 16)
+    with predict_samples(Brightness(), samples, PLACEMENT) as found:
+        fields = found.fields(field)
+        assert len(fields) == 18
+        for position, index in enumerate(found.mapped):
+            expected = map_back(field, found.sizes[index], PLACEMENT)
+            np.testing.assert_array_equal(fields[position], expected)
+            np.testing.assert_array_equal(found.bring_back(field, int(index)), expected)
+        map_of = map_back(found.net_maps[4], found.sizes[4], PLACEMENT)
+        np.testing.assert_array_equal(found.map_of(4), map_of)
+
+
+def test_only_a_drawn_flaw_can_be_measured_on_pixels(samples: list[Sample]) -> None:
+    """Not a defect that nobody drew, nor a good image, whose mask is known to be empty."""
+    for some, known in ((samples[:1], True), (samples[1:4], False), (samples[3:4], False), (samples, True)):
+        with predict_samples(Brightness(), some, PLACEMENT) as found:
+            assert found.has_drawn_flaws is known
+    with predict_samples(Brightness(), samples, PLACEMENT, with_masks=False) as found:
+        assert not found.has_drawn_flaws
+        assert not found.mapped.size
+
+
+def test_how_far_it_is_is_told_under_the_name_of_the_stage(samples: list[Sample]) -> None:
+    told: list[tuple[str, int, int]] = []
+    work = Work(on_progress=lambda *step: told.append(step))
+    with predict_samples(Brightness(), samples, PLACEMENT, work=work):
+        pass
+    assert told == [("test", done, 21) for done in (8, 16, 21)]
+    with predict_samples(Brightness(), samples[:2], PLACEMENT, stage="train", work=work):
+        pass
+    assert told[-1] == ("train", 2, 2)
+
+
+def test_what_a_scorer_refuses_is_told_with_the_images_it_was_given(samples: list[Sample]) -> None:
+    class Refusing:
+        def score(self, images: U8) -> Scores:
+            raise ScoreError("too dark", hint="more light")
+
+    with (
+        pytest.raises(ScoreError, match=r"too dark; among .*00\.png to 07\.png") as refused,
+        predict_samples(Refusing(), samples, PLACEMENT, work=Work(cores=1)),
+    ):
+        pass
+    assert refused.value.hint == "more light"
+
+
 def test_a_mask_unpacks_to_what_it_was() -> None:
     mask = np.random.default_rng(0).random((13, 7)) < 0.3
     assert np.array_equal(PackedMask(np.packbits(mask), mask.shape).unpack(), mask)
-    assert not PackedMask(None, (3, 4)).unpack().any()
+    nowhere = PackedMask(None, (3, 4)).unpack()
+    assert not nowhere.any()
+    assert nowhere.dtype == PackedMask(np.packbits(mask), mask.shape).unpack().dtype == np.bool_
 
 
 def test_a_score_that_is_no_number_names_its_image(samples: list[Sample]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.support import BASE, category
 
 from kizu.core.errors import DataError
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.lab.recommend import ALIKE, Budget, Estimate, Recommendation, recommend
 
@@ -62,19 +63,35 @@ def test_what_is_not_installed_is_said_and_the_rest_is_tried(
     import kizu.pipeline.fitting as module
     from kizu.core.errors import MissingExtraError
 
+    load = module.load_backbone
+
     def missing(name: str) -> object:
-        raise MissingExtraError("not there", hint="pip install it")
+        if name != "tiny":
+            raise MissingExtraError("not there", hint="pip install it")
+        return load(name)
 
     monkeypatch.setattr(module, "load_backbone", missing)
-    found = recommend(plate, base=BASE, candidates={"bank": CANDIDATES["bank"]})
-    assert found.left_out == {"bank": "pip install it"}
-    assert found.chosen is None
+    absent = {**CANDIDATES["bank"], "embedding": {"backbone": "efficientnet_lite2"}}
+    told: list[tuple[str, int, int]] = []
+    found = recommend(
+        plate,
+        base=BASE,
+        candidates={"absent": absent, "bank": CANDIDATES["bank"]},
+        work=Work(on_progress=lambda *step: told.append(step)),
+    )
+    assert found.left_out == {"absent": "pip install it"}
+    assert [estimate.name for estimate in found.estimates] == ["bank"]
+    assert told == [("candidates", 2, 2)]
+    nothing = recommend(plate, base=BASE, candidates={"absent": absent})
+    assert nothing.chosen is None
+    assert nothing.reason == "nothing that was tried fits the budget"
 
 
 def test_three_images_are_too_few(plate: Manifest) -> None:
     few = replace(plate, samples=plate.train_good()[:3])
-    with pytest.raises(DataError, match="3 good training image"):
+    with pytest.raises(DataError, match="3 good training image") as refused:
         recommend(few, base=BASE)
+    assert "at least 4" in (refused.value.hint or "")
 
 
 def test_the_choice_trains(plate: Manifest, tmp_path: Path) -> None:

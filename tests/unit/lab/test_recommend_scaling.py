@@ -20,7 +20,7 @@ from kizu.data.defects import PAINTERS
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
 from kizu.imaging.codec import decode, encode_png
-from kizu.lab.recommend import FIT_SAMPLE, HELD_SAMPLE, Budget, Estimate, recommend
+from kizu.lab.recommend import FIT_SAMPLE, HELD_SAMPLE, LATENCY_RUNS, Budget, Estimate, recommend
 from kizu.metrics.overlap import aupro
 from kizu.metrics.ranking import auroc
 from kizu.pipeline.fitting import WORKING_BYTES, UnfittedPipeline
@@ -44,6 +44,8 @@ class Machine:
     per_image: float = 0.25
     to_embed: float = 0.004
     per_vector: float = 0.00001
+    alone: float = 0.0
+    """What an embedding takes more when nothing follows it: clocks are not exact."""
     now: float = 0.0
     fits: int = 0
     """How many were timed or not."""
@@ -66,7 +68,7 @@ class Machine:
             return Scores(found, images.mean(axis=3, dtype=np.float32))
 
         def embed(images: U8) -> None:
-            self.now += len(images) * self.to_embed
+            self.now += len(images) * (self.to_embed + self.alone)
 
         embedder = SimpleNamespace(embed=embed, grid_hw=unfitted.embedder.grid_hw)
         return SimpleNamespace(score=score, embedder=embedder)
@@ -143,6 +145,29 @@ def test_one_image_takes_what_the_bank_of_all_images_makes_it_take(
 def test_an_embedding_that_takes_all_the_time_is_not_scaled(plate: Manifest, machine: Machine) -> None:
     machine.per_vector = 0.0
     assert estimated(plate, WHOLE).latency_ms == pytest.approx(1000 * machine.to_embed)
+
+
+@pytest.mark.parametrize("change", [GAUSSIAN, FIXED], ids=["gaussian", "fixed"])
+def test_what_does_not_grow_with_the_images_is_what_was_measured(
+    plate: Manifest, machine: Machine, change: Any
+) -> None:
+    machine.alone = 1.0
+    assert estimated(plate, change).latency_ms == pytest.approx(
+        machine.latency_ms(200 if change is FIXED else 0)
+    )
+
+
+def test_a_call_takes_the_median_of_those_after_two_that_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Machine()
+    monkeypatch.setattr(module, "time", clock)
+    takes = [50.0, 40.0, *np.random.default_rng(0).permutation(np.arange(1.0, LATENCY_RUNS + 1))]
+    seconds = iter(takes)
+
+    def call() -> None:
+        clock.now += next(seconds)
+
+    assert module._milliseconds(call) == pytest.approx(1000 * (LATENCY_RUNS + 1) / 2)
+    assert list(seconds) == []
 
 
 def test_memory_is_what_is_held_before_and_what_a_fit_on_all_images_needs(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category, run_config
+from tests.support import BASE, category
 
 from kizu.bundles import store
 from kizu.bundles.store import load
@@ -24,12 +24,6 @@ from kizu.lab.rules import rules_in_force
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.runs.folder import RunFolder
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    category(tmp_path / "data", "plate", 0)
-    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 def test_the_same_rule_gives_the_same_thresholds(run: RunFolder) -> None:

@@ -5,6 +5,7 @@ Every trial here is told what it finds, so that what should be kept is known.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +17,11 @@ from tests.support import BASE, category
 
 import kizu.protocol.design as module
 from kizu.core.errors import ConfigError, DataError
+from kizu.core.files import write_stored
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.pipeline.config import PipelineConfig
-from kizu.protocol.design import METHODS, design, list_candidates, read_candidates
+from kizu.protocol.design import METHODS, design, list_candidates, read_candidates, read_design
 
 Numbers = dict[str, float | None]
 HELD_OUT = np.array([8.0, 9.0, 10.0, 11.0, 12.0], np.float32)
@@ -84,6 +86,50 @@ def test_the_best_mean_of_both_numbers_is_kept(sets: list[Manifest], told: Any) 
     assert found.origin.evidence[1]["aupro_030"] == pytest.approx(0.5)
 
 
+def test_a_change_may_be_of_the_detector_the_features_and_the_placement(
+    sets: list[Manifest], told: Any
+) -> None:
+    tried = told(
+        lambda config, _: {"image_auroc": config.placement.image_size[0] / 100, "aupro_030": 0.5}, [10.0]
+    )
+    all_parts = {
+        "detector": {"coreset": 0.1},
+        "embedding": {"layers": ["blocks.1"]},
+        "placement": {"image_size": 96},
+    }
+    found = design(sets[:1], candidates={"patchcore": [{}, all_parts]}, base=BASE)
+    plain, changed = (config for config, _ in tried)
+    assert plain == BASE.with_detector("patchcore", {})
+    assert changed == BASE.changed(
+        {
+            "detector": {"coreset": 0.1},
+            "embedding": {"layers": ["blocks.1"]},
+            "placement": {"image_size": 96},
+        },
+        where="test",
+    )
+    assert found.pipelines["patchcore"] == changed
+    assert [(row["method"], row["changes"]) for row in found.origin.evidence] == [
+        ("patchcore", all_parts),
+        ("patchcore", {}),
+    ]
+    assert found.origin.how == "kizu design"
+    with pytest.raises(ConfigError, match="candidate patchcore"):
+        design(sets[:1], candidates={"patchcore": [{"placement": {"image_size": 0}}]}, base=BASE)
+
+
+def test_a_design_is_read_back_as_it_was_written(sets: list[Manifest], told: Any, tmp_path: Path) -> None:
+    told(lambda *_: {"image_auroc": 0.7, "aupro_030": None}, [10.0])
+    found = design(sets, candidates=changes(0.1, 0.2), base=BASE)
+    write_stored(tmp_path / "design.json", found)
+    assert read_design(tmp_path / "design.json") == found
+    (tmp_path / "broken.json").write_text("{}")
+    for name in ("broken.json", "none.json"):
+        with pytest.raises(ConfigError, match=name) as refused:
+            read_design(tmp_path / name)
+        assert "kizu design" in (refused.value.hint or "")
+
+
 def test_a_tie_goes_to_the_first(sets: list[Manifest], told: Any) -> None:
     told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
     found = design(sets, candidates=changes(0.3, 0.1), base=BASE)
@@ -129,7 +175,8 @@ def test_the_threshold_that_is_carried_rejects_so_many_good_images_of_all(
     sets: list[Manifest], told: Any, rate: float, above: int
 ) -> None:
     told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, np.arange(10.0, 20.0))
-    found = design(sets, candidates=changes(0.1), base=BASE, rate=rate).thresholds["patchcore"]
+    fewer = replace(sets[1], samples=tuple(s for s in sets[1].samples if s.id != "test/checks/0.png"))
+    found = design([sets[0], fewer], candidates=changes(0.1), base=BASE, rate=rate).thresholds["patchcore"]
     standardised = (np.arange(10.0, 20.0).repeat(2) - 10) / 1.4826  # of two categories
     assert (standardised > found.value).sum() == above
     assert found.count == 8  # good test images: 4 of each
@@ -142,19 +189,30 @@ def test_what_it_was_designed_on_is_noted(sets: list[Manifest], told: Any) -> No
     assert [(dev.category, dev.manifest_sha256) for dev in found.origin.dev] == [
         (manifest.category, manifest.content_hash()) for manifest in sets
     ]
-    with pytest.raises(DataError, match="no development category"):
+    with pytest.raises(DataError, match="no development category") as refused:
         design([], candidates=changes(0.1), base=BASE)
+    assert refused.value.hint
 
 
 def test_how_far_it_is_is_told_to_the_end(sets: list[Manifest], told: Any) -> None:
     told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
     steps: list[tuple[str, int, int]] = []
-    design(
-        sets, candidates=changes(0.1, 0.2), base=BASE, work=Work(on_progress=lambda *step: steps.append(step))
-    )
-    assert [step for step in steps if step[0] == "candidates"] == [
-        ("candidates", done, 4) for done in range(1, 5)
-    ]
+    work = Work(on_progress=lambda *step: steps.append(step))
+    design(sets, candidates=changes(0.1, 0.2), base=BASE, seeds=(0, 1, 2), work=work)
+    assert steps == [("candidates", done, 12) for done in range(1, 13)]
+
+
+def test_a_trial_has_the_cores_and_the_memory_of_the_work_and_tells_nothing(
+    sets: list[Manifest], told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(lambda *_: {"image_auroc": 0.7, "aupro_030": 0.7}, [10.0])
+    given: list[Work] = []
+    tell = module.run_trial
+    monkeypatch.setattr(module, "run_trial", lambda *a, work: given.append(work) or tell(*a))
+    work = Work(cores=1, memory_bytes=1 << 30, on_progress=lambda *_: None)
+    design(sets[:1], candidates=changes(0.1), base=BASE, work=work)
+    assert given == [work.quiet()]
+    assert given[0].on_progress is None
 
 
 def test_without_candidates_the_usual_methods_offer_theirs(sets: list[Manifest], told: Any) -> None:

@@ -127,8 +127,15 @@ def test_a_frozen_file_reads_back_and_a_change_is_seen(frozen: FrozenPipeline, t
     path = tmp_path / "fixed.json"
     write_frozen(frozen, path)
     assert read_frozen(path) == frozen
-    with pytest.raises(ConfigError, match="exists"):
-        write_frozen(frozen, path)
+    later = frozen.model_copy(update={"created_at": "2099-01-01T00:00:00Z"})
+    assert (
+        write_frozen(later, path) == frozen
+    )  # the same choices: a call that was killed after it can be made again
+    before = path.read_bytes()
+    for other in ({"seeds": (7,)}, {"origin": frozen.origin.model_copy(update={"how": "otherwise"})}):
+        with pytest.raises(ConfigError, match="exists"):
+            write_frozen(frozen.model_copy(update=other), path)
+    assert path.read_bytes() == before
     content = json.loads(path.read_text())
     content["methods"]["padim"]["pipeline"]["detector"]["epsilon"] = 0.2
     path.write_text(json.dumps(content))

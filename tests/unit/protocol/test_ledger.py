@@ -30,7 +30,9 @@ def test_two_evaluations_at_once_lose_no_encounter(tmp_path: Path) -> None:
     path = tmp_path / "encounters.jsonl"
     spawn = multiprocessing.get_context("spawn")
     at_once = spawn.Barrier(2)
-    both = [spawn.Process(target=meet_many, args=(path, name, at_once)) for name in ("one", "other")]
+    both = [
+        spawn.Process(target=meet_many, args=(path, name, at_once), daemon=True) for name in ("one", "other")
+    ]
     for process in both:
         process.start()
     for process in both:

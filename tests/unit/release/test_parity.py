@@ -8,14 +8,15 @@ from tests.support import part_picture
 
 from kizu.core.errors import DataError, ScoreError
 from kizu.core.split import Split
-from kizu.core.types import Scores
+from kizu.core.types import U8, Scores
+from kizu.core.work import Work
 from kizu.data.manifest import Sample
 from kizu.decision.calibration import Thresholds
 from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
-from kizu.release.parity import Tolerances, compare_scorers
+from kizu.release.parity import Agreement, Tolerances, compare_scorers
 
 PLACEMENT = PlacementConfig(image_size=(64, 64))
 RULE = Rule(name="maximum")
@@ -85,6 +86,117 @@ def test_each_departure_is_told(samples):
     assert refusing.failures()
 
 
+class Told:
+    """Scores and maps as told, image by image."""
+
+    def __init__(self, scores: list[float], maps: list[np.ndarray]) -> None:
+        self.scores, self.maps, self.seen = scores, maps, 0
+
+    def score(self, images: U8) -> Scores:
+        here = slice(self.seen, self.seen + len(images))
+        self.seen += len(images)
+        return Scores(np.float32(self.scores[here]), np.float32(self.maps[here]))
+
+
+def told(
+    samples: list[Sample], true: list[float], other: list[float], **maps: list[list[float]]
+) -> Agreement:
+    """Each image has four map pixels, 100 where none are told; the thresholds are 120."""
+    plain = [[100.0] * 4] * len(true)
+    scorers = [
+        Told(scores, [np.reshape(image, (2, 2)) for image in maps.get(name, plain)])
+        for name, scores in (("true_maps", true), ("other_maps", other))
+    ]
+    (found,) = compare_scorers(
+        scorers[0], {"x": scorers[1]}, samples[: len(true)], PlacementConfig(image_size=(2, 2)), THRESHOLDS
+    )
+    return found
+
+
+def test_errors_are_parts_of_the_threshold_or_of_the_true_value_whichever_is_larger(
+    samples: list[Sample],
+) -> None:
+    found = told(samples, [60.0, 240.0, -480.0, 60.0], [66.0, 216.0, -480.0, 60.0])
+    assert found.score_max_error == pytest.approx(24 / 240)
+    assert found.score_mean_error == pytest.approx((6 / 120 + 24 / 240) / 4)
+    maps = [[60.0, 240.0, -480.0, 0.0], [120.0] * 4]
+    others = [[66.0, 264.0, -384.0, 0.0], [120.0, 120.0, 120.0, 117.0]]
+    found = told(samples, [100.0, 100.0], [100.0, 100.0], true_maps=maps, other_maps=others)
+    assert found.map_max_error == pytest.approx(96 / 480)
+    assert found.map_mean_error == pytest.approx((6 / 120 + 24 / 240 + 96 / 480 + 3 / 120) / 8)
+
+
+def test_masks_are_compared_over_all_images_together_and_the_worst_is_told(samples: list[Sample]) -> None:
+    """A pixel at the threshold is not marked."""
+    true = [[130.0, 130.0, 130.0, 120.0], [130.0, 130.0, 100.0, 100.0], [100.0] * 4]
+    other = [[130.0, 130.0, 130.0, 130.0], [130.0, 100.0, 100.0, 100.0], [100.0] * 4]
+    found = told(samples, [0.0] * 3, [0.0] * 3, true_maps=true, other_maps=other)
+    assert found.mask_iou == pytest.approx(4 / 6)
+    assert found.lowest_mask_iou == pytest.approx(1 / 2)
+    assert "mask IoU 0.6667" in found.failures()
+    nowhere = told(samples, [0.0], [0.0])
+    assert (nowhere.mask_iou, nowhere.lowest_mask_iou) == (1, 1)
+
+
+def test_what_is_not_finite_is_counted_and_left_out_of_the_means(samples: list[Sample]) -> None:
+    broken = [[100.0] * 4, [100.0, np.nan, 100.0, 100.0], [100.0] * 4]
+    found = told(samples, [60.0] * 3, [np.inf, 60.0, 66.0], other_maps=broken)
+    assert (found.images, found.not_finite) == (3, 2)
+    assert found.score_mean_error == found.score_max_error == pytest.approx(6 / 120)
+    assert found.map_mean_error == 0
+    assert found.failures() == ["score error 0.05", "2 image(s) without a finite score"]
+
+
+def test_a_flip_is_as_far_from_the_threshold_as_the_true_score(samples: list[Sample]) -> None:
+    found = told(samples, [126.0, 114.0, 150.0, 120.0], [119.0, 121.0, 130.0, 120.0])
+    assert [(flip.true_score, flip.score) for flip in found.flips] == [(126.0, 119.0), (114.0, 121.0)]
+    assert [flip.distance for flip in found.flips] == pytest.approx([6 / 120, 6 / 120])
+    assert found.far_flips(Tolerances(score=0.049)) == 2
+    distance = found.flips[0].distance
+    assert found.far_flips(Tolerances(score=distance)) == sum(f.distance > distance for f in found.flips)
+    assert found.far_flips(Tolerances(score=0.051)) == 0
+    assert "2 decision(s) flipped" in found.failures()
+    as_json = found.as_json(Tolerances(score=0.2, map=1, iou=0))
+    assert (as_json["flips_away_from_the_threshold"], as_json["failures"]) == (0, [])
+    assert as_json["flips"][1] == {
+        "image": str(samples[1].path), "true_score": 114.0, "score": 121.0, "distance": pytest.approx(0.05),
+    }  # fmt: skip
+
+
+def test_one_flip_is_one_too_many_and_named_after_its_scorer_and_image(samples: list[Sample]) -> None:
+    found = told(samples, [126.0], [119.0])
+    assert found.name == "x"
+    assert "1 decision(s) flipped" in found.failures(Tolerances(score=0.01))
+    assert found.flips[0].image == str(samples[0].path)
+
+
+@pytest.mark.parametrize("value", [2e-3, 0.0])
+def test_small_scores_have_errors_of_their_own_size(samples: list[Sample], value: float) -> None:
+    """Distances of a method may be thousandths; and where all is 0, nothing is divided by it."""
+    threshold = Threshold(value=value, rule=RULE, split=Split.CALIBRATION, count=1)
+    scorers = [
+        Told([true, 0.0], [np.float32([[true, 0], [0, 0]]), np.zeros((2, 2), np.float32)])
+        for true in (4e-3, 1e-3)
+    ]
+    thresholds = Thresholds(image=threshold, pixel=threshold)
+    placement = PlacementConfig(image_size=(2, 2))
+    (found,) = compare_scorers(scorers[0], {"x": scorers[1]}, samples[:2], placement, thresholds)
+    assert found.score_max_error == pytest.approx(0.75)
+    assert found.map_max_error == pytest.approx(0.75)
+    if value:
+        assert found.flips[0].distance == pytest.approx(1)
+
+
+def test_tolerances_are_kept_when_they_are_met_exactly() -> None:
+    exact = Agreement("x", score_max_error=0.25, map_max_error=0.5, mask_iou=0.75)
+    assert exact.failures(Tolerances(score=0.25, map=0.5, iou=0.75)) == []
+    assert exact.failures(Tolerances(score=0.2, map=0.4, iou=0.8)) == [
+        "score error 0.25",
+        "map error 0.5",
+        "mask IoU 0.7500",
+    ]
+
+
 def test_a_flip_at_the_threshold_is_told_and_forgiven(samples):
     scores = Brightness().score(np.stack([part_picture(n) for n in range(11)])).image
     at = THRESHOLDS.model_copy(
@@ -110,5 +222,35 @@ def test_noise_may_be_added_and_nothing_is_refused(samples):
         Brightness(), {"x": Brightness()}, samples, PLACEMENT, THRESHOLDS, random_images=9
     )
     assert found.images == 20
+    seen = []
+
+    class Bright(Brightness):
+        def score(self, images):
+            seen.append(images)
+            return super().score(images)
+
+    noisy = Brightness(shift=1000)
+    (found,) = compare_scorers(Bright(), {"x": noisy}, [], PLACEMENT, THRESHOLDS, random_images=9)
+    assert [flip.image for flip in found.flips] == [
+        f"noise {number}"
+        for number, score in enumerate(Brightness().score(np.concatenate(seen)).image)
+        if score <= 120
+    ]
+    assert {images.shape[1:] for images in seen} == {(64, 64, 3)}
     with pytest.raises(DataError, match="no image to compare"):
         compare([], x=Brightness())
+
+
+@pytest.mark.parametrize("others", [{"refusing": Brightness(refuse=True), "x": Brightness()}, {}])
+def test_how_many_were_compared_is_told_to_the_end(samples, others):
+    steps = []
+    compare_scorers(
+        Brightness(),
+        others,
+        samples,
+        PLACEMENT,
+        THRESHOLDS,
+        random_images=9,
+        work=Work(on_progress=lambda *step: steps.append(step)),
+    )
+    assert steps == [("compared", done if others else 20, 20) for done in (8, 11, 19, 20)]

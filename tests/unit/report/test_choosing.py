@@ -79,3 +79,14 @@ def test_of_each_third_by_flawed_part_the_middle_one_is_shown(tmp_path: Path) ->
         "severe": ["8"],
     }
     assert chosen.borders == pytest.approx((0.1 + 0.8 / 3, 0.1 + 1.6 / 3))
+
+
+def test_flaws_of_one_size_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    encode_png(tmp_path / "mask.png", np.eye(10, dtype=np.bool_))
+    samples = [Sample(name, tmp_path / name, "defect", mask_path=tmp_path / "mask.png") for name in "fcbead"]
+    chosen = choose_samples(samples)
+    assert [[s.id for s in chosen.groups[name]] for name in ("mild", "medium", "severe")] == [
+        ["a", "b"],
+        ["c", "d"],
+        ["e", "f"],
+    ]

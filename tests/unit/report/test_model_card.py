@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import category, example, run_config
+from tests.support import example
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load, save
@@ -15,17 +15,10 @@ from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.metrics.suite import METRICS, ROWS
 from kizu.report.model_card import MEASURED, write_model_card
 from kizu.runs.folder import RunFolder
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    category(tmp_path / "data", "plate", 0)
-    return train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
 
 
 def test_before_and_after_an_evaluation(run: RunFolder) -> None:

@@ -103,6 +103,7 @@ def test_each_number_stands_under_its_own_name() -> None:
 def test_names_cannot_break_the_table(tmp_path: Path) -> None:
     results = [result("<b>a|b", 0.9, others=2)]
     assert "a\\|b" in portfolio_table(results)
+    assert portfolio_table([result("two\nlines", 0.9)]).splitlines()[2].startswith("| two lines |")
     assert len(portfolio_table([result("two\nlines", 0.9)]).splitlines()) == 3
     origin = Origin(how="by hand", dev=(DevSet(dataset="set", category="dev", manifest_sha256="0"),))
     config = PipelineConfig.parse({"embedding": {"backbone": "tiny"}}, where="test")
@@ -115,12 +116,51 @@ def test_names_cannot_break_the_table(tmp_path: Path) -> None:
         assert said in page
 
 
+def test_the_report_is_its_table_the_comparison_and_the_notes(
+    frozen: FrozenPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [scored(tmp_path, name, seed, shift) for name, seed, shift in (("a", 0, 3.0), ("b", 1, 0.2))]
+    for found in results:
+        found.metrics.update(std={}, intervals={})
+    monkeypatch.setattr(module, "package_versions", lambda: {"kizu": "9.8.7"})
+    write_portfolio(tmp_path, frozen, results)
+    ((category, methods, difference, p, test),) = comparison_rows(results)
+    notes = portfolio_notes(frozen, results)
+    assert (tmp_path / "report.md").read_text() == "\n".join([
+        "# Evaluation of a frozen pipeline",
+        "",
+        portfolio_table(results),
+        "",
+        "## Methods beside each other",
+        "",
+        "| Category | Methods | Difference of image AUROC | p (Holm) | Test |",
+        "| --- | --- | --- | --- | --- |",
+        f"| {category} | {methods} | {difference} | {p} | {test} |",
+        "",
+        *(f"- {note}" for note in notes),
+        "",
+    ])  # fmt: skip
+    page = (tmp_path / "report.html").read_text()
+    for cell in (*HEAD, "Difference of image AUROC", "p (Holm)"):
+        assert f'<th scope="col">{cell}</th>' in page
+    for cell in (methods, difference, p):
+        assert f"<td>{cell}</td>" in page
+    assert "9.8.7" in page
+    assert page.count("<li>") == len(notes)
+    write_portfolio(tmp_path / "alone", frozen, results[:1])
+    assert "beside each other" not in (tmp_path / "alone/report.md").read_text()
+
+
 def test_what_qualifies_the_numbers_is_noted(frozen: FrozenPipeline) -> None:
     notes = portfolio_notes(frozen, [result("a", 0.9), result("b", 0.8, others=2)])
     assert notes[0] == (
         f"Frozen pipeline {frozen.sha256[:16]}; choices: by hand; development categories: set/dev, set/other."
     )
     assert notes[1].startswith("Mean over 2 seed(s) ± standard deviation")
+    assert notes[2] == (
+        "F1 (FPR=1%): at the threshold carried from the development categories; F1 (deployed): at the threshold set on"
+        " held-out good images."
+    )
     assert not any("(dev)" in note for note in notes)
     (met,) = [note for note in notes if "have met the test set" in note]
     assert met.startswith("2 other frozen pipeline(s) have met the test set of b")

@@ -1,42 +1,46 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.support import BASE, part_picture
 
 from kizu.core.errors import ConfigError, DataError, OutputError
+from kizu.core.parts import folder_part
 from kizu.imaging.codec import encode_png
 from kizu.lab.train import RunConfig, train_run
-from kizu.runs.folder import gone_unless_done, new_run, open_run
+from kizu.runs.folder import RunFolder, new_run, open_run, run_path
 
 
 def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:
-    assert new_run(tmp_path, "padim", "bottle", "r1").path == tmp_path / "padim" / "bottle" / "r1"
+    assert run_path(tmp_path, "padim", "bottle", "r1") == tmp_path / "padim" / "bottle" / "r1"
 
 
 def test_runs_without_a_name_do_not_meet(tmp_path: Path) -> None:
-    first = new_run(tmp_path, "padim", "bottle", None).path
-    assert first.is_dir()
-    assert len(first.name) == len("20260101-000000-000")
+    assert len(run_path(tmp_path, "padim", "bottle", None).name) == len("20260101-000000-000")
 
 
 def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
-    new_run(tmp_path, "padim", "bottle", "r1")
-    with pytest.raises(OutputError, match="exists"):
-        new_run(tmp_path, "padim", "bottle", "r1")
+    (tmp_path / "r1").mkdir()
+    with pytest.raises(OutputError, match="exists") as refused, new_run(tmp_path / "r1"):
+        pass
+    assert "--run-id" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize("run_id", ["../x", "a/b", ".."])
 def test_a_run_id_cannot_leave_its_folder(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(OutputError, match="cannot be a run id"):
-        new_run(tmp_path, "padim", "bottle", run_id)
+        run_path(tmp_path, "padim", "bottle", run_id)
 
 
 def test_an_unfinished_run_is_told_from_a_finished_one(tmp_path: Path) -> None:
-    run = new_run(tmp_path, "padim", "bottle", "r1")
+    run = RunFolder(tmp_path / "padim" / "bottle" / "r1")
+    run.path.mkdir(parents=True)
     with pytest.raises(DataError, match="is not a finished run"):
         open_run(run.path)
     run.bundle.mkdir()
     run.meta.write_text("{}")
+    half = folder_part(run.path)
+    shutil.copytree(run.path, half)
     assert open_run(run.path) == run
     with pytest.raises(DataError) as error:
         open_run(tmp_path)
@@ -62,14 +66,14 @@ def test_a_group_pattern_keeps_parts_together_and_one_that_matches_nothing_is_re
 @pytest.mark.parametrize("failure", [ConfigError("refused"), KeyboardInterrupt()])
 def test_a_run_that_fails_or_is_interrupted_leaves_no_folder(tmp_path: Path, failure: BaseException) -> None:
     def fail() -> None:
-        run = new_run(tmp_path, "padim", "bottle", "r1")
-        with gone_unless_done(run):
+        with new_run(tmp_path / "r1") as run:
             run.config.write_text("half")
             raise failure
 
     with pytest.raises(type(failure)):
         fail()
-    run = new_run(tmp_path, "padim", "bottle", "r1")
-    with gone_unless_done(run):
+    assert list(tmp_path.iterdir()) == []
+    with new_run(tmp_path / "r1") as run:
         run.config.write_text("whole")
-    assert run.config.read_text() == "whole"
+        assert not (tmp_path / "r1").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["r1", "config.yaml"]

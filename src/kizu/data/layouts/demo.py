@@ -14,6 +14,8 @@ from pydantic import Field
 from kizu.core.config import Config, Stored
 from kizu.core.errors import DataError
 from kizu.core.files import read_stored, write_stored
+from kizu.core.locks import locked_name
+from kizu.core.parts import sweep_file_parts
 from kizu.core.randomness import rng_for
 from kizu.core.threads import spread
 from kizu.data.defects import PAINTERS
@@ -57,10 +59,11 @@ def scan(
     if root is None:
         raise DataError("the drawn parts need a folder to be written to", hint="give it as the data root")
     folder = root.expanduser() / (category or CATEGORY)
-    if not _is_drawn(folder, options):
-        write_stored(folder / _MARK, Mark(options=options.model_dump(), complete=False))
-        _draw(folder, options)
-        write_stored(folder / _MARK, Mark(options=options.model_dump(), complete=True))
+    if not ((folder / _MARK).is_file() and _is_drawn(folder, options)):
+        with locked_name(folder):
+            sweep_file_parts(folder, deep=True)
+            if not _is_drawn(folder, options):
+                _draw(folder, options)
     return replace(mvtec_ad.scan(folder), dataset="demo")
 
 
@@ -80,7 +83,9 @@ def _is_drawn(folder: Path, options: DemoOptions) -> bool:
 
 
 def _draw(folder: Path, options: DemoOptions) -> None:
+    write_stored(folder / _MARK, Mark(options=options.model_dump(), complete=False))
     spread(lambda job: _draw_one(folder, job[0], job[1], options), _jobs(options))
+    write_stored(folder / _MARK, Mark(options=options.model_dump(), complete=True))
 
 
 def _jobs(options: DemoOptions) -> Iterator[tuple[str, str]]:

@@ -71,10 +71,11 @@ def _find_installed() -> Path:
 def _labels(path: Path) -> list[tuple[str, Label | None, str]]:
     """(file, label, kind of cell) of each row; the label is None where the experts were not sure."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
         hint = "the root must hold labels.csv and images/"
-        raise DataError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+        told = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"cannot read {path}: {told}", hint=hint) from error
     rows = []
     for number, line in enumerate(lines, start=1):
         try:

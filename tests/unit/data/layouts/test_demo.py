@@ -6,6 +6,7 @@ import pytest
 from tests.support import noise
 
 from kizu.core.errors import DataError
+from kizu.core.parts import file_part
 from kizu.data.layouts import demo
 from kizu.imaging.codec import image_size, png_bytes
 
@@ -32,6 +33,22 @@ def test_a_half_drawn_folder_is_completed(tmp_path: Path) -> None:
     mark.write_text(mark.read_text().replace("true", "false"))
     (tmp_path / "disc/train/good/002.png").unlink()
     assert demo.scan(tmp_path, options=FEW).content_hash() == whole
+
+
+def test_a_drawing_that_was_killed_at_its_first_file_or_later_is_completed_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    whole = demo.scan(tmp_path / "whole", options=FEW).content_hash()
+    for half in ("demo.json", "train/good/001.png"):
+        place = tmp_path / half.replace("/", " ")
+        part = file_part(place / "disc" / half)
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"half")
+        if half != "demo.json":
+            mark = (tmp_path / "whole/disc/demo.json").read_text()
+            (place / "disc/demo.json").write_text(mark.replace("true", "false"))
+        assert demo.scan(place, options=FEW).content_hash() == whole
+        assert not list(place.rglob(".*"))
 
 
 def test_a_folder_of_other_parts_is_left_alone(tmp_path: Path) -> None:

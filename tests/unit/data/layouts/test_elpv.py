@@ -53,3 +53,10 @@ def test_the_real_cells_are_listed_whole() -> None:
     assert sum(s.label == "defect" for s in manifest.samples) == 715
     assert len(elpv.scan().train_good()) == 588 - round(588 * 0.3)
     assert decode(manifest.samples[0].path).shape == (300, 300, 3)
+
+
+def test_a_table_that_is_no_text_is_named(tmp_path: Path) -> None:
+    laid_out(tmp_path, elpv.EXAMPLE)
+    (tmp_path / "labels.csv").write_bytes(b"\xff\0\x80")
+    with pytest.raises(DataError, match=r"cannot read .*labels\.csv"):
+        elpv.scan(tmp_path)

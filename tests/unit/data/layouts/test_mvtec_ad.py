@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support import laid_out, noise
+from tests.support import laid_out, noise, noise_mask
 
 from kizu.core.errors import DataError
 from kizu.core.split import Split
@@ -74,7 +74,94 @@ def test_hidden_and_other_files_are_passed_over_and_noted(tmp_path: Path) -> Non
     (tmp_path / "part/test/.thumbs").mkdir()
     manifest = mvtec_ad.scan(tmp_path)
     assert len(manifest) == 9
-    assert manifest.notes == ("1 .txt files passed over", "2 hidden files passed over")
+    assert manifest.notes == (
+        "hidden files and folders passed over: 3 (train/good/.DS_Store, train/good/._000.png, test/.thumbs)",
+        "files that are no pictures passed over: 1 (train/good/readme.txt)",
+    )
+
+
+def test_lots_below_good_are_learned(tmp_path: Path) -> None:
+    for number in range(28):
+        encode_png(tmp_path / f"train/good/{('.', 'lot 1', 'lot 2')[number % 3]}/{number}.png", noise(number))
+    assert len(mvtec_ad.scan(tmp_path).train_good()) == 28
+
+
+def test_images_elsewhere_in_the_category_are_named(tmp_path: Path) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    part = tmp_path / "part"
+    for name in ("test_public/good/0.png", "test_public/bad/1.png", "0.png", "test/1.png", "new/a/2.png"):
+        encode_png(part / name, noise(0))
+    manifest = mvtec_ad.scan(tmp_path)
+    assert len(manifest) == 9
+    (note,) = manifest.notes
+    assert "pictures outside the folders of the layout passed over: 5" in note
+    for named in ("test_public: 2", "new: 1", "0.png", "test/1.png"):
+        assert named in note
+
+
+@pytest.mark.parametrize("kind", ["ok", "Good", "normal", "OK_2", "good_light"])
+def test_good_images_under_another_name_are_no_defects(tmp_path: Path, kind: str) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    encode_png(tmp_path / "part/test" / kind / "0.png", noise(0))
+    with pytest.raises(DataError, match=f"test/{kind} holds 1 images, good ones by its name") as caught:
+        mvtec_ad.scan(tmp_path)
+    assert "layout 'folder'" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["bad", "masks", "lot 1/NG", "defects"])
+def test_folders_in_good_that_say_otherwise_are_refused(tmp_path: Path, name: str) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    encode_png(tmp_path / "part/train/good" / name / "0.png", noise(0))
+    with pytest.raises(DataError, match=f"good/{name} holds 1 images"):
+        mvtec_ad.scan(tmp_path)
+
+
+def test_masks_lie_in_the_sub_folders_of_their_images_or_directly_in_the_kind(tmp_path: Path) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    for lot in ("a", "b"):
+        encode_png(tmp_path / f"part/test/scratch/{lot}/000.png", noise(0))
+    encode_png(tmp_path / "part/ground_truth/scratch/a/000_mask.png", noise_mask())
+    with pytest.raises(DataError, match=r"ground_truth/scratch/000\.png would be that of"):
+        mvtec_ad.scan(tmp_path)
+    (tmp_path / "part/ground_truth/scratch/b").mkdir()
+    encode_png(tmp_path / "part/ground_truth/scratch/b/000.jpg.png", noise_mask())  # of no image there is
+    encode_png(tmp_path / "part/ground_truth/scratch/b/000.png.png", noise_mask())
+    samples = by_id(tmp_path)
+    assert {name: s.mask_path.relative_to(tmp_path / "part/ground_truth").as_posix()
+            for name, s in samples.items() if s.mask_path is not None} == {
+        "test/dent/000.png": "dent/000_mask.png",
+        "test/scratch/000.png": "scratch/000.png",
+        "test/scratch/a/000.png": "scratch/a/000_mask.png",
+        "test/scratch/b/000.png": "scratch/b/000.png.png",
+    }  # fmt: skip
+    assert "masks that no defect claims passed over: 1 (ground_truth/scratch/b/000.jpg.png)" in "".join(
+        mvtec_ad.scan(tmp_path).notes
+    )
+
+
+def test_validation_and_test_do_not_share_a_mask(tmp_path: Path) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    encode_png(tmp_path / "part/validation/dent/000.png", noise(7))
+    with pytest.raises(
+        DataError, match=r"dent/000_mask\.png would be that of .*validation/dent/000.* and of .*test"
+    ):
+        mvtec_ad.scan(tmp_path)
+
+
+def test_masks_of_kinds_without_images_are_named(tmp_path: Path) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    shutil.rmtree(tmp_path / "part/test/dent")
+    (note,) = mvtec_ad.scan(tmp_path).notes
+    assert note == "masks that no defect claims passed over: 1 (ground_truth/dent/000_mask.png)"
+
+
+def test_a_mask_beside_its_image_is_its_mask_and_no_defect(tmp_path: Path) -> None:
+    laid_out(tmp_path, mvtec_ad.EXAMPLE)
+    encode_png(tmp_path / "part/test/dent/001.png", noise(3))
+    encode_png(tmp_path / "part/test/dent/001_label.bmp", noise_mask())
+    sample = by_id(tmp_path)["test/dent/001.png"]
+    assert sample.mask_path == tmp_path / "part/test/dent/001_label.bmp"
+    assert len(by_id(tmp_path)) == 10
 
 
 def test_an_empty_train_folder_is_said_to_be_empty(tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""What an inspection writes, and how it shares the work out."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kizu.core.config import Config
+from kizu.core.work import BATCH
+
+
+class FolderOptions(Config):
+    """What is kept, and how many images go through at a time."""
+
+    save_masks: bool = True
+    save_overlays: bool = True
+    save_csv: bool = False
+    batch_size: Annotated[int, Field(ge=1)] = BATCH
+    """1: each image by itself, for the shortest way from file to verdict."""
+    workers: int | None = None
+    """Threads, each of which takes some images all the way; None: as many as cores."""

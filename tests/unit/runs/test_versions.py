@@ -1,0 +1,84 @@
+"""Which version is in force: told by one file, in one move, and never by a version that is no longer in force."""
+
+from pathlib import Path
+
+import pytest
+
+from kizu.core.errors import BundleError, OutputError
+from kizu.core.files import write_json, write_text
+from kizu.runs.versions import (
+    HISTORY,
+    NEW,
+    Step,
+    mark_new,
+    next_version,
+    put_in_force,
+    read_history,
+    sweep_versions,
+    version_folder,
+)
+
+
+def step(version: int, before: int, action: str = "update") -> Step:
+    return Step.parse(
+        {"action": action, "version": version, "before": before, "at": "now", "bundle_sha256": "0"},
+        where="test",
+    )
+
+
+def make(run: Path, version: int) -> Path:
+    """The folder of a version that has not been in force."""
+    place = version_folder(run, version).parent
+    write_text(place / "bundle" / "bundle.json", "{}")
+    mark_new(place)
+    return place
+
+
+def test_a_version_made_from_one_that_is_no_longer_in_force_is_refused(tmp_path: Path) -> None:
+    put_in_force(tmp_path, step(2, 1))
+    before = (tmp_path / HISTORY).read_bytes()
+    with pytest.raises(OutputError, match="version 2 in force by now, no longer 1") as refused:
+        put_in_force(tmp_path, step(3, 1))
+    assert refused.value.hint
+    assert (tmp_path / HISTORY).read_bytes() == before
+
+
+def test_what_a_kill_left_before_it_came_into_force_is_removed_and_its_number_free(tmp_path: Path) -> None:
+    kept = make(tmp_path, 2)
+    put_in_force(tmp_path, step(2, 1))
+    assert not (kept / NEW).exists()
+    make(tmp_path, 3)
+    mark_new(kept)  # as if it had been killed just after it came into force
+    users = tmp_path / "versions" / "7"  # without a mark: a copy that somebody made
+    write_text(users / "bundle" / "bundle.json", "{}")
+    sweep_versions(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == ["2", "7"]
+    assert [path.name for path in kept.iterdir()] == ["bundle"]
+    assert next_version(tmp_path) == 8
+
+
+def test_a_lost_history_costs_no_version(tmp_path: Path) -> None:
+    make(tmp_path, 2)
+    put_in_force(tmp_path, step(2, 1))
+    (tmp_path / HISTORY).unlink()
+    sweep_versions(tmp_path)
+    assert version_folder(tmp_path, 2).is_dir()
+
+
+@pytest.mark.parametrize("before", [2, 3])
+def test_a_history_that_goes_in_a_circle_is_refused_by_name(tmp_path: Path, before: int) -> None:
+    write_json(
+        tmp_path / HISTORY,
+        {
+            "in_force": 2,
+            "steps": [{"action": "update", "version": 2, "before": before, "at": "", "bundle_sha256": ""}],
+        },
+    )
+    with pytest.raises(BundleError, match=r"versions\.json.* cannot have been made from version"):
+        read_history(tmp_path).lineage()
+
+
+def test_a_folder_called_by_no_number_is_none(tmp_path: Path) -> None:
+    for name in ("²", "old", ".kizu-0123456789abcdef.part"):
+        (tmp_path / "versions" / name).mkdir(parents=True)
+    assert next_version(tmp_path) == 2
