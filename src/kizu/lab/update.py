@@ -99,15 +99,15 @@ def _update(
             raise DataError(f"no image in {images} is new to this run", hint=why)
         return known
     left_out = LeftOut()
-    batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
+    batches = stream(
+        new, bundle.manifest.placement, on_broken=left_out if skip_broken else None, refuse_flat=True
+    )
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
     if not learned:
-        raise DataError(
-            f"none of the {len(new)} new images in {images} can be read",
-            hint="; ".join(sorted(set(broken.values()))),
-        )
+        why = "; ".join(sorted(set(broken.values())))
+        raise DataError(f"none of the {len(new)} new images in {images} can be read", hint=why)
     thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
     manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
         update={"version": next_version(folder.path), "reason": reason}
