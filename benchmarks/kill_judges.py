@@ -125,11 +125,13 @@ def judge_export(ground: Ground, _: Path, __: list[str], exit_code: int) -> Iter
         yield "failed"
     model = read_model(ground.run.path / "export/model.onnx")
     told = json.loads((ground.run.path / "export/export_meta.json").read_text())
-    if {model.bundle_sha256, told["bundle_sha256"]} != {load(ground.run.bundle).stored_sha256}:
+    check = json.loads((ground.run.path / "export/check/check.json").read_text())
+    made_of = {model.bundle_sha256, told["bundle_sha256"], check["bundle_sha256"]}
+    if made_of != {load(ground.run.bundle).stored_sha256}:
         yield "stale"
     if told["models"]["model.onnx"]["files"]["model.onnx"]["sha256"] != hash_file(model.path):
         yield "stale"
-    if {path.name for path in model.path.parent.iterdir()} != {"model.onnx", "export_meta.json"}:
+    if {path.name for path in model.path.parent.iterdir()} != {"model.onnx", "export_meta.json", "check"}:
         yield "doubled"
 
 
