@@ -14,9 +14,10 @@ from kizu.core.threads import cores, in_order
 from kizu.core.types import HW, U8
 from kizu.core.work import BATCH
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import Limits, decoded, to_rgb
+from kizu.imaging.codec import Decoded, Limits, decoded, is_flat, to_rgb
 from kizu.imaging.opening import FileContent
 from kizu.imaging.placement import PlacementConfig, place
+from kizu.imaging.scale import Scale
 
 Source = Sample | Path | bytes | FileContent | NDArray[Any]
 """A sample, a file, the bytes of a file, a file that was read, or an array as `to_rgb` takes it."""
@@ -41,6 +42,7 @@ def stream(
     *,
     batch_size: int = BATCH,
     on_broken: Callable[[S, ImageError], None] | None = None,
+    refuse_flat: bool = False,
     limits: Limits = Limits(),
 ) -> Generator[PlacedBatch[S], None, None]:
     """Decode and place `sources`, in order, `batch_size` at a time; the last batch may be smaller.
@@ -48,14 +50,14 @@ def stream(
     While the consumer works on a batch, as many threads as it may keep cores busy prepare the next;
     no more than that is held, however many sources there are. A source that cannot be decoded raises its
     `ImageError`, or, when `on_broken` is given, is handed to it (in order, in the consumer's thread) and left
-    out; one that could not be read now always raises, since it may be a good one. Closing the generator, or an
-    error or Ctrl-C in the consumer, drops what is queued at once.
+    out; one that could not be read now always raises, since it may be a good one. `refuse_flat`: as for
+    `place_source`. Closing the generator, or an error or Ctrl-C in the consumer, drops what is queued at once.
     """
     workers = cores()
 
     def prepared(source: S) -> Placed | ImageError:
         try:
-            return place_source(source, placement, limits=limits)
+            return place_source(source, placement, limits=limits, refuse_flat=refuse_flat)
         except ImageError as error:
             return error
 
@@ -94,26 +96,46 @@ class Placed:
     """(H, W) of the original"""
     original: U8 | None
     """(H, W, 3), when asked for"""
+    beyond: float = 0.0
+    """The part of its numbers that lies outside of the placement's scale"""
 
 
 def place_source(
-    source: Source, placement: PlacementConfig, *, limits: Limits = Limits(), keep_original: bool = False
+    source: Source,
+    placement: PlacementConfig,
+    *,
+    limits: Limits = Limits(),
+    keep_original: bool = False,
+    refuse_flat: bool = False,
 ) -> Placed:
     """Decode and place one image, in this thread, with room for its pixels held (`core.room`) until it is placed.
 
     Whoever keeps the original holds room for it himself, before: inside of that nothing more is held. Raises
-    `ImageError`.
+    `ImageError`; with `refuse_flat` for a picture of one value too, which teaches nothing and was hardly meant.
     """
-    with _pixels(source, limits) as original:
+    with _decoded(source, limits, placement.scale) as (original, beyond):
+        if refuse_flat and is_flat(original):
+            raise _flat(source)
         height, width = original.shape[:2]
-        return Placed(place(original, placement), (height, width), original if keep_original else None)
+        kept = original if keep_original else None
+        return Placed(place(original, placement), (height, width), kept, beyond)
 
 
-def _pixels(source: Source, limits: Limits) -> AbstractContextManager[U8]:
-    """(H, W, 3), with room for them held; an array is there already."""
+def _flat(source: Source) -> ImageError:
+    path = source.path if isinstance(source, Sample) else source if isinstance(source, Path) else None
+    return ImageError(
+        f"{path or 'an image'}: all of its pixels have one value",
+        path=path,
+        hint="the camera gave no picture, or its numbers were lost on the way; replace it or leave it out",
+    )
+
+
+def _decoded(source: Source, limits: Limits, scale: Scale | None) -> AbstractContextManager[Decoded]:
+    """With room for its pixels held; an array is there already."""
     if isinstance(source, np.ndarray):
-        return nullcontext(to_rgb(source))
-    return decoded(source.path if isinstance(source, Sample) else source, limits=limits)
+        beyond = 0.0 if scale is None else scale.beyond(source)
+        return nullcontext(Decoded(to_rgb(source, scale=scale), beyond))
+    return decoded(source.path if isinstance(source, Sample) else source, limits=limits, scale=scale)
 
 
 def _batch(ready: list[tuple[S, Placed]]) -> PlacedBatch[S]:

@@ -13,7 +13,7 @@ from kizu.core.threads import in_order
 from kizu.core.types import HW
 from kizu.core.work import Work
 from kizu.data.manifest import GOOD, Manifest, Sample
-from kizu.imaging.codec import decode, decode_mask, image_info
+from kizu.imaging.codec import decode, decode_mask, image_info, is_flat
 
 Severity = Literal["error", "warning"]
 
@@ -109,6 +109,9 @@ class _Finding:
     hw: HW | None = None
     mode: str | None = None
     brightest: int = 0
+    is_flat: bool = False
+    pages: int = 1
+    unused_bands: int = 0
     mask_error: str | None = None
     mask_hw: HW | None = None
     flawed_fraction: float = 0.0
@@ -122,10 +125,17 @@ _HEADER_RULES: _Rules = (
         lambda f: None not in (f.hw, f.mask_hw) and f.mask_hw != f.hw,
     ),
     ("warning", f"side shorter than {SMALL_PX} px", lambda f: f.hw is not None and min(f.hw) < SMALL_PX),
+    ("warning", "further pages in the file, of which only the first is looked at", lambda f: f.pages > 1),
+    (
+        "warning",
+        "more channels than colours in the file: the further channels are not looked at",
+        lambda f: f.unused_bands > 0,
+    ),
 )
 _CONTENT_RULES: _Rules = (
     ("error", "mask without a flawed pixel", lambda f: f.mask_hw is not None and f.flawed_fraction == 0),
     ("warning", "mask over more than half of the image (inverted?)", lambda f: f.flawed_fraction > 0.5),
+    ("error", "all pixels have one value", lambda f: f.is_flat),
     (
         "warning",
         "16-bit file with the lowest bits in use only: nearly black; scale all images by one factor",
@@ -160,7 +170,15 @@ def _find(sample: Sample) -> _Finding:
     except ImageError as error:
         return _Finding(sample, error=_reason(error))
     sample = replace(sample, sha256=sample.sha256 or hash_file(sample.path))
-    finding = _Finding(sample, hw=info.hw, mode=info.mode, brightest=int(image.max()))
+    finding = _Finding(
+        sample,
+        hw=info.hw,
+        mode=info.mode,
+        brightest=int(image.max()),
+        is_flat=is_flat(image),
+        pages=info.pages,
+        unused_bands=info.unused_bands,
+    )
     if sample.mask_path is None:
         return finding
     try:
@@ -188,7 +206,7 @@ def _look(sample: Sample) -> _Finding:
         info = image_info(sample.path)
     except ImageError as error:
         return _Finding(sample, error=_reason(error))
-    finding = _Finding(sample, hw=info.hw, mode=info.mode)
+    finding = _Finding(sample, hw=info.hw, mode=info.mode, pages=info.pages, unused_bands=info.unused_bands)
     if sample.mask_path is None:
         return finding
     try:

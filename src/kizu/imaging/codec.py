@@ -19,17 +19,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
 from kizu.core.files import write_bytes
 from kizu.core.room import pixel_room
 from kizu.core.types import HW, U8, Bool
-from kizu.imaging.formats import check_after, check_before, open_header, pages_of
+from kizu.imaging.formats import (
+    check_after,
+    check_before,
+    depth_of,
+    open_header,
+    pages_of,
+    take_low_bytes,
+)
 from kizu.imaging.opening import Limits, Source, open_source
-from kizu.imaging.pixels import rgb, to_rgb
+from kizu.imaging.pixels import is_flat, rgb, three, to_rgb
+from kizu.imaging.scale import Depth, Scale
 from kizu.imaging.tiff import TiffFile
 
 __all__ = [
@@ -43,8 +52,10 @@ __all__ = [
     "encode_png",
     "image_info",
     "image_size",
+    "is_flat",
     "jpeg_bytes",
     "png_bytes",
+    "read_numbers",
     "to_rgb",
 ]
 
@@ -74,30 +85,70 @@ class ImageInfo:
     """"PNG", "JPEG", ..."""
     mode: str
     """Pillow's name: "L", "RGB", "I;16", ..."""
+    depth: Depth
+    """What its numbers are"""
     pages: int = 1
     """Pictures in the file, of which the first is read"""
     unused_bands: int = 0
     """Numbers of a pixel that nothing is made of"""
 
 
-def decode(source: Source, *, limits: Limits = Limits()) -> U8:
+class Decoded(NamedTuple):
+    """A picture."""
+
+    pixels: U8
+    """(H, W, 3)"""
+    beyond: float
+    """The part of its numbers that lies outside of the scale."""
+
+
+def decode(source: Source, *, limits: Limits = Limits(), scale: Scale | None = None) -> U8:
     """An image file, or its bytes, as (H, W, 3) uint8 RGB, contiguous; the module's docstring has the rules.
 
     Raises `ImageError`, naming the file, when it is too large, broken or not an image; of its kind `UnreadableError`
-    when it is missing or could not be read now.
+    when it is missing or could not be read now. `scale`: what its numbers mean, which must be of that depth.
     """
-    with decoded(source, limits=limits) as pixels:
-        return pixels
+    with decoded(source, limits=limits, scale=scale) as found:
+        return found.pixels
 
 
 @contextmanager
-def decoded(source: Source, *, limits: Limits = Limits()) -> Iterator[U8]:
+def decoded(source: Source, *, limits: Limits = Limits(), scale: Scale | None = None) -> Iterator[Decoded]:
     """The same, with room for its pixels held (`core.room`) until the block ends, for whoever goes on with them."""
     with ExitStack() as stack:
         with _open(source, limits) as (stream, image):
             stack.enter_context(pixel_room().hold(image.width * image.height))
-            pixels = rgb(_load(stream, image), image)
-        yield pixels
+            if scale is None:
+                found = Decoded(rgb(_load(stream, image), image), 0.0)
+            else:
+                numbers = _numbers(stream, image, limits)
+                found = Decoded(three(scale.apply(numbers)), scale.beyond(numbers))
+        yield found
+
+
+def read_numbers(source: Source, *, limits: Limits = Limits()) -> NDArray[Any]:
+    """What a file holds before any scale: (H, W) or (H, W, 3) of one of the depths that `ImageInfo` names."""
+    with _open(source, limits) as (stream, image), pixel_room().hold(image.width * image.height):
+        return _numbers(stream, image, limits)
+
+
+def _numbers(stream: IO[bytes], image: ImageFile.ImageFile, limits: Limits) -> NDArray[Any]:
+    depth = depth_of(image)
+    is_deep_colour = depth == "uint16" and image.mode == "RGB"
+    loaded = _load(stream, image)
+    if depth == "uint8" or is_deep_colour:
+        high = rgb(loaded, image)
+        if not is_deep_colour:
+            return high
+        stream.seek(0)
+        again = open_header(stream, limits)
+        take_low_bytes(again)
+        return high.astype(np.uint16) << 8 | rgb(_load(stream, again), again)
+    numbers = np.asarray(loaded)
+    if depth == "uint32":
+        return numbers.view(np.uint32)
+    numbers = numbers.astype(depth, copy=False)
+    return ~numbers if isinstance(image, TiffFile) and image.is_negative else numbers
 
 
 def decode_mask(source: Source, *, limits: Limits = Limits()) -> Bool:
@@ -125,6 +176,7 @@ def image_info(source: Source, *, limits: Limits = Limits()) -> ImageInfo:
             hw=hw,
             format=image.format or "",
             mode=image.mode,
+            depth=depth_of(image),
             pages=pages_of(image),
             unused_bands=image.unused_bands if isinstance(image, TiffFile) else 0,
         )

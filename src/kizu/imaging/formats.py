@@ -4,6 +4,7 @@ Pillow's openers are called directly rather than through `Image.open`: that one 
 how large they may be, and warnings can only be silenced for all threads at once.
 """
 
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from types import FunctionType
@@ -18,7 +19,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from kizu.core.errors import ImageError
 from kizu.imaging.opening import Limits
-from kizu.imaging.tiff import TiffFile, count_pages
+from kizu.imaging.scale import Depth
+from kizu.imaging.tiff import SIGNED, TiffFile, count_pages
 from kizu.imaging.wholeness import (
     JpegHeader,
     check_png_chunks,
@@ -31,6 +33,13 @@ from kizu.imaging.wholeness import (
 
 FORMATS = "PNG, JPEG, BMP, TIFF or WebP"
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+_NATIVE = "B" if sys.byteorder == "little" else "L"
+_LOW_BYTES = {
+    f"{bands};16{order}": f"{bands};16{other}"
+    for bands in ("RGB", "RGBX")
+    for order, other in (("B", "L"), ("L", "B"), ("N", _NATIVE))
+}
+"""Pillow's unpackers of 16-bit colour keep the high byte; told that the bytes lie the other way round, the low one."""
 _MARK = 77
 """What no last row of a picture is made of, as a rule."""
 _WEBP_BYTES = 256 << 20
@@ -120,7 +129,15 @@ class _WebP(WebPImageFile, _Strict):
 
 
 class _Tiff(TiffFile, _Strict):
-    pass
+    def _open(self) -> None:
+        assert self.fp is not None
+        if self.fp.read(4) == b"MM\0+":
+            raise ImageError(
+                "is a variant of TIFF that Kizu does not read: BigTIFF with the high byte first",
+                hint="it may well be sound: save it with the low byte first, or as an ordinary TIFF",
+            )
+        self.fp.seek(0)
+        super()._open()
 
 
 _OPENERS: tuple[tuple[bytes, Callable[[IO[bytes]], ImageFile.ImageFile]], ...] = (
@@ -153,6 +170,37 @@ def open_header(stream: IO[bytes], limits: Limits) -> ImageFile.ImageFile:
             limits.check(*image.size)
             return image
     raise ImageError("is not an image in a format that Kizu reads", hint=f"use {FORMATS}")
+
+
+def depth_of(image: ImageFile.ImageFile) -> Depth:
+    """What the numbers of a file are, by its header. Of colour with transparency 8 bits are read, whatever it has."""
+    if image.mode.startswith("I;16") or _raw_mode(image) in _LOW_BYTES:
+        return "uint16"
+    if image.mode == "F":
+        return "float32"
+    if image.mode == "I" and isinstance(image, TiffFile):
+        bits, is_signed = image.variant.bits, image.variant.sample_format == SIGNED
+        return "int16" if bits == 16 else "int32" if is_signed else "uint32"
+    return "uint8"
+
+
+def take_low_bytes(image: ImageFile.ImageFile) -> bool:
+    """Have a file of 16-bit colours, not decoded yet, give the low byte of each number in place of the high one.
+
+    Pillow has no mode for such numbers. False, and nothing done, for any other file.
+    """
+    if _raw_mode(image) not in _LOW_BYTES:
+        return False
+    for index, tile in enumerate(image.tile):
+        args = tile.args
+        low = _LOW_BYTES[_raw_mode(image, index)]
+        image.tile[index] = tile._replace(args=(low, *args[1:]) if isinstance(args, tuple) else low)
+    return True
+
+
+def _raw_mode(image: ImageFile.ImageFile, index: int = 0) -> str:
+    args = image.tile[index].args if image.tile else ""
+    return str(args[0]) if isinstance(args, tuple) else str(args)
 
 
 def pages_of(image: ImageFile.ImageFile) -> int:

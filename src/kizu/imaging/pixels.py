@@ -8,6 +8,7 @@ from PIL import Image
 
 from kizu.core.errors import ImageError
 from kizu.core.types import U8
+from kizu.imaging.scale import Scale
 from kizu.imaging.tiff import TiffFile
 
 _ENCODED_AT_ONCE = 1 << 18
@@ -19,7 +20,7 @@ def rgb(image: Image.Image, file: Image.Image, *, may_be_unused: bool = True) ->
     `may_be_unused`: an alpha channel of zeros alone is none. Raises `ImageError` for numbers without a known scale.
     """
     if image.mode.startswith("I;16"):
-        return _three(_high_bits(np.asarray(image), file))
+        return three(_high_bits(np.asarray(image), file))
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
         raise ImageError(
@@ -31,22 +32,32 @@ def rgb(image: Image.Image, file: Image.Image, *, may_be_unused: bool = True) ->
     return _as_array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def to_rgb(array: NDArray[Any]) -> U8:
+def is_flat(image: U8) -> bool:
+    """Whether all pixels of (H, W, 3) are the same."""
+    first = image[0, 0]
+    return bool((image[0] == first).all() and (image == first).all())
+
+
+def to_rgb(array: NDArray[Any], *, scale: Scale | None = None) -> U8:
     """An array a user holds, as (H, W, 3) uint8 RGB, by the rules of `decode`.
 
-    Takes (H, W), (H, W, 1), (H, W, 3) or (H, W, 4 = RGBA) of uint8, uint16 or bool. Raises `ImageError` for
-    anything else: floats have no known scale.
+    Takes (H, W), (H, W, 1), (H, W, 3) or (H, W, 4 = RGBA) of uint8, uint16 or bool; with a `scale`, of its depth and
+    without a fourth channel. Raises `ImageError` for anything else: floats have no known scale.
     """
+    counts = (1, 3, 4) if scale is None else (1, 3)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in counts) or array.size == 0:
+        first = array.ndim == 3 and array.shape[0] in counts
+        known = ", ".join(f"(H, W, {count})" for count in counts)
+        raise ImageError(
+            f"an image array must be (H, W), {known}, got {array.shape}",
+            hint="channels come last: array.transpose(1, 2, 0)" if first else None,
+        )
+    if scale is not None:
+        return three(scale.apply(array))
     if array.dtype not in (np.uint8, np.uint16, np.bool_):
         raise ImageError(
             f"an image array must hold uint8, uint16 or bool, got {array.dtype}",
             hint="scale it to 0..255 by one fixed factor for all images, then .astype(np.uint8)",
-        )
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or array.size == 0:
-        first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
-        raise ImageError(
-            f"an image array must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}",
-            hint="channels come last: array.transpose(1, 2, 0)" if first else None,
         )
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
@@ -54,10 +65,10 @@ def to_rgb(array: NDArray[Any]) -> U8:
         array = (array >> 8).astype(np.uint8)
     if array.ndim == 3 and array.shape[2] == 4:
         return _as_array(_on_black(Image.fromarray(np.ascontiguousarray(array), "RGBA"), may_be_unused=True))
-    return _three(array)
+    return three(array)
 
 
-def _three(array: NDArray[Any]) -> U8:
+def three(array: NDArray[Any]) -> U8:
     """(H, W), (H, W, 1) or (H, W, 3) -> (H, W, 3), contiguous and the caller's own."""
     three = np.empty((*array.shape[:2], 3), np.uint8)
     for channel in range(3):  # ten times as fast as a broadcast

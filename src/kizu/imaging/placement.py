@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from kizu.core.config import Config
 from kizu.core.types import F32, HW, I64, U8
+from kizu.imaging.scale import Scale
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_REDUCING_GAP = 3.0
+REDUCING_GAP = 3.0
 """Shrink by a whole-number box first, to 3 times the target: faster, and by eye no different."""
 _BLOCK_ROWS = 64
 
@@ -37,6 +38,10 @@ class PlacementConfig(Config):
     resample: Literal["bilinear", "bicubic"] = "bilinear"
     """Both widen their kernel when shrinking (antialiased)."""
 
+    scale: Scale | None = None
+    """What numbers deeper than 8 bits mean, for all pictures of the product: `{bits: 12}`, or a depth with the numbers that
+    become 0 and 255. None: 8 bits as they are, of 16 the high byte; a fit on deeper pictures chooses one from them."""
+
     @field_validator("image_size", "resize", mode="before")
     @classmethod
     def _square(cls, value: Any) -> Any:
@@ -47,6 +52,12 @@ class PlacementConfig(Config):
         if self.resize is not None and any(r < c for r, c in zip(self.resize, self.image_size, strict=True)):
             raise ValueError(f"resize {self.resize} is smaller than image_size {self.image_size}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it was written before there was a scale, where there is none: what was hashed keeps its hash."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key != "scale" or value is not None}
 
     @property
     def resized_hw(self) -> HW:
@@ -99,7 +110,7 @@ def place(image: U8, config: PlacementConfig) -> U8:
     height, width = config.resized_hw
     if image.shape[:2] != (height, width):
         resized = Image.fromarray(image).resize(
-            (width, height), _RESAMPLING[config.resample], reducing_gap=_REDUCING_GAP
+            (width, height), _RESAMPLING[config.resample], reducing_gap=REDUCING_GAP
         )
         image = np.asarray(resized)
     (top, left), (h, w) = config.crop_offset, config.seen_hw

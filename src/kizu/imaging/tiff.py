@@ -15,10 +15,12 @@ from PIL.TiffImagePlugin import (
     COMPRESSION,
     EXTRASAMPLES,
     FILLORDER,
+    II,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
     SAMPLEFORMAT,
     SAMPLESPERPIXEL,
+    ImageFileDirectory_v2,
     TiffImageFile,
 )
 
@@ -29,7 +31,7 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 TOGETHER, APART = 1, 2
 UNUSED, MULTIPLIED, ALPHA = 0, 1, 2
 
-_NONE, _FAX, _LZW, _JPEG, _PACKBITS, _WEBP = 1, (2, 3, 4), 5, 7, 32773, 50001
+_NONE, _FAX, _LZW, _JPEG, _PACKBITS = 1, (2, 3, 4), 5, 7, 32773
 _LOSSLESS = (_LZW, 8, 32946, _PACKBITS, 34925, 50000)  # LZW, deflate twice, packbits, LZMA, Zstandard
 _PLAIN = (_NONE, *_LOSSLESS)
 
@@ -62,6 +64,8 @@ class _Row(NamedTuple):
     extras: tuple[tuple[int, ...], ...]
     planars: tuple[int, ...]
     compressions: tuple[int, ...]
+    is_little_only: bool = False
+    """Not with the high byte first."""
 
 
 _NO_EXTRA = ((),)
@@ -70,15 +74,14 @@ KNOWN = (
     _Row((WHITE_IS_ZERO, BLACK_IS_ZERO), UNSIGNED, (1,), 1, _NO_EXTRA, (TOGETHER,), (*_PLAIN, *_FAX)),
     _Row((WHITE_IS_ZERO, BLACK_IS_ZERO), UNSIGNED, (2, 4, 8, 16), 1, _NO_EXTRA, (TOGETHER,), _PLAIN),
     _Row((BLACK_IS_ZERO,), UNSIGNED, (8,), 1, _NO_EXTRA, (TOGETHER,), (_JPEG,)),
-    _Row((BLACK_IS_ZERO,), UNSIGNED, (12,), 1, _NO_EXTRA, (TOGETHER,), _PLAIN),
-    _Row((BLACK_IS_ZERO,), UNSIGNED, (32,), 1, _NO_EXTRA, (TOGETHER,), _PLAIN),
+    _Row((BLACK_IS_ZERO,), UNSIGNED, (12, 32), 1, _NO_EXTRA, (TOGETHER,), _PLAIN, is_little_only=True),
     _Row((BLACK_IS_ZERO,), SIGNED, (16, 32), 1, _NO_EXTRA, (TOGETHER,), _PLAIN),
     _Row((BLACK_IS_ZERO,), FLOAT, (32,), 1, _NO_EXTRA, (TOGETHER,), _PLAIN),
     _Row((BLACK_IS_ZERO,), UNSIGNED, (8,), 1, ((UNUSED,), (MULTIPLIED,), (ALPHA,)), (TOGETHER,), _PLAIN),
     _Row((PALETTE,), UNSIGNED, (1, 2, 4, 8), 1, _NO_EXTRA, (TOGETHER,), _PLAIN),
     _Row((RGB,), UNSIGNED, (8, 16), 3, _ONE_EXTRA, (TOGETHER,), _PLAIN),
     _Row((RGB,), UNSIGNED, (8, 16), 4, _NO_EXTRA, (TOGETHER,), _PLAIN),  # the fourth is taken for alpha
-    _Row((RGB,), UNSIGNED, (8,), 3, _NO_EXTRA, (TOGETHER,), (_JPEG, _WEBP)),
+    _Row((RGB,), UNSIGNED, (8,), 3, _NO_EXTRA, (TOGETHER,), (_JPEG,)),
     _Row((RGB,), UNSIGNED, (8,), 3, ((), (ALPHA,)), (APART,), (_NONE,)),
     _Row((RGB,), UNSIGNED, (8, 16), 3, _ONE_EXTRA, (APART,), _LOSSLESS),
     _Row((CMYK,), UNSIGNED, (8,), 4, _NO_EXTRA, (TOGETHER,), _PLAIN),
@@ -99,9 +102,11 @@ class Variant:
     planar: int
     compression: int
     fill_order: int
+    is_little: bool
+    """Whether the low byte comes first"""
 
     @classmethod
-    def of(cls, tags: Mapping[int, Any]) -> "Variant":
+    def of(cls, tags: ImageFileDirectory_v2) -> "Variant":
         """From the tags of a page; what is left out has its default."""
         bits = _each(tags.get(BITSPERSAMPLE, 1))
         formats = _each(tags.get(SAMPLEFORMAT, UNSIGNED))
@@ -114,6 +119,7 @@ class Variant:
             planar=tags.get(PLANAR_CONFIGURATION, TOGETHER),
             compression=tags.get(COMPRESSION, _NONE),
             fill_order=tags.get(FILLORDER, 1),
+            is_little=tags.prefix == II,
         )
 
     @property
@@ -129,6 +135,7 @@ class Variant:
             and self.samples == row.colours + len(self.extra)
             and (self.planar in row.planars or self.samples == 1)
             and self.compression in row.compressions
+            and (self.is_little or not row.is_little_only)
             for row in KNOWN
         )
 
@@ -143,6 +150,7 @@ class Variant:
             f"{self.samples} samples" + (f" of which extra {list(self.extra)}" if self.extra else ""),
             name("compression", self.compression),
         ]
+        parts += [] if self.is_little else ["high byte first"]
         parts += ["planes apart"] if self.planar == APART else []
         parts += ["bits reversed"] if self.fill_order != 1 else []
         return ", ".join(parts)

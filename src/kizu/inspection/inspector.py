@@ -97,15 +97,47 @@ class Inspector:
         self.roi = roi
         self._scorer: Scorer = pipeline or _open(source, work)
         self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.seen_hw)
+        self._picture_hw = source.picture_hw if isinstance(source, ModelFile) else None
 
     @classmethod
-    def open(cls, folder: Path | str, **options: Any) -> Self:
+    def open(cls, folder: Path | str, *, signed_by: Path | None = None, **options: Any) -> Self:
         """From a run folder, a bundle folder or a file that `kizu export` wrote; `options` as for the constructor.
 
-        Raises `BundleError`.
+        `signed_by`: the PEM file of the public key that must have signed the file. Raises `BundleError`.
         """
         path = Path(folder)
-        return cls(read_model(path) if is_model_file(path) else load(bundle_folder(path)), **options)
+        if is_model_file(path):
+            return cls(read_model(path, signed_by=signed_by), **options)
+        if signed_by is not None:
+            raise BundleError(
+                f"{path} is not an exported file, and only those are signed", hint="give the file"
+            )
+        return cls(load(bundle_folder(path)), **options)
+
+    @property
+    def placement(self) -> PlacementConfig:
+        """How pictures are given to it: as they come, where the file resizes them itself."""
+        if self._picture_hw is None:
+            return self.manifest.placement
+        return PlacementConfig(image_size=self._picture_hw)
+
+    def ensure_fits(self, size: HW, path: Path | None = None) -> None:
+        """Raises `ImageError` for a picture (H, W) of another size than the file takes, and where of one of this size
+        nothing that is looked at lies in the region of interest."""
+        if self._picture_hw not in (None, size):
+            raise ImageError(
+                f"{path or 'the picture'} is {size[0]} x {size[1]} pixels, and the model takes only"
+                f" {self._picture_hw[0]} x {self._picture_hw[1]}",
+                path=path,
+                hint="export without --input-size for pictures of any size",
+            )
+        if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
+            raise ImageError(
+                f"{path or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
+                " lies in the region of interest",
+                path=path,
+                hint='corners are [x, y] in pixels of the image; with "unit": "fraction" they fit images of any size',
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It is opened anew where it arrives."""
@@ -134,10 +166,10 @@ class Inspector:
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
         pixels = decode(Path(image)) if isinstance(image, (str, Path)) else to_rgb(image)
-        self.ensure_seen(
-            (pixels.shape[0], pixels.shape[1]), name=str(image) if isinstance(image, str | Path) else ""
+        self.ensure_fits(
+            (pixels.shape[0], pixels.shape[1]), Path(image) if isinstance(image, (str, Path)) else None
         )
-        placed = place(pixels, self.manifest.placement)
+        placed = place(pixels, self.placement)
         return self.inspect_placed(placed[None], [(pixels.shape[0], pixels.shape[1])])[0]
 
     def inspect_placed(self, images: U8, sizes: Sequence[HW]) -> list[Inspection]:
@@ -150,18 +182,8 @@ class Inspector:
         scores = self._scorer.score(images)
         return map(self._decide, map(float, scores.image), scores.maps, sizes)
 
-    def ensure_seen(self, size: HW, *, name: str = "") -> None:
-        """Raise `ImageError` where of an image of this size (H, W) nothing in the region of interest is looked at."""
-        if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
-            raise ImageError(
-                f"{name or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
-                " lies in the region of interest",
-                path=Path(name) if name else None,
-                hint='corners are [x, y] in pixels of the image; with "unit": "fraction" they fit images of any size',
-            )
-
     def _decide(self, score: float, net_map: F32, size: HW) -> Inspection:
-        self.ensure_seen(size)
+        self.ensure_fits(size)
         placement = self.manifest.placement
         anomaly_map = map_back(net_map, size, placement)
         zones = None if self._zones is None else map_back(self._zones, size, placement)

@@ -223,7 +223,8 @@ def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
 
 def _place(samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None) -> PlacedImages:
     return PlacedImages(
-        len(samples), (batch.images for batch in stream(samples, placement, on_broken=on_broken))
+        len(samples),
+        (batch.images for batch in stream(samples, placement, on_broken=on_broken, refuse_flat=True)),
     )
 
 

@@ -99,7 +99,9 @@ def _update(
             raise DataError(f"no image in {images} is new to this run", hint=why)
         return known
     left_out = LeftOut()
-    batches = stream(new, bundle.manifest.placement, on_broken=left_out if skip_broken else None)
+    batches = stream(
+        new, bundle.manifest.placement, on_broken=left_out if skip_broken else None, refuse_flat=True
+    )
     updated = pipeline.updated(PlacedImages(len(new), (batch.images for batch in batches)), work)
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)

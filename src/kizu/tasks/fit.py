@@ -50,7 +50,9 @@ def fit(
     def place(wanted: Content) -> PlacedImages:
         chosen = set(wanted)
         side = [source for source, content in zip(sources, hashes, strict=True) if content in chosen]
-        return PlacedImages(len(side), (batch.images for batch in stream(side, config.placement)))
+        return PlacedImages(
+            len(side), (batch.images for batch in stream(side, config.placement, refuse_flat=True))
+        )
 
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
     with work.limit():

@@ -14,7 +14,7 @@ from kizu.core.room import Room
 from kizu.core.threads import limit_cores
 from kizu.data.batches import place_source, stream
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import Limits, encode_png
+from kizu.imaging.codec import Decoded, Limits, encode_png
 from kizu.imaging.placement import PlacementConfig, place
 
 SMALL = PlacementConfig(image_size=(16, 24))
@@ -120,6 +120,21 @@ def test_a_file_that_cannot_be_read_now_is_not_left_out_as_broken(samples: list[
         list(stream(samples, SMALL, on_broken=lambda *_: None))
 
 
+def test_a_picture_of_one_value_is_refused_where_it_would_teach(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    assert sum(len(batch.samples) for batch in stream(samples, SMALL)) == 23  # all of one value
+    with pytest.raises(ImageError, match=r"00\.png: all of its pixels have one value"):
+        list(stream(samples, SMALL, refuse_flat=True))
+    nearly = image(5)
+    nearly[-1, -1, 2] += 1
+    encode_png(samples[5].path, nearly)
+    broken: list[Sample] = []
+    batches = list(stream(samples, SMALL, refuse_flat=True, on_broken=lambda s, _: broken.append(s)))
+    assert [sample for batch in batches for sample in batch.samples] == [samples[5]]
+    assert len(broken) == 22
+
+
 def test_only_broken_files_give_no_batch(samples: list[Sample]) -> None:
     for sample in samples:
         sample.path.write_bytes(b"")
@@ -151,11 +166,11 @@ def test_no_more_than_a_batch_is_read_ahead() -> None:
 def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = 0
 
-    def slow(_: Path, **__: object) -> AbstractContextManager[np.ndarray]:
+    def slow(_: Path, **__: object) -> AbstractContextManager[Decoded]:
         nonlocal begun
         begun += 1
         time.sleep(0.02)
-        return nullcontext(image(0))
+        return nullcontext(Decoded(image(0), 0.0))
 
     monkeypatch.setattr("kizu.data.batches.decoded", slow)
     with limit_cores(2):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from kizu.core.work import Work
@@ -53,6 +54,16 @@ def copy(root: Path, source: str, target: str) -> None:
     (root / target).write_bytes((root / source).read_bytes())
 
 
+def _write_pages(path: Path) -> None:
+    pages = [Image.fromarray(np.random.default_rng(n).integers(0, 256, (40, 48), np.uint8)) for n in (1, 2)]
+    pages[0].save(path, "TIFF", save_all=True, append_images=pages[1:])
+
+
+def _write_bands(path: Path) -> None:
+    four = np.random.default_rng(1).integers(0, 256, (40, 48, 4), np.uint8)
+    tifffile.imwrite(path, four, photometric="rgb", extrasamples=["unspecified"])
+
+
 TROUBLES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "broken": (lambda r: (r / "train/good/3.png").write_bytes(b""), "error", "is empty", "train/good/3.png"),
     "broken mask": (
@@ -60,6 +71,24 @@ TROUBLES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         "error",
         "its mask is not",
         "test/scratch/0.png",
+    ),
+    "flat": (
+        lambda r: encode_png(r / "train/good/3.png", np.full((40, 48, 3), (0, 90, 200), np.uint8)),
+        "error",
+        "one value",
+        "train/good/3.png",
+    ),
+    "pages": (
+        lambda r: _write_pages(r / "train/good/3.png"),
+        "warning",
+        "further pages",
+        "train/good/3.png",
+    ),
+    "bands": (
+        lambda r: _write_bands(r / "train/good/3.png"),
+        "warning",
+        "further channels",
+        "train/good/3.png",
     ),
     "mask size": (
         lambda r: encode_png(r / MASK, np.eye(40, 47, dtype=bool)),
@@ -93,14 +122,16 @@ TROUBLES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         "train/good/2.png",
     ),
     "tiny": (
-        lambda r: encode_png(r / "train/good/0.png", np.zeros((1, 1, 3), np.uint8)),
+        lambda r: encode_png(r / "train/good/0.png", np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)),
         "warning",
         "shorter than",
         "train/good/0.png",
     ),
     "few": (lambda r: (r / "train/good/19.png").unlink(), "warning", "fewer than 20", "train/good/0.png"),
     "12 in 16 bit": (
-        lambda r: Image.fromarray(np.full((40, 48), 4000, np.uint16)).save(r / "train/good/5.png"),
+        lambda r: Image.fromarray(np.linspace(2000, 4000, 40 * 48).reshape(40, 48).astype(np.uint16)).save(
+            r / "train/good/5.png"
+        ),
         "warning",
         "lowest bits",
         "train/good/5.png",

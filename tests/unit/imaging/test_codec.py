@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -138,6 +139,61 @@ def test_transparency_is_composited_on_black() -> None:
     assert decoded[0, 0].tolist() == [200, 100, 50]
     assert decoded[0, 1].tolist() == [0, 0, 0]
     assert np.allclose(decoded[0, 2], [100, 50, 25], atol=1)
+
+
+def test_an_alpha_channel_of_zeros_is_an_unused_byte_and_ignored(picture: U8) -> None:
+    """Cameras that write BGRX leave the fourth byte at 0: composited, their pictures would be black."""
+    unused = np.dstack([picture, np.zeros((24, 40), np.uint8)])
+    for format in ("PNG", "TIFF"):
+        assert np.array_equal(decode(encoded(Image.fromarray(unused), format)), picture)
+    assert np.array_equal(
+        decode(encoded(Image.fromarray(unused), "WEBP", lossless=True, exact=True)), picture
+    )
+    grey = np.dstack([picture[..., 0], unused[..., 3]])
+    assert np.array_equal(decode(encoded(Image.fromarray(grey)))[..., 2], picture[..., 0])
+    assert np.array_equal(to_rgb(unused), picture)
+    unused[3, 4, 3] = 1  # not constant: it says something
+    assert decode(encoded(Image.fromarray(unused))).max() <= 1
+
+
+def test_a_mask_that_is_all_transparent_marks_nothing(picture: U8) -> None:
+    assert not decode_mask(encoded(Image.fromarray(np.dstack([picture, np.zeros((24, 40), np.uint8)])))).any()
+
+
+@pytest.mark.parametrize(("format", "options"), [("TIFF", {}), ("WEBP", {"lossless": True}), ("PNG", {})])
+@pytest.mark.parametrize("pages", [1, 2, 5])
+def test_pages_are_counted(picture: U8, pages: int, format: str, options: dict[str, bool]) -> None:
+    further = [Image.fromarray(np.roll(picture, n, axis=0)) for n in range(1, pages)]
+    data = encoded(Image.fromarray(picture), format, save_all=pages > 1, append_images=further, **options)
+    assert image_info(data).pages == pages
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+def test_reduced_copies_are_no_pages_and_a_loop_of_pages_ends(picture: U8, order: str, big: bool) -> None:
+    stream = BytesIO()
+    with tifffile.TiffWriter(stream, byteorder=order, bigtiff=big) as writer:
+        for reduced, page in ((False, picture), (True, picture[::2, ::2]), (False, picture[::-1])):
+            writer.write(page, subfiletype=int(reduced), metadata=None, photometric="rgb")
+    data = stream.getvalue()
+    assert image_info(data).pages == 2
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        offsets = [page.offset for page in file.pages]
+        size = file.tiff.offsetsize
+        entries = len(file.pages[-1].tags)
+    count, entry = (8, 20) if big else (2, 12)
+    at = offsets[-1] + count + entry * entries
+    looped = bytearray(data)
+    looped[at : at + size] = offsets[0].to_bytes(size, "little" if order == "<" else "big")
+    assert image_info(bytes(looped)).pages == 2
+    assert np.array_equal(decode(bytes(looped)), picture)
+
+
+def test_channels_that_nothing_is_made_of_are_counted(picture: U8) -> None:
+    for extra, unused in (("unspecified", 1), ("unassalpha", 0), ("assocalpha", 0)):
+        stream = BytesIO()
+        four = np.dstack([picture, picture[..., 0] | 1])
+        tifffile.imwrite(stream, four, photometric="rgb", extrasamples=[extra], metadata=None)
+        assert image_info(stream.getvalue()).unused_bands == unused
 
 
 def test_grey_with_alpha_is_composited_too() -> None:
