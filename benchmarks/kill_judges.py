@@ -49,8 +49,9 @@ def judge_inspection(ground: Ground, pictures: Path, notes: list[str], exit_code
                 notes.append(f"{picture.name} is {fresh.label} {fresh.score:.6g}; {line}")
                 yield "stale"
     told = json.loads((ground.path / "out/report.json").read_text())
-    if told["num_images"] != len(standing):
-        notes.append(f"the report counts {told['num_images']}, {len(standing)} lines stand")
+    counted = told["num_images"] + told["num_errors"]
+    if counted != len(standing):
+        notes.append(f"the report counts {counted}, {len(standing)} lines stand")
         yield "stale"
 
 

@@ -4,9 +4,10 @@
 
 A cycle takes one command in a folder of its own, kills it one to three times, and lets it end. Half of the kills come
 at a random moment of its measured time, half at a random one of its own steps on the disk (a file opened to write, a
-rename, a removal). In half of the cycles files change underneath, while it runs or before it runs again: pictures come,
-are replaced under their name and size, are touched, or go. Small drawn pictures and the smallest network: nothing that
-is counted here depends on scores being good. Then is counted, strictly:
+rename, a removal); with --every-step each of those steps is taken once. In half of the cycles files change underneath,
+while it runs or before it runs again: pictures come, are replaced under their name, are touched, or go. Beside one in
+four that are killed the same command runs and is not. Small drawn pictures and the smallest network: nothing that is
+counted here depends on scores being good. Then is counted, strictly:
 
 lost      a picture without a line that stands, an image that was not learned, a run, a file that is not there
 doubled   a picture with two lines that stand, an image learned twice, a second run
@@ -37,6 +38,8 @@ FAULTS = ("lost", "doubled", "stale", "litter", "failed")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 TOLD = "told"
+ENDS = (0, 2, 3)
+"""How a command beside another may end: done; told why not, such as that another is at it; a picture was gone."""
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Tally:
     cycles: int = 0
     changed: int = 0
     """Cycles in which files changed underneath."""
+    rivals: int = 0
+    """Times that the same command ran beside the one that was killed."""
     kills: int = 0
     seconds: float = 0.0
     """How long the command takes, unkilled."""
@@ -55,19 +60,20 @@ class Tally:
     examples: list[str] = field(default_factory=list)
 
 
-def run_command(arguments: list[str], ground: str, kill_at: int | None) -> None:
+def run_command(arguments: list[str], ground: str, told: str, kill_at: int | None) -> None:
     """In a process of its own: the command line, with its steps on the disk counted; killed before the `kill_at`-th."""
     place = Path(ground)
     count = 0
 
-    def watch(event: str, told: tuple[object, ...]) -> None:
+    def watch(event: str, what: tuple[object, ...]) -> None:
         nonlocal count
         if event == "open":
-            if not (isinstance(told[2], int) and told[2] & WRITING):
+            if not (isinstance(what[2], int) and what[2] & WRITING):
                 return
         elif event not in STEPS:
             return
-        if str(told[0]).startswith(ground) and TOLD not in str(told[0]):
+        path = os.path.join(ground, os.fsdecode(what[0])) if isinstance(what[0], str | bytes | Path) else ""  # noqa: PTH118
+        if path.startswith(ground) and TOLD not in path:
             count += 1
             if count == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -78,35 +84,59 @@ def run_command(arguments: list[str], ground: str, kill_at: int | None) -> None:
     )  # Python need not try it out with a file of its own
     for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
         stream.flush()
-        os.dup2(os.open(place / f"{TOLD}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
+        os.dup2(os.open(Path(told, f"{TOLD}.{name}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
     from kizu.cli.main import app
 
     sys.addaudithook(watch)
     try:
         app(arguments)
     finally:
-        (place / f"{TOLD}.steps").write_text(str(count))
+        Path(told, f"{TOLD}.steps").write_text(str(count))
 
 
-def start(ground: Ground, arguments: list[str], kill_at: int | None = None) -> multiprocessing.Process:
+def start(
+    ground: Ground, arguments: list[str], kill_at: int | None = None, told: Path | None = None
+) -> multiprocessing.Process:
+    """`told`: the folder for what it says; None: the ground's."""
     process = multiprocessing.get_context("forkserver").Process(
-        target=run_command, args=(arguments, str(ground.path), kill_at)
+        target=run_command, args=(arguments, str(ground.path), str(told or ground.path), kill_at)
     )
     process.start()
     return process  # type: ignore[return-value]
 
 
-def cycle(name: str, ground: Ground, tally: Tally, rng: random.Random, most_kills: int) -> None:
+@dataclass(frozen=True)
+class Kill:
+    """When a command is killed: before that step on the disk, or after so many seconds."""
+
+    step: int | None = None
+    seconds: float = 0.0
+
+
+def draw_kills(tally: Tally, rng: random.Random, most: int) -> list[Kill]:
+    """One to three, half of them by the clock."""
+    return [
+        Kill(step=rng.randint(1, tally.steps))
+        if rng.random() < 0.5
+        else Kill(seconds=rng.uniform(0, 1.05 * tally.seconds))
+        for _ in range(min(rng.choice((1, 1, 2, 3)), most))
+    ]
+
+
+def cycle(name: str, ground: Ground, tally: Tally, rng: random.Random, kills: list[Kill]) -> None:
     """One command, its kills, its end, and what is there then."""
     command = COMMANDS[name](ground)
     changing = rng.random() < 0.5
     tally.changed += changing
-    for _ in range(min(rng.choice((1, 1, 2, 3)), most_kills)):
-        by_step = rng.random() < 0.5
-        process = start(ground, command.arguments, rng.randint(1, tally.steps) if by_step else None)
+    rivals = []
+    for kill in kills:
+        process = start(ground, command.arguments, kill.step)
+        if rng.random() < 0.25:
+            rivals.append(start(ground, command.arguments))
+            tally.rivals += 1
         timers = []
-        if not by_step:
-            timers.append(threading.Timer(rng.uniform(0, 1.05 * tally.seconds), process.kill))
+        if kill.step is None:
+            timers.append(threading.Timer(kill.seconds, process.kill))
         if changing and command.may_change_meanwhile and rng.random() < 0.5:
             timers.append(threading.Timer(rng.uniform(0, tally.seconds), command.change, (rng,)))
         for timer in timers:
@@ -117,9 +147,12 @@ def cycle(name: str, ground: Ground, tally: Tally, rng: random.Random, most_kill
         tally.kills += process.exitcode == -signal.SIGKILL
         if changing:
             command.change(rng)
+    for rival in rivals:
+        rival.join()
     process = start(ground, command.arguments)
     process.join()
     found = Counter(command.check(process.exitcode or 0))
+    found["failed"] += sum(rival.exitcode not in ENDS for rival in rivals)
     found["litter"] += len(litter := ground.litter())
     tally.faults += found
     tally.cycles += 1
@@ -149,6 +182,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=200, help="end after so many")
+    parser.add_argument(
+        "--every-step", action="store_true", help="one kill at each step, in order; no --kills"
+    )
     parser.add_argument("--seconds", type=float, default=900, help="end after so long, whatever was reached")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(COMMANDS), help="commands, comma separated")
@@ -172,13 +208,22 @@ def main() -> None:
         for name in [*names, *names]:  # the first time warms up
             measure(name, here := ground(), tallies[name])
             shutil.rmtree(here.path)
-        while (killed := sum(tally.kills for tally in tallies.values())) < options.kills:
+        steps = ((name, [Kill(step + 1)]) for name in names for step in range(tallies[name].steps))
+        while (
+            killed := sum(tally.kills for tally in tallies.values())
+        ) < options.kills or options.every_step:
             if time.perf_counter() - begin > options.seconds:
                 break
-            name = names[number % len(names)]
             here = ground()
+            rng = random.Random(here.seed)
+            name = names[number % len(names)]
+            kills = draw_kills(tallies[name], rng, options.kills - killed)
+            if options.every_step:
+                name, kills = next(steps, ("", []))
+                if not name:
+                    break
             faults = tallies[name].faults.total()
-            cycle(name, here, tallies[name], random.Random(here.seed), options.kills - killed)
+            cycle(name, here, tallies[name], rng, kills)
             if options.keep and tallies[name].faults.total() > faults:
                 shutil.copytree(here.path, options.keep / f"{name}-{here.path.name}", dirs_exist_ok=True)
             shutil.rmtree(here.path)
@@ -195,9 +240,17 @@ def main() -> None:
 
 
 def table(tallies: dict[str, Tally]) -> str:
-    head = ["command", "s unkilled", "cycles", "files changing", "kills", *FAULTS]
+    head = ["command", "s unkilled", "cycles", "files changing", "rivals", "kills", *FAULTS]
     rows = [
-        [name, f"{t.seconds:.2f}", t.cycles, t.changed, t.kills, *(t.faults[fault] for fault in FAULTS)]
+        [
+            name,
+            f"{t.seconds:.2f}",
+            t.cycles,
+            t.changed,
+            t.rivals,
+            t.kills,
+            *(t.faults[fault] for fault in FAULTS),
+        ]
         for name, t in tallies.items()
     ]
     rows.append(["all", "", *(sum(int(row[at]) for row in rows) for at in range(2, len(head)))])

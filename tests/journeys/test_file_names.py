@@ -122,7 +122,7 @@ def test_a_broken_one_is_recorded_and_named(run: RunFolder, tmp_path: Path) -> N
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / NAME).write_bytes(b"no picture")
-    kizu("inspect", "--run-dir", run.path, folder, "--output-dir", tmp_path / "out")
+    kizu("inspect", "--run-dir", run.path, folder, "--output-dir", tmp_path / "out", ok=3)
     (line,) = (tmp_path / "out/preds.jsonl").read_text(encoding="utf-8").splitlines()
     assert Path(json.loads(line)["image_path"]) == folder / NAME
     _, told = kizu("inspect", "--run-dir", run.path, folder / "other", FOLDER, ok=2)

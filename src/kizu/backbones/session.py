@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kizu.backbones.contained import ensure_contained
 from kizu.core.errors import BackboneError, MissingExtraError
 from kizu.core.provenance import usable_cores
 from kizu.core.threads import cores, spread
@@ -23,6 +23,15 @@ Names = tuple[tuple[str, ...], tuple[str, ...]]
 """Of inputs and of outputs."""
 Shape = tuple[int | None, ...]
 """None where a side is free."""
+
+
+class OpenVinoIr(NamedTuple):
+    """A graph in OpenVINO's own form: the bytes of its two files, and the names that it goes by."""
+
+    xml: bytes
+    weights: bytes
+    names: Names
+
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ORT_FAILURES = (
@@ -41,19 +50,17 @@ _ONLY_ERRORS = 3
 class GraphSession:
     """A graph ready to run: named arrays in, named arrays out. Safe to share between threads."""
 
-    def __init__(
-        self, model: bytes | onnx.ModelProto | Path, work: Work = Work(), *, names: Names | None = None
-    ) -> None:
-        """`model`: an ONNX model, or the path of an OpenVINO IR with the `names` of its inputs and outputs.
-
-        Raises `BackboneError` for a graph the runtime refuses and for a device it cannot use.
+    def __init__(self, model: bytes | onnx.ModelProto | OpenVinoIr, work: Work = Work()) -> None:
+        """Raises `BackboneError` for a graph that the runtime refuses or that needs other files, and for a device it
+        cannot use.
 
         `MissingExtraError` when OpenVINO is not installed. Threads are made for the cores that `work` may keep busy.
         """
         self._threads = work.cores or usable_cores()
         self._runtime, self._device = work.runtime, work.device
-        self._content = model if isinstance(model, (bytes, Path)) else model.SerializeToString()
-        self._names = names
+        self._content = model if isinstance(model, (bytes, OpenVinoIr)) else model.SerializeToString()
+        if not isinstance(self._content, OpenVinoIr):
+            ensure_contained(self._content)
         self._whole = self._open(runs_at_once=1)
 
     @property
@@ -65,6 +72,11 @@ class GraphSession:
     def outputs(self) -> dict[str, Shape]:
         """Name -> shape as the graph declares it."""
         return self._whole.outputs
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Name of an input or an output -> what it is made of, as NumPy calls it: "uint8"."""
+        return self._whole.dtypes
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Every output by name, of one call that all threads share (one thread within `one_core`).
@@ -79,7 +91,8 @@ class GraphSession:
     def run_each(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Like `run`, but each item of the first axis by itself, one per thread.
 
-        All feeds have N >= 1 items, and so has each output. The maps of one image fit in the cache and those
+        All feeds have N >= 1 items, and so has each output; of one image like that of the next, or `BackboneError` is
+        raised. The maps of one image fit in the cache and those
         of a batch do not: 8 images of 256 x 256 px in Lite0 take 5.2 ms each this way and 6.7 ms each as a
         batch on one thread, 3.0 and 3.7 ms on two. An item's result does not depend on its
         batch, and was the same to the last bit on 1 to 4 threads.
@@ -87,6 +100,9 @@ class GraphSession:
         count = len(next(iter(feeds.values())))
         items = [{name: array[i : i + 1] for name, array in feeds.items()} for i in range(count)]
         first = self.run(items[0])
+        for name, part in first.items():
+            if part.shape[:1] != (1,):
+                raise BackboneError(f"the graph gives {name} of shape {part.shape} for one image")
         if count == 1:
             return first
         results = {name: np.empty((count, *part.shape[1:]), part.dtype) for name, part in first.items()}
@@ -94,6 +110,8 @@ class GraphSession:
 
         def place(i: int, parts: Arrays) -> None:
             for name, part in parts.items():
+                if part.shape != first[name].shape:
+                    raise BackboneError(f"the graph gives {name} of another shape for each image")
                 results[name][i] = part[0]
 
         def run_one(i: int) -> None:
@@ -110,9 +128,9 @@ class GraphSession:
 
     def _open(self, *, runs_at_once: int) -> _Opened:
         if self._runtime == "openvino":
-            return _OpenVino(self._content, self._names, self._device, self._threads, runs_at_once)
-        if isinstance(self._content, Path):
-            raise BackboneError(f"ONNX Runtime cannot open {self._content}", hint="it is for OpenVINO")
+            return _OpenVino(self._content, self._device, self._threads, runs_at_once)
+        if isinstance(self._content, OpenVinoIr):
+            raise BackboneError("ONNX Runtime cannot open an OpenVINO IR", hint="use the runtime openvino")
         return _OnnxRuntime(self._content, self._device, self._threads // runs_at_once)
 
 
@@ -121,6 +139,7 @@ class _Opened(Protocol):
 
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
+    dtypes: dict[str, str]
 
     def run(self, feeds: Arrays) -> Arrays: ...
 
@@ -150,6 +169,10 @@ class _OnnxRuntime:
             raise BackboneError(f"ONNX Runtime refuses the graph: {error}") from error
         self.inputs = {port.name: _sides(port.shape) for port in self._session.get_inputs()}
         self.outputs = {port.name: _sides(port.shape) for port in self._session.get_outputs()}
+        ports = (*self._session.get_inputs(), *self._session.get_outputs())
+        self.dtypes = {
+            port.name: _dtype(port.type.removeprefix("tensor(").removesuffix(")")) for port in ports
+        }
 
     def run(self, feeds: Arrays) -> Arrays:
         try:
@@ -160,9 +183,7 @@ class _OnnxRuntime:
 
 
 class _OpenVino:
-    def __init__(
-        self, content: bytes | Path, names: Names | None, device: Device, threads: int, runs_at_once: int
-    ) -> None:
+    def __init__(self, content: bytes | OpenVinoIr, device: Device, threads: int, runs_at_once: int) -> None:
         if device != "cpu":
             raise BackboneError(f"OpenVINO runs on the cpu only, not on {device!r}", hint="use 'cpu'")
         try:
@@ -179,15 +200,27 @@ class _OpenVino:
         }
         core = openvino.Core()
         try:
-            compiled = core.compile_model(core.read_model(content), "CPU", settings)
+            if isinstance(content, OpenVinoIr):
+                model = core.read_model(content.xml, content.weights)
+            else:
+                model = core.read_model(content)
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise BackboneError(f"OpenVINO refuses the graph: {error}") from error
         self._compiled = compiled
         self._idle: list[Any] = []
         # OpenVINO also knows each port by the names of its neighbours
-        inputs, outputs = names or _read_names(content)
-        self.inputs = {name: _sides(compiled.input(name).partial_shape) for name in inputs}
-        self.outputs = {name: _sides(compiled.output(name).partial_shape) for name in outputs}
+        inputs, outputs = content.names if isinstance(content, OpenVinoIr) else _read_names(content)
+        try:
+            ports = {name: compiled.input(name) for name in inputs}
+            made = {name: compiled.output(name) for name in outputs}
+        except RuntimeError as error:
+            raise BackboneError(f"the graph has other inputs or outputs than it should: {error}") from error
+        self.inputs = {name: _sides(port.partial_shape) for name, port in ports.items()}
+        self.outputs = {name: _sides(port.partial_shape) for name, port in made.items()}
+        self.dtypes = {
+            name: _dtype(port.element_type.get_type_name()) for name, port in (ports | made).items()
+        }
 
     def run(self, feeds: Arrays) -> Arrays:
         try:
@@ -203,12 +236,10 @@ class _OpenVino:
         return {name: results[name] for name in self.outputs}
 
 
-def _read_names(content: bytes | Path) -> Names:
+def _read_names(content: bytes) -> Names:
     """Names of the inputs and of the outputs of a serialised model."""
     import onnx
 
-    if isinstance(content, Path):
-        raise BackboneError(f"the names of the inputs and outputs of {content} are not known")
     graph = onnx.load_model_from_string(content).graph
     weights = {tensor.name for tensor in graph.initializer}
     return (
@@ -221,3 +252,8 @@ def _sides(shape: Any) -> Shape:
     """Either runtime's shape in plain numbers."""
     fixed = (side.get_length() if getattr(side, "is_static", False) else side for side in shape)
     return tuple(side if isinstance(side, int) else None for side in fixed)
+
+
+def _dtype(name: str) -> str:
+    """Either runtime's word for what numbers are as NumPy's; another stays as it is."""
+    return {"u8": "uint8", "f32": "float32", "float": "float32"}.get(name, name)

@@ -9,7 +9,8 @@ from pydantic import Field
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.config import Stored
 from kizu.core.errors import BundleError, ConfigError
-from kizu.core.files import read_stored
+from kizu.core.files import read_json, shape_as, write_json
+from kizu.core.hashing import hash_value
 from kizu.decision.calibration import Thresholds
 
 SCORE = "pred_score"
@@ -23,6 +24,12 @@ SHA256 = "kizu.bundle_sha256"
 
 PRECISION = "kizu.precision"
 """Metadata: "f32" (where it is missing), "f16" or "int8"."""
+
+PICTURE_SIZE = "kizu.picture_size"
+"""Metadata: "1024x1536" (height x width) where the file takes whole pictures of that size and resizes them itself."""
+
+FORMAT = 2
+"""Of `export_meta.json`."""
 
 META = "export_meta.json"
 """Beside the exported files: what each is, and for an OpenVINO IR what ONNX keeps in the file itself."""
@@ -44,11 +51,17 @@ class ExportedGraph(Stored):
     inputs: dict[str, tuple[int | str, ...]]
     outputs: dict[str, tuple[int | str, ...]]
     created_at: str
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """What an ONNX file holds itself, and an IR cannot. Empty: of before, when all graphs shared one."""
+    signature: str | None = None
+    """Of an IR, under `ExportMeta.content_sha256`; an ONNX file carries its own."""
 
 
 class ExportMeta(Stored):
     """`export_meta.json`: the graphs that were exported from one bundle."""
 
+    format: int = 1
+    """From 2 on the file carries the hash of what it says."""
     bundle_sha256: str
     models: dict[str, ExportedGraph]
     """By file name."""
@@ -56,11 +69,37 @@ class ExportMeta(Stored):
     metadata: dict[str, str]
     versions: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it carries its own hash; then that was right when it was read."""
+        return self.format >= FORMAT
+
+    def metadata_of(self, name: str) -> dict[str, str]:
+        """Of one graph, as an ONNX file would hold it."""
+        graph = self.models[name]
+        return {**(graph.metadata or self.metadata), PRECISION: graph.precision}
+
+    def content_sha256(self, name: str) -> str:
+        """What a signature of one graph is made under: its metadata and the hashes of its files."""
+        files = {file: told.sha256 for file, told in self.models[name].files.items()}
+        return hash_value({"files": files, "metadata": self.metadata_of(name)})
+
 
 def read_export_meta(path: Path) -> ExportMeta:
-    """Raises `BundleError` when it is missing or broken."""
+    """Raises `BundleError` when it is missing, broken or not what was written."""
     hint = "copy the whole export folder: the model files and this one; or export again"
-    return read_stored(path, ExportMeta, hint=hint, raises=BundleError)
+    body = read_json(path, hint=hint, raises=BundleError)
+    digest = body.pop("sha256", None)
+    meta = shape_as(body, ExportMeta, str(path), hint=hint, raises=BundleError)
+    if (digest is not None or meta.format >= FORMAT) and hash_value(body) != digest:
+        raise BundleError(f"{path} has changed since it was written", hint=hint)
+    return meta
+
+
+def write_export_meta(path: Path, meta: ExportMeta) -> None:
+    """Write what `read_export_meta` reads, with its hash. Raises `OutputError`."""
+    body = meta.model_copy(update={"format": FORMAT}).model_dump(mode="json")
+    write_json(path, {**body, "sha256": hash_value(body)})
 
 
 def manifest_in(metadata: Mapping[str, str], *, where: str) -> tuple[BundleManifest, str]:

@@ -5,14 +5,16 @@ graph.onnx           image -> embedding
 arrays/<name>.npy    what the detector learned
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kizu.bundles.manifest import FORMAT, Bundle, BundleManifest
-from kizu.core.errors import BundleError, ConfigError
+from kizu.core.errors import BundleError, ConfigError, OutputError
 from kizu.core.files import new_folder, read_json, write_json
 from kizu.core.hashing import hash_file, hash_value
 from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
@@ -20,6 +22,10 @@ from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
 INDEX = "bundle.json"
 GRAPH = "graph.onnx"
 ARRAYS = "arrays"
+_ARRAY = re.compile(rf"{ARRAYS}/\w[\w.-]*\.npy", re.ASCII)
+_WRITTEN_BEFORE = ("inspections",)
+"""What earlier versions wrote into a bundle that was given as a run. It is not read."""
+_AGAIN = "copy the whole folder again, or train anew"
 
 
 def save(bundle: Bundle, folder: Path) -> str:
@@ -34,35 +40,26 @@ def save(bundle: Bundle, folder: Path) -> str:
 def load(folder: Path) -> Bundle:
     """Read and verify the bundle at `folder`.
 
-    Raises `BundleError` naming the file that is missing, changed or of another format.
+    Raises `BundleError` naming the file that is missing, changed, unknown, unreadable or of another format.
     """
     index = _read_index(folder)
+    _ensure_exact(folder, index["files"])
     for name, expected in index["files"].items():
         path = folder / name
         if not path.is_file():
-            raise BundleError(
-                f"{path} is missing from its bundle", hint="copy the whole folder again, or train anew"
-            )
-        if hash_file(path) != expected:
-            raise BundleError(
-                f"{path} has changed since its bundle was written",
-                hint="copy the whole folder again, or train anew",
-            )
+            raise BundleError(f"{path} is missing from its bundle", hint=_AGAIN)
+        if _hash(path) != expected:
+            raise BundleError(f"{path} has changed since its bundle was written", hint=_AGAIN)
     try:
         manifest = BundleManifest.parse(index["manifest"], where=str(folder / INDEX))
     except ConfigError as error:
         raise BundleError(
             error.message, hint="it was written by another version of kizu: train anew"
         ) from error
-    arrays = {
-        Path(name).stem: np.load(folder / name, allow_pickle=False)
-        for name in index["files"]
-        if name.startswith(f"{ARRAYS}/")
-    }
     return Bundle(
         manifest=manifest,
-        graph=(folder / GRAPH).read_bytes(),
-        arrays=arrays,
+        graph=_read_bytes(folder / GRAPH),
+        arrays={_array(name): _read_array(folder / name) for name in index["files"] if name != GRAPH},
         stored_sha256=str(index["sha256"]),
     )
 
@@ -70,6 +67,22 @@ def load(folder: Path) -> Bundle:
 def read_hash(folder: Path) -> str:
     """The hash of the bundle at `folder`, as its index says, without reading the rest. Raises `BundleError`."""
     return str(_read_index(folder)["sha256"])
+
+
+def ensure_outside(path: Path) -> None:
+    """Raises `OutputError` where `path` is a bundle or lies in one: what is in a bundle is all hashed."""
+    whole = path.resolve()
+    for folder in (whole, *whole.parents):
+        if is_bundle(folder):
+            raise OutputError(
+                f"{path} is inside the bundle {folder}, which nothing else may be written to",
+                hint=f"choose a place beside it, such as {folder.parent / (path.name or 'out')}",
+            )
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a bundle lies there, whole or not."""
+    return (folder / INDEX).is_file()
 
 
 def set_thresholds(
@@ -125,12 +138,62 @@ def _read_index(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} cannot be read: {error}", hint="copy the whole folder again") from error
     if not intact:
-        raise BundleError(
-            f"{path} has changed since it was written", hint="copy the whole folder again, or train anew"
-        )
+        raise BundleError(f"{path} has changed since it was written", hint=_AGAIN)
+    if not isinstance(index["manifest"], dict) or not isinstance(index["files"], dict):
+        raise BundleError(f"{path} holds no manifest or no list of files", hint=_AGAIN)
     if index["manifest"].get("format") != FORMAT:
         raise BundleError(
             f"{path} has format {index['manifest'].get('format')!r}, this version of kizu reads {FORMAT}",
             hint="train anew",
         )
-    return dict(index)
+    return index
+
+
+def _ensure_exact(folder: Path, listed: dict[str, str]) -> None:
+    """The graph and arrays by their plain names, each of them listed, and nothing beside them."""
+    for name in listed:
+        if name != GRAPH and not _ARRAY.fullmatch(name):
+            raise BundleError(f"{folder / INDEX} lists {name!r}, which is no file of a bundle", hint=_AGAIN)
+    if GRAPH not in listed:
+        raise BundleError(f"{folder / INDEX} does not list {GRAPH}", hint=_AGAIN)
+    try:
+        inside = [*folder.iterdir(), *(folder / ARRAYS).glob("*")]
+    except OSError as error:
+        raise BundleError(f"cannot read {folder}: {error.strerror}", hint=_AGAIN) from error
+    known = {INDEX, ARRAYS, *listed}
+    for path in sorted(inside):
+        name = path.relative_to(folder).as_posix()
+        if name not in known and name not in _WRITTEN_BEFORE and not _is_of_the_system(path.name):
+            raise BundleError(f"{path} is in a bundle that does not list it", hint="move it elsewhere")
+
+
+def _is_of_the_system(name: str) -> bool:
+    """What file managers and network shares leave in every folder."""
+    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini")
+
+
+def _array(name: str) -> str:
+    return name.removeprefix(f"{ARRAYS}/").removesuffix(".npy")
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    try:
+        with path.open("rb") as stream:
+            array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise BundleError(f"{path} is not an array that can be read: {error}", hint=_AGAIN) from error
+    return array
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}", hint=_AGAIN) from error
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}", hint=_AGAIN) from error

@@ -33,11 +33,13 @@ def inspect(
     report = done.result.report
     if done.result.skipped:
         say(f"{done.result.skipped} images were done before", err=True)
+    if done.result.num_failed:
+        say(f"not inspected: {done.result.num_failed}", *done.result.failures, err=True)
     say(f"wrote {done.output_dir}", err=True)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     if fail_on_ng and done.result.num_ng:
         raise typer.Exit(exits.NG_FOUND)
-    if done.result.num_failed:
+    if done.result.num_failed or report.num_unread:
         raise typer.Exit(exits.SOME_UNREAD)
 
 

@@ -78,6 +78,9 @@ def new_folder(
                 sync_folder(temporary)
             temporary.replace(path)
             sync_folder(path.parent)
+        except OutputError as error:
+            error.message = error.message.replace(str(temporary), str(path))  # nobody knows the other name
+            raise
         except OSError as error:
             raise _cannot_write(path, error) from error
         finally:

@@ -1,7 +1,7 @@
 """Which mask is whose: by names, in folders of masks and beside the pictures. None is borrowed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -85,11 +85,14 @@ def claim_masks(
     masks: Mapping[Path, Place],
     passed: Passed,
     base: Path,
+    *,
+    bystanders: Iterable[Path] = (),
 ) -> dict[Path, Path]:
     """The mask of each image that has one.
 
     `images`: for each image the places where its mask may lie, the nearest first; `masks`: the place of each. Of the
     same place, the mask of `b.png` is called `b`, `b_mask` (or `_label`, `_GT`, `_seg`) or `b.png`, with any suffix.
+    `bystanders`: pictures of which nothing is known; a mask that lies in no place of its image's own may be theirs too.
     Masks that none claims are added to `passed`. Raises `DataError` naming both, when two images claim one mask, or two
     masks are called like one image's.
     """
@@ -99,8 +102,11 @@ def claim_masks(
             index.setdefault((place, key), []).append(mask)
     claimed: dict[Path, Path] = {}
     owners: dict[Path, Path] = {}
+    others = {path.stem: path for path in bystanders}
     for image, places in images.items():
-        found = next((f for place in places if (f := _called(image, place, index))), [])
+        found, place = next(((f, p) for p in places if (f := _called(image, p, index))), ([], places[0]))
+        if found and place != places[0] and image.stem in others:
+            raise _ambiguous(found[0], image, others[image.stem])
         if len(found) > 1:
             raise _two_masks(image, *found[:2])
         for mask in found:

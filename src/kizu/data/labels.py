@@ -49,15 +49,16 @@ class Picture:
 
 
 def read_pictures(base: Path, passed: Passed, *, may_name: bool = True) -> list[Picture]:
-    """All pictures below `base`, each with what names say; see the module. `may_name`: settings can say more.
+    """All pictures below `base`, each with what names say, also those of which they say nothing; see the module.
+    `may_name`: settings can say more.
 
     Raises `DataError` where they cannot be told apart, listing folders, counts and the settings that name them.
     """
 
     def refuse(why: str) -> NoReturn:
-        _refuse(pictures, base, why, may_name=may_name)
+        _refuse(pictures, base, why, may_name=may_name, notes=passed.notes())
 
-    lots = list(walk(base, passed, follow=lambda name: bool(say(name).kinds)))
+    lots = list(walk(base, passed, follow=lambda name: not say(name).nothing))
     pictures = [picture for lot in lots for picture in _judge(lot, passed)]
     if any(p.is_unclear for p in pictures):
         refuse(f"the names of folders in {base} contradict each other")
@@ -76,7 +77,7 @@ def read_pictures(base: Path, passed: Passed, *, may_name: bool = True) -> list[
     if not any(p.kind is Kind.GOOD and p.split in (None, Split.TRAIN) for p in pictures):
         refuse(f"no folder in {base} is known to hold good pictures to learn from")
     _tell_unknown(pictures, passed)
-    return [p for p in pictures if p.kind is not None]
+    return pictures
 
 
 def read_named(
@@ -121,6 +122,7 @@ def _judge(lot: Lot, passed: Passed, *, named: Kind | None = None) -> Iterable[P
         return [Picture(lot.path(n), Kind.MASK, split, DEFECT, place, head) for n in lot.names]
     kind = next(iter(kinds)) if len(kinds) == 1 else None
     whole = Picture(lot.folder, kind, split, _defect(lot.parts, said), place, head, is_unclear=len(kinds) > 1)
+    _tell_late_split(lot, said, named, passed)
     names, companions = split_companions(lot, passed, twins=True)
     beside = masks_beside(lot, companions)
     return [
@@ -129,6 +131,16 @@ def _judge(lot: Lot, passed: Passed, *, named: Kind | None = None) -> Iterable[P
         else _with_companion(replace(whole, path=lot.path(n)), beside.get(n), passed)
         for n in names
     ]
+
+
+def _tell_late_split(lot: Lot, said: Sequence[Said], named: Kind | None, passed: Passed) -> None:
+    """A split below the folder that says good or bad may be meant otherwise: `good/test_rig`."""
+    kind = -1 if named else next((index for index, one in enumerate(said) if one.kinds), len(said))
+    split = next((one.split for one in said[kind + 1 :] if one.split is not None), None)
+    if split is not None:
+        passed.remark(
+            f"for {split}, as the name of their folder says: {len(lot.names)} pictures in {lot.place}"
+        )
 
 
 def _tells_apart(said: Said) -> bool:
@@ -212,7 +224,9 @@ def _tell_unknown(pictures: Sequence[Picture], passed: Passed) -> None:
         passed.add(Reason.UNKNOWN, f"{head}: {count}", count)
 
 
-def _refuse(pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool = True) -> NoReturn:
+def _refuse(
+    pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool = True, notes: Sequence[str] = ()
+) -> NoReturn:
     """With what there is, and the settings that would say what it is."""
     counts: dict[tuple[str, str], int] = {}
     for p in pictures:
@@ -232,10 +246,9 @@ def _refuse(pictures: Sequence[Picture], base: Path, why: str, *, may_name: bool
     }
     settings = {"data": {"layout": "folder", "root": str(base), "options": options}}
     text = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, width=10_000).strip()
-    hint = f"say which are good, in a file for --config, corrected where this guess is wrong: {text}"
+    named = f"say which are good, in a file for --config, corrected where this guess is wrong: {text}"
+    alone = "name a folder of good pictures alone, or sort them into one that is called good"
     raise DataError(
         f"{why}: {', '.join([*told, *more]) or 'there is no picture'}",
-        hint=hint
-        if may_name
-        else "name a folder of good pictures alone, or sort them into one that is called good",
+        hint="; ".join([*notes, named if may_name else alone]),
     )

@@ -39,15 +39,18 @@ def list_images(
         return (Sample(source.name, source),)
     passed = passed or Passed()
     folder = ensure_folder(source)
-    wanted = None if pattern is None else pattern.casefold()
+
+    def wanted(name: str) -> bool:
+        return pattern is None or fnmatchcase(name.casefold(), pattern.casefold())
+
     found: list[Sample] = []
     example, left_out = "", 0
-    for lot in walk(folder, passed):
+    for lot in walk(folder, passed, wanted=wanted):
         inside = "".join(f"{part}/" for part in lot.parts)
         names, companions = split_companions(lot, passed, twins=without_masks)
         for mask in companions:
             passed.add(Reason.COMPANION, inside + mask)
-        if any(Kind.MASK in say(part).kinds for part in lot.parts):
+        if names and any(Kind.MASK in say(part).kinds for part in lot.parts):
             if without_masks:
                 passed.add(Reason.MASK_FOLDER, f"{lot.place}: {len(names)}", len(names))
                 continue
@@ -55,7 +58,7 @@ def list_images(
                 f"{lot.place} is called like a folder of masks; its {len(names)} files are taken as pictures"
             )
         for name in names:
-            if wanted is not None and not fnmatchcase((inside + name).casefold(), wanted):
+            if not wanted(inside + name):
                 passed.add(Reason.NO_MATCH, inside + name)
                 example, left_out = example or inside + name, left_out + 1
                 continue
@@ -87,7 +90,7 @@ def list_good_images(folder: Path, passed: Passed) -> tuple[Sample, ...]:
         if picture.kind is Kind.GOOD and picture.split in (None, Split.TRAIN):
             path = picture.path
             good.append(Sample(path.relative_to(base).as_posix(), path, "good", defect=GOOD))
-        else:
+        elif picture.kind is not None:
             others[picture.head] = others.get(picture.head, 0) + 1
     for head, count in others.items():
         passed.add(Reason.NOT_LEARNED, f"{head}: {count}", count)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kizu.core.errors import DataError
-from kizu.data.passed import Passed, Reason
+from kizu.data.passed import NOT_READ, Passed, Reason
 from kizu.imaging.codec import IMAGE_SUFFIXES
 from kizu.imaging.sniff import Sniffed, sniff
 
@@ -28,7 +28,7 @@ _MARKS = frozenset({"demo.json"})
 _RUN = frozenset({"manifest.jsonl", "config.yaml"})
 """With these a folder is a run."""
 
-FollowLink = Callable[[str], bool]
+Asked = Callable[[str], bool]
 
 
 class SeenFile(NamedTuple):
@@ -60,13 +60,19 @@ class Lot:
 
 
 def walk(
-    start: Path, passed: Passed, *, under: str = "", follow: FollowLink = lambda _: False
+    start: Path,
+    passed: Passed,
+    *,
+    under: str = "",
+    follow: Asked = lambda _: False,
+    wanted: Asked = lambda _: True,
 ) -> Iterator[Lot]:
-    """The lots in `start` and below: a folder's own pictures first, then its sub-folders, all by name.
+    """The lots in `start` and below, also the empty ones: a folder's own pictures first, then its sub-folders, by name.
 
     Links to folders are not followed, but for those in `start` itself whose name `follow` takes. Folders that Kizu
     wrote are left out, unless the walk begins there. `under`: what the names of what is passed over begin with, such
-    as "train/good". Raises `DataError` for a folder that cannot be listed.
+    as "train/good". `wanted`: of files that are passed over, which ones somebody asked for, by their names below
+    `start`. Raises `DataError` for a folder that cannot be listed.
     """
     waiting: list[tuple[Path, tuple[str, ...]]] = [(start, ())]
     while waiting:
@@ -78,9 +84,8 @@ def walk(
             passed.add(Reason.OWN_OUTPUT, "/".join((*_parts(under), *parts)))
             continue
         inside = "/".join((*_parts(under), *parts, ""))
-        names, below = _sort_out(entries, inside, passed, follow if not parts else lambda _: False)
-        if names:
-            yield Lot(folder, parts, tuple(names))
+        names, below = _sort_out(entries, inside, passed, follow if not parts else lambda _: False, wanted)
+        yield Lot(folder, parts, tuple(names))
         waiting += [(folder / name, (*parts, name)) for name in reversed(below)]
 
 
@@ -94,8 +99,10 @@ def _list(folder: Path) -> list["os.DirEntry[str]"]:
 
 
 def count_pictures(folder: Path) -> int:
-    """How many pictures lie in a folder and below it."""
-    return sum(len(lot.names) for lot in walk(folder, Passed()))
+    """How many pictures lie in a folder and below it, also those in formats that are not read."""
+    passed = Passed()
+    readable = sum(len(lot.names) for lot in walk(folder, passed))
+    return readable + sum(row.count for row in passed.rows() if row.reason in NOT_READ)
 
 
 def suffix_of(name: str) -> str:
@@ -126,7 +133,11 @@ def _is_run(entries: list["os.DirEntry[str]"]) -> bool:
 
 
 def _sort_out(
-    entries: list["os.DirEntry[str]"], inside: str, passed: Passed, follow: FollowLink
+    entries: list["os.DirEntry[str]"],
+    inside: str,
+    passed: Passed,
+    follow: Asked,
+    wanted: Asked = lambda _: True,
 ) -> tuple[list[str], list[str]]:
     """The names of pictures and of sub-folders; what else there is goes into `passed`, its name after `inside`."""
     there = {entry.name for entry in entries if entry.name in _RUN or entry.name in _RESULTS}
@@ -152,6 +163,8 @@ def _sort_out(
             reason, told = _judge(entry)
             if reason is None:
                 names.append(name)
+            elif reason in NOT_READ and not wanted(inside + name):
+                passed.add(Reason.NO_MATCH, inside + name)
             else:
                 passed.add(reason, inside + name + told)
     return names, below

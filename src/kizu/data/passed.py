@@ -32,6 +32,10 @@ _PICTURES = frozenset(
 )
 
 
+NOT_READ = frozenset({Reason.OTHER_FORMAT, Reason.UNREADABLE})
+"""With these it cannot be said that every picture was looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class PassedOver:
     """What was passed over for one reason."""

@@ -32,17 +32,33 @@ class Said:
 
 
 # Short words count as whole words only, longer ones also inside one: NG and mangan, goodparts and badlot.
-_GOOD_WHOLE = frozenset({"ok", "okay", "io", "pass", "passed", "gut", "flawless"})
-_GOOD_WITHIN = ("good", "normal")
-_BAD_WHOLE = frozenset({"ng", "nok", "ko", "nio", "nogo", "def", "fehler", "schlecht", "ausschuss"})
-_BAD_START = ("bad", "fail", "fault", "scrap", "reject")
-_BAD_WITHIN = ("defect", "anomal", "abnormal", "faulty", "flaw", "notok", "notgood", "nogood")
+_GOOD_WHOLE = frozenset({"ok", "okay", "io", "pass", "passed", "gut"})
+_GOOD_WITHIN = ("good", "normal", "良品", "正常", "合格", "양품", "정상")
+_BAD_WHOLE = frozenset({"ng", "nok", "ko", "nio", "nogo", "def"})
+_BAD_START = (
+    "bad",
+    "fail",
+    "fault",
+    "scrap",
+    "reject",
+    "fehler",
+    "schlecht",
+    "ausschuss",
+    "défaut",
+    "difett",
+)
+_BAD_WITHIN = (
+    *("defect", "anomal", "abnormal", "faulty", "flaw", "notok", "notgood", "nogood"),
+    *("不良", "不合格", "不正常", "非正常", "異常", "异常", "欠陥", "缺陷", "불량", "비정상", "결함"),
+)
+_FREE = ("free", "less", "frei", "los")
+"""What a word ends with that says there is none: defectfree, fehlerlos."""
 _FLAW_WHOLE = frozenset(
     {"dent", "dents", "dented", "bent", "rust", "rusty", "burr", "burrs", "stain", "stains"}
 )
 _FLAW_START = ("crack", "scratch", "broken", "damag", "contaminat", "missing", "misplac", "corro", "misprint")
 _MASK_WHOLE = frozenset({"gt", "seg"})
-_MASK_WITHIN = ("mask", "label", "groundtruth", "annotation", "segment")
+_MASK_WITHIN = ("mask", "label", "groundtruth", "annotation", "segment", "マスク", "掩码", "掩膜")
 _VALIDATION = frozenset({"val", "valid", "validation", "dev"})
 _NOT = frozenset({"no", "not", "non", "without", "nicht", "ohne", "un"})
 
@@ -50,7 +66,7 @@ _NOT = frozenset({"no", "not", "non", "without", "nicht", "ohne", "un"})
 def say(name: str) -> Said:
     """What a folder's name says. Upper and lower case, digits and signs between words do not matter."""
     plain = unicodedata.normalize("NFKC", name)
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)  # okParts
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[^\x00-\u02ff])", " ", plain)  # okParts, OK品
     words = [word.casefold() for word in re.findall(r"[^\W\d_]+", parted)]
     joined = "".join(words)
     kinds: set[Kind] = set()
@@ -59,31 +75,33 @@ def say(name: str) -> Said:
         kind, is_flaw = _kind(word)
         if kind is Kind.GOOD and before in _NOT:
             kind = Kind.BAD
-        elif kind is Kind.BAD and not is_flaw and (before in _NOT or after in ("free", "less")):
+        elif kind is Kind.BAD and not is_flaw and (before in _NOT or after in _FREE):
             kind = Kind.GOOD
         if kind is not None:
             kinds.add(kind)
         flaw = flaw or is_flaw
     if not kinds:  # i.O., n.i.O., ground_truth, cracks1
         kinds = {kind for kind, _ in [_kind(joined)] if kind is not None}
-    if any(text in joined for text in _MASK_WITHIN):
+    if _says_mask(joined):
         kinds.add(Kind.MASK)
     return Said(frozenset(kinds), _split(words), flaw and kinds == {Kind.BAD})
 
 
 def _kind(word: str) -> tuple[Kind | None, bool]:
     """What one word says, and whether it is the name of a flaw."""
-    if word in _MASK_WHOLE or any(text in word for text in _MASK_WITHIN):
+    if word in _MASK_WHOLE or _says_mask(word):
         return Kind.MASK, False
     if word in _BAD_WHOLE or word.startswith(_BAD_START) or any(text in word for text in _BAD_WITHIN):
-        return (
-            Kind.GOOD if word in _GOOD_WHOLE or word.endswith(("defectfree", "defectless")) else Kind.BAD
-        ), False
+        return (Kind.GOOD if word.endswith(_FREE) else Kind.BAD), False
     if word in _FLAW_WHOLE or word.startswith(_FLAW_START):
         return Kind.BAD, True
     if word in _GOOD_WHOLE or any(text in word for text in _GOOD_WITHIN):
         return Kind.GOOD, False
     return None, False
+
+
+def _says_mask(word: str) -> bool:
+    return any(text in word for text in _MASK_WITHIN) and not word.startswith("unlabel")
 
 
 def _split(words: list[str]) -> Split | None:

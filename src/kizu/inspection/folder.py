@@ -5,7 +5,6 @@ same call again goes on after it, and looks anew at what has changed since.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ PAUSES_S = (0.5, 1.0, 2.0)
 """A picture that could not be read, for a reason that may pass, is tried again after each of these."""
 REPORT_SHARE = 20
 """While a folder is watched, the report is not written again before this many times what writing it took."""
+
+TOLD_FAILURES = 5
 
 OnRecord = Callable[[Record], None]
 
@@ -54,6 +55,8 @@ class FolderResult:
     """Of the images that this call was given; the report is on all that the folder has lines of."""
     num_failed: int
     """The same: those that could not be inspected."""
+    failures: tuple[str, ...]
+    """Why, of the first few of these."""
 
 
 class FolderRunner:
@@ -127,8 +130,15 @@ class FolderRunner:
 
     def _result(self, ledger: Ledger, keys: Iterable[str], skipped: int) -> FolderResult:
         report = self._report(ledger)
-        verdicts = Counter(map(ledger.tally.verdict, keys))
-        return FolderResult(report, skipped, num_ng=verdicts["NG"], num_failed=verdicts[None])
+        verdicts = {key: ledger.tally.verdict(key) for key in keys}
+        failed = [key for key, verdict in verdicts.items() if verdict is None]
+        return FolderResult(
+            report,
+            skipped,
+            num_ng=sum(verdict == "NG" for verdict in verdicts.values()),
+            num_failed=len(failed),
+            failures=tuple(ledger.error(key) or f"{key}: has no line" for key in failed[:TOLD_FAILURES]),
+        )
 
     def _journal(self) -> Journal:
         roi = self._inspector.roi

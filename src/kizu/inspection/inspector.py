@@ -97,15 +97,47 @@ class Inspector:
         self.roi = roi
         self._scorer: Scorer = pipeline or _open(source, work)
         self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.seen_hw)
+        self._picture_hw = source.picture_hw if isinstance(source, ModelFile) else None
 
     @classmethod
-    def open(cls, folder: Path | str, **options: Any) -> Self:
+    def open(cls, folder: Path | str, *, signed_by: Path | None = None, **options: Any) -> Self:
         """From a run folder, a bundle folder or a file that `kizu export` wrote; `options` as for the constructor.
 
-        Raises `BundleError`.
+        `signed_by`: the PEM file of the public key that must have signed the file. Raises `BundleError`.
         """
         path = Path(folder)
-        return cls(read_model(path) if is_model_file(path) else load(bundle_folder(path)), **options)
+        if is_model_file(path):
+            return cls(read_model(path, signed_by=signed_by), **options)
+        if signed_by is not None:
+            raise BundleError(
+                f"{path} is not an exported file, and only those are signed", hint="give the file"
+            )
+        return cls(load(bundle_folder(path)), **options)
+
+    @property
+    def placement(self) -> PlacementConfig:
+        """How pictures are given to it: as they come, where the file resizes them itself."""
+        if self._picture_hw is None:
+            return self.manifest.placement
+        return PlacementConfig(image_size=self._picture_hw)
+
+    def ensure_fits(self, size: HW, path: Path | None = None) -> None:
+        """Raises `ImageError` for a picture (H, W) of another size than the file takes, and where of one of this size
+        nothing that is looked at lies in the region of interest."""
+        if self._picture_hw not in (None, size):
+            raise ImageError(
+                f"{path or 'the picture'} is {size[0]} x {size[1]} pixels, and the model takes only"
+                f" {self._picture_hw[0]} x {self._picture_hw[1]}",
+                path=path,
+                hint="export without --input-size for pictures of any size",
+            )
+        if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
+            raise ImageError(
+                f"{path or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
+                " lies in the region of interest",
+                path=path,
+                hint='corners are [x, y] in pixels of the image; with "unit": "fraction" they fit images of any size',
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It is opened anew where it arrives."""
@@ -133,13 +165,14 @@ class Inspector:
 
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
-        placed = place_source(Path(image) if isinstance(image, str) else image, self.manifest.placement)
-        self.ensure_seen(placed.size, name=str(image) if isinstance(image, str | Path) else "")
+        source = Path(image) if isinstance(image, str) else image
+        placed = place_source(source, self.placement)
+        self.ensure_fits(placed.size, source if isinstance(source, Path) else None)
         return self.inspect_placed(placed.image[None], [placed.size])[0]
 
     def show(self, image: Path) -> tuple[U8, Inspection]:
-        """The same of a file, and the picture (H, W, 3) as it was looked at, to draw on."""
-        placed = place_source(image, self.manifest.placement, keep_original=True)
+        """What is said of a file, and the picture (H, W, 3) as it was looked at, to draw on."""
+        placed = place_source(image, self.placement, keep_original=True)
         assert placed.original is not None
         return placed.original, self.inspect_placed(placed.image[None], [placed.size])[0]
 
@@ -153,18 +186,8 @@ class Inspector:
         scores = self._scorer.score(images)
         return map(self._decide, map(float, scores.image), scores.maps, sizes)
 
-    def ensure_seen(self, size: HW, *, name: str = "") -> None:
-        """Raise `ImageError` where of an image of this size (H, W) nothing in the region of interest is looked at."""
-        if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
-            raise ImageError(
-                f"{name or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
-                " lies in the region of interest",
-                path=Path(name) if name else None,
-                hint='corners are [x, y] in pixels of the image; with "unit": "fraction" they fit images of any size',
-            )
-
     def _decide(self, score: float, net_map: F32, size: HW) -> Inspection:
-        self.ensure_seen(size)
+        self.ensure_fits(size)
         placement = self.manifest.placement
         anomaly_map = map_back(net_map, size, placement)
         zones = None if self._zones is None else map_back(self._zones, size, placement)

@@ -4,6 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from kizu.core.errors import OutputError
+from kizu.core.parts import sweep_file_parts
 from kizu.data.manifest import Sample
 from kizu.inspection.journal import Journal
 from kizu.inspection.names import PictureNames
@@ -40,6 +41,8 @@ class Ledger:
         look_at_links_again()
         self._journal = journal
         self._output_dir = output_dir
+        for folder in ("masks", "overlays"):  # nobody else writes there, as the journal is held
+            sweep_file_parts(output_dir / folder, deep=True)
         self._entries: dict[str, Entry] = {}
         self._old_paths: dict[str, str] = {}
         """`image_path` of lines that have no source -> their key."""
@@ -56,6 +59,11 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def error(self, key: str) -> str | None:
+        """Why this picture could not be inspected; None where it was, or has no line."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.error
 
     def is_done(self, sample: Sample) -> bool:
         """Whether the line of this picture is of the content that lies there now, for sure and without reading it.

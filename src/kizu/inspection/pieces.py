@@ -105,18 +105,22 @@ class InspectPieces:
             source = Source.of(named.key, content)
             if source.sha256 == named.known_sha256:
                 return Result(named, None)
-            height, width = image_size(content)
+            size = image_size(content)
         except ImageError as error:
             return self._refused(named, source, error)
         except Exception as error:  # noqa: BLE001 - of one picture; the others go on
             return self._unforeseen(named, source, error)
-        return _Opened(named, source, content, height * width)
+        try:
+            self.inspector.ensure_fits(size, named.sample.path)
+        except ImageError as error:  # the picture is sound, and not one of this line
+            return self._failure(named, source, error.message, "failed")
+        return _Opened(named, source, content, size[0] * size[1])
 
     def _place(self, item: _Opened) -> _Ready | Result:
         start = time.perf_counter()
         try:
             placed = place_source(
-                item.content, self.inspector.manifest.placement, keep_original=self.options.save_overlays
+                item.content, self.inspector.placement, keep_original=self.options.save_overlays
             )
         except ImageError as error:
             return self._refused(item.named, item.source, error)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from kizu.data.passed import PassedOver
+from kizu.data.passed import NOT_READ, PassedOver
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
@@ -112,11 +112,15 @@ class Report(Written):
         default=None, description="lines that count no more, as their picture changed and was judged again"
     )
 
+    @property
+    def num_unread(self) -> int:
+        """Files that were passed over, and may be pictures that somebody wanted looked at."""
+        return sum(row.count for row in self.passed_over or () if row.reason in NOT_READ)
+
     def told(self) -> str:
         """One line for a person."""
-        return (
-            f"{self.num_images} images: {self.num_ok} OK, {self.num_ng} NG, {self.num_errors} not inspected"
-        )
+        unread = f", {self.num_unread} in other formats passed over" if self.num_unread else ""
+        return f"{self.num_images} images: {self.num_ok} OK, {self.num_ng} NG, {self.num_errors} not inspected{unread}"
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

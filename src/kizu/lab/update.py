@@ -106,10 +106,8 @@ def _update(
     broken = {sample.id: f"cannot be read ({reason})" for sample, reason in left_out.reasons.items()}
     learned = tuple(sample for sample in new if sample.id not in broken)
     if not learned:
-        raise DataError(
-            f"none of the {len(new)} new images in {images} can be read",
-            hint="; ".join(sorted(set(broken.values()))),
-        )
+        why = "; ".join(sorted(set(broken.values())))
+        raise DataError(f"none of the {len(new)} new images in {images} can be read", hint=why)
     thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
     manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
         update={"version": next_version(folder.path), "reason": reason}

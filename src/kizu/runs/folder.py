@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import load, read_hash
+from kizu.bundles.store import is_bundle, load, read_hash
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import new_folder, read_rows, read_stored, write_jsonl
 from kizu.core.locks import RESULTS_LOCK, StillThere, locked
@@ -200,6 +200,12 @@ def new_run(path: Path) -> Iterator[RunFolder]:
 def open_run(path: Path) -> RunFolder:
     """A finished run. Raises `DataError` when `path` is not one."""
     run = RunFolder(path)
+    if is_bundle(path):
+        around = [folder for folder in path.resolve().parents[:3] if (folder / "meta.json").is_file()]
+        raise DataError(
+            f"{path} is a bundle, not a run",
+            hint=f"give the run, {around[0]}" if around else "give the folder that `kizu train` printed",
+        )
     if not run.bundle.is_dir():
         beside = path.glob("**/meta.json") if path.is_dir() else ()
         found = sorted(str(meta.parent) for meta in beside if not is_part(meta.parent))[:5]

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kizu.core.work import Work
-from kizu.release.export import Exported, export_run, verify_run
+from kizu.release.export import Exported, export_run
 from kizu.release.parity import Agreement, Tolerances
+from kizu.release.verify import verify_run
 from kizu.runs.folder import open_run
+from kizu.runtimes.signing import signer
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
+from kizu.tasks.options import parse_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ def export(run_dir: Path, options: ExportOptions, work: Work) -> Exported:
         open_run(run_dir),
         to=options.form.value,
         precision=options.precision.value,
+        picture_hw=None if options.input_size is None else parse_grid("--input-size", options.input_size),
+        sign=None if options.sign is None else signer(options.sign),
         output_dir=options.output_dir,
         max_constants_mb=options.max_size_mb,
         work=work,
@@ -44,6 +49,7 @@ def verify(run_dir: Path, options: VerifyOptions, work: Work) -> Verified:
         images=options.images,
         random_images=options.random,
         tolerances=tolerances,
+        signed_by=options.require_signature,
         work=work,
     )
     return Verified(agreements, tolerances)

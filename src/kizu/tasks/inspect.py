@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kizu.bundles.store import ensure_outside, is_bundle
 from kizu.core.errors import ConfigError
 from kizu.core.hashing import hash_value
 from kizu.core.work import Work
@@ -47,16 +48,18 @@ def inspect(
     opened = source.run_dir or source.model
     if opened is None or (source.run_dir and source.model):
         raise ConfigError("give a run or a model file", hint="kizu inspect --run-dir RUN FOLDER")
-    beside = opened.parent if source.model else opened
+    beside = opened.parent if source.model or is_bundle(opened) else opened
     output_dir = source.output_dir or choose_folder(
         beside / "inspections", "list" if is_list else images.resolve().name or "images", identify(images)
     )
+    ensure_outside(output_dir)
     if images.is_dir() and output_dir.resolve().is_relative_to(images.resolve()):
         raise ConfigError(
             f"the results would lie in {images}, and be inspected next", hint="choose another --output-dir"
         )
     inspector = Inspector.open(
         opened,
+        signed_by=source.require_signature,
         category=source.category,
         policy=policy_config(decision),
         roi=read_roi(decision.roi, decision.ignore),
@@ -119,7 +122,7 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
 def _named_images(path: Path | None) -> tuple[Sample, ...]:
     """What a list names; None: that on stdin."""
     if path is None:
-        return list_named_images(read_list(sys.stdin.buffer.read()))
+        return list_named_images(read_list(b"" if sys.stdin is None else sys.stdin.buffer.read()))
     try:
         content = path.read_bytes()
     except OSError as error:

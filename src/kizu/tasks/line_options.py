@@ -50,6 +50,10 @@ class SourceOptions:
         Path | None,
         Flag("Where results go. Default: inspections/<folder name> in the run folder, or beside the model."),
     ] = None
+    require_signature: Annotated[
+        Path | None,
+        Flag("Refuse a model file that was not signed by this public key (PEM).", ("--require-signature",)),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,16 @@ class ExportOptions:
             "f16 stores half precision, int8 computes the network in 8 bits; written only if no decision changes."
         ),
     ] = Precision.F32
+    input_size: Annotated[
+        str | None,
+        Flag(
+            "Take whole pictures of this size, and resize them inside the file: height x width, such as 1024x1536."
+            " Default: pictures are resized before."
+        ),
+    ] = None
+    sign: Annotated[
+        Path | None, Flag("Sign the file with this private Ed25519 key (PEM).", ("--sign",), is_file=True)
+    ] = None
     output_dir: Annotated[Path | None, Flag("Where it goes. Default: export/ in the run folder.")] = None
     max_size_mb: Annotated[float, Flag("Refuse to write a model larger than this.", least=1)] = 512
 
@@ -135,6 +149,10 @@ class VerifyOptions:
         None
     )
     random: Annotated[int, Flag("Also compare on this many noise images.", ("--random",), least=0)] = 0
+    require_signature: Annotated[
+        Path | None,
+        Flag("Refuse files that were not signed by this public key (PEM).", ("--require-signature",)),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

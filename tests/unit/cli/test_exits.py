@@ -124,3 +124,15 @@ def test_a_recommendation_that_was_to_be_written_and_is_not_is_an_error(
     assert found.exit_code == 2, found.stderr
     assert "config.yaml is not written: nothing that was tried fits the budget" in found.stderr
     assert not (tmp_path / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("a.gif", 3), ("notes.txt", 0), (".a.gif", 0)])
+def test_an_inspection_that_passed_pictures_over_is_not_whole(root: Path, name: str, code: int) -> None:
+    folder = pictures(root / "new", readable=2, broken=0)
+    (folder / name).write_bytes(b"GIF89a" if "gif" in name else b"x")
+    run = root / "runs/patchcore/plate/r"
+    found = kizu_command("inspect", "--run-dir", run, folder)
+    assert found.exit_code == code, found.stderr
+    assert f"passed over: 1 ({name}" in found.stderr
+    assert ("0 not inspected, 1 in other formats passed over" in found.stdout) == (code == 3)
+    assert kizu_command("inspect", "--run-dir", run, folder, "--glob", "*.png").exit_code == 0

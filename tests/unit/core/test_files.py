@@ -260,6 +260,19 @@ def test_a_folder_that_is_removed_while_it_is_built_is_never_done(tmp_path: Path
         assert list(tmp_path.iterdir()) == []
 
 
+def test_what_fails_inside_a_new_folder_is_told_by_the_name_it_would_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> None:
+        with new_folder(tmp_path / "run") as temporary:
+            monkeypatch.setattr(Path, "replace", fail)
+            write_json(temporary / "meta.json", {})
+
+    with pytest.raises(OutputError, match="No space left") as refused:
+        build()
+    assert refused.value.message.startswith(f"cannot write {tmp_path / 'run' / 'meta.json'}: ")
+
+
 @posix
 def test_a_new_folder_is_on_the_disk_before_its_name_and_its_name_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -181,3 +181,13 @@ def test_a_memory_estimate_begins_at_what_is_held_now_and_not_at_an_earlier_peak
     assert memory_in_use() > before + (30 << 20)
     del large
     assert memory_in_use() < before + (20 << 20)
+
+
+def test_notes_are_told_in_order_and_do_not_travel_to_other_machines() -> None:
+    told: list[str] = []
+    work = Work(on_note=told.append)
+    work.note("one", "two")
+    work.quiet().note("three")
+    assert told == ["one", "two", "three"]
+    assert work.portable().on_note is None
+    Work().note("nobody listens")

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
+from tests.support import noise, part_picture
 
-from kizu.core.errors import DataError
+from kizu.core.errors import DataError, ImageError
 from kizu.data.manifest import Sample
-from kizu.data.masks import true_mask
-from kizu.imaging.codec import encode_png
+from kizu.data.masks import looks_like_a_mask, true_mask
+from kizu.imaging.codec import encode_jpeg, encode_png
 
 
 def drawn(path: Path, mask: np.ndarray) -> Path:
@@ -46,3 +48,45 @@ def test_an_empty_mask_contradicts_a_defect_but_not_a_good_sample(tmp_path: Path
     good = true_mask(Sample("a", Path("a.png"), "good", empty), (4, 6))
     assert good is not None
     assert not good.any()
+
+
+def blob(*, smooth: bool) -> np.ndarray:
+    """(60, 80) uint8: a white ellipse on black, its rim grey where it is smooth."""
+    large = Image.new("L", (640, 480))
+    ImageDraw.Draw(large).ellipse((160, 80, 400, 320), fill=255)
+    small = large.resize((80, 60), Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST)
+    return np.asarray(small)
+
+
+MASKS = {
+    "two values": blob(smooth=False),
+    "zero and one": (blob(smooth=False) > 0).astype(np.uint8),
+    "nothing": np.zeros((60, 80), np.uint8),
+    "a number for each kind": (np.indices((60, 80))[1] // 16).astype(np.uint8),
+    "colours": np.repeat(blob(smooth=False)[..., None], 3, axis=2) * np.array([1, 0, 0], np.uint8),
+}
+PICTURES = {
+    "noise": noise(0),
+    "a part": part_picture(0),
+    "a gradient": np.indices((60, 80))[1].astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", [*MASKS, *PICTURES])
+def test_a_mask_is_told_from_a_picture(tmp_path: Path, name: str) -> None:
+    path = drawn(tmp_path / "a.png", (MASKS | PICTURES)[name])
+    assert looks_like_a_mask(path) == (name in MASKS)
+
+
+def test_a_smooth_rim_and_compression_make_a_mask_no_picture(tmp_path: Path) -> None:
+    large = np.kron(blob(smooth=False), np.ones((8, 8), np.uint8))
+    smooth = np.asarray(Image.fromarray(large).resize((320, 240), Image.Resampling.BILINEAR))
+    encode_jpeg(tmp_path / "a.jpg", large)
+    assert looks_like_a_mask(tmp_path / "a.jpg")
+    assert looks_like_a_mask(drawn(tmp_path / "b.png", smooth))
+
+
+def test_what_cannot_be_decoded_is_not_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no")
+    with pytest.raises(ImageError):
+        looks_like_a_mask(tmp_path / "a.png")

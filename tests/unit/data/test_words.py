@@ -24,6 +24,13 @@ GOOD = (
     "PASS",
     "good parts",
     "ＯＫ",
+    "良品",
+    "OK品",
+    "合格",
+    "정상",
+    "fehlerfrei",
+    "flawless",
+    "fehlerlos",
 )
 BAD = (
     "bad",
@@ -48,6 +55,14 @@ BAD = (
     "test_ko",
     "failures",
     "faulty",
+    "不良品",
+    "NG品",
+    "不合格",
+    "異常",
+    "비정상",
+    "Fehlerteile",
+    "défauts",
+    "defectos",
 )
 MASKS = (
     "mask",
@@ -66,6 +81,7 @@ NOTHING = (
     "monday",
     "line 1",
     "mangan",
+    "unlabeled",
     "latest",
     "images",
     "Data",

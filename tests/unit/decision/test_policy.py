@@ -48,6 +48,7 @@ def test_of_a_whole_picture_the_score_decides_and_is_named(score: float, label: 
     ("regions", "area", "label", "reason"),
     [
         ([], 1, "OK", "no region above 2.000"),
+        ([], 2, "OK", "no region of 2 px or more above 2.000"),
         ([], 20, "OK", "no region of 20 px or more above 2.000"),
         (ONE_REGION, 1, "NG", "a region of 20 px above 2.000"),
         (ONE_REGION, 20, "NG", "a region of 20 px above 2.000"),
@@ -117,6 +118,33 @@ def test_what_lies_outside_of_a_part_neither_counts_nor_scores() -> None:
     inside[2:6] = False
     verdict = Policy(thresholds(1, 2.0)).decide_by_map(mapped, inside)
     assert (verdict.label, verdict.score, verdict.regions.found) == ("OK", 1, ())
+
+
+def test_what_lies_outside_is_nothing_also_where_thresholds_are_thousandths() -> None:
+    inside = np.zeros((20, 20), bool)
+    inside[:8, :8] = True
+    mapped = np.where(inside, np.float32(1e-4), np.float32(1))
+    verdict = Policy(thresholds(1, 1e-3)).decide_by_map(mapped, inside)
+    assert (verdict.label, verdict.regions.found) == ("OK", ())
+    assert verdict.score == pytest.approx(1e-4)
+
+
+def test_thin_marks_go_and_gaps_close_as_the_line_was_told() -> None:
+    thin, wide = (slice(2, 3), slice(2, 12)), (slice(10, 14), slice(2, 6))
+    beside = (slice(10, 14), slice(8, 12))  # two pixels from `wide`
+    for options, boxes in (
+        ({}, 3),
+        ({"open_px": 3}, 2),
+        ({"close_px": 3}, 2),
+        ({"open_px": 3, "close_px": 3}, 1),
+    ):
+        policy = Policy(thresholds(1, 2.0), PolicyConfig(**options))
+        assert len(policy.decide(2.0, a_map(thin, wide, beside)).regions.found) == boxes
+
+
+def test_a_verdict_carries_the_score_that_it_was_given() -> None:
+    policy = Policy(thresholds(image=1.75, pixel=2.0))
+    assert [policy.decide(score, a_map()).score for score in (1.5, 2.5)] == [1.5, 2.5]
 
 
 def test_without_a_choice_nothing_is_left_out_and_nothing_is_moved() -> None:

@@ -342,3 +342,34 @@ def test_every_rule_of_the_settings_makes_a_threshold() -> None:
         threshold = pixel_threshold(CalibrationConfig(pixel_rule=rule), good, pixels)
         assert np.isfinite(threshold.value)
         assert threshold.count == 400
+
+
+def test_a_refusal_says_what_would_do() -> None:
+    five = np.arange(5.0)
+    with pytest.raises(CalibrationError) as refused:
+        conformal(five, 0.01)
+    assert refused.value.hint == "use at least 99, or raise the rate to 0.167"
+    conformal(five, 1 / 6)
+    with pytest.raises(CalibrationError, match="with 75% confidence") as refused:
+        conformal_confident(five[:1], 0.5, 0.75)
+    assert (refused.value.hint or "").startswith("use at least 2,")  # 1 - 0.5 ** 2 is just enough
+    assert conformal_confident(five[:2], 0.5, 0.75).count == 2
+    assert conformal_confident(five[:1], 0.75, 0.75).count == 1
+    with pytest.raises(CalibrationError, match=r"a confidence of 1\.5 is not between 0 and 1"):
+        conformal_confident(five, 0.5, 1.5)
+    with pytest.raises(CalibrationError, match="calibration score 3 is not finite"):
+        maximum(np.array([1.0, 2.0, 3.0, np.nan, 5.0, np.inf]))
+
+
+def test_where_any_rejection_costs_more_than_it_saves_nothing_is_rejected() -> None:
+    scores, defective = np.array([4.0, 1.0, 3.0, 2.0]), np.array([False, True, False, True])
+    threshold = least_cost(scores, defective, escape_cost=1, overkill_cost=100)
+    assert 4.0 < threshold.value < 4.01
+    assert threshold.rule.expected_cost == pytest.approx(0.5)  # every other part is an escape
+
+
+def test_a_promise_is_told_with_its_rate_and_its_confidence() -> None:
+    scores = np.arange(99.0)
+    assert "false alarms at most 0.05 of good parts)" in conformal(scores, 0.05).describe()
+    told = conformal_confident(scores, 0.05).describe()
+    assert "false alarms at most 0.05 of good parts with 95% confidence)" in told

@@ -17,9 +17,13 @@ def config(tmp_path: Path) -> RunConfig:
     validation = tmp_path / "plate/validation"
     for number in range(4):
         encode_png(validation / "good" / f"{number}.png", part_picture(40 + number))
-        encode_png(validation / "checks" / f"{number}.png", with_flaw(part_picture(50 + number), 20, 24))
-    for place in (validation / "good", validation / "checks", tmp_path / "plate/train/good"):
-        (place / "0.png").write_bytes(b"nothing")
+        encode_png(validation / "checks" / f"v{number}.png", with_flaw(part_picture(50 + number), 20, 24))
+    for broken in (
+        validation / "good/0.png",
+        validation / "checks/v0.png",
+        tmp_path / "plate/train/good/0.png",
+    ):
+        broken.write_bytes(b"nothing")
     return run_config(tmp_path, "plate").changed({"calibration": {"rule": "f1_max"}}, where="test")
 
 
@@ -32,7 +36,7 @@ def test_broken_images_are_left_out_of_learning_and_of_validation_alike(
     config: RunConfig, tmp_path: Path
 ) -> None:
     run = train_run(config, tmp_path / "runs", skip_broken=True)
-    assert set(run.skipped) == {"train/good/0.png", "validation/good/0.png", "validation/checks/0.png"}
+    assert set(run.skipped) == {"train/good/0.png", "validation/good/0.png", "validation/checks/v0.png"}
     image = run.fitted.bundle.manifest.thresholds.image
     assert (image.rule.name, image.count) == ("f1_max", 6)
     meta = run.folder.read_meta()

@@ -11,7 +11,8 @@ from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.update import update_run
-from kizu.release.export import export_run, verify_run
+from kizu.release.export import export_run
+from kizu.release.verify import verify_run
 from kizu.runs.folder import RunFolder
 
 SIDE = 256

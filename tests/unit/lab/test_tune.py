@@ -1,18 +1,20 @@
 """A finished run can get other thresholds; the bundle carries them, and what they were chosen on is not measured."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import BASE, category
+from tests.support import BASE, category, run_config
 
 from kizu.bundles import store
 from kizu.bundles.store import load
 from kizu.core import locks
 from kizu.core.errors import BundleError, CalibrationError, DataError, OutputError
 from kizu.core.split import Split
+from kizu.core.work import Work
 from kizu.data.manifest import read_manifest
 from kizu.decision.calibration import CalibrationConfig
 from kizu.decision.cuts import MARGIN
@@ -99,6 +101,29 @@ def test_zones_are_in_force_from_files_to_regions(run: RunFolder) -> None:
     assert zoned.metrics["pixel_f1"] != plain.metrics["pixel_f1"]
 
 
+def test_without_drawn_flaws_the_pixel_threshold_stays_as_it_was(tmp_path: Path) -> None:
+    category(tmp_path / "data", "plate", 0)
+    shutil.rmtree(tmp_path / "data/plate/ground_truth")
+    run = train_run(run_config(tmp_path / "data", "plate"), tmp_path / "runs").folder
+    before = load(run.bundle).manifest.thresholds
+    found = tune_on_validation(run)
+    assert found.image.rule.name == "f1_max"
+    assert found.pixel == before.pixel
+
+
+def test_how_far_it_is_is_told_stage_by_stage(run: RunFolder) -> None:
+    for change, stages in (
+        (
+            lambda work: compute_thresholds(run, BASE.calibration, work=work),
+            [("calibration", 5), ("train", 12)],
+        ),
+        (lambda work: tune_on_validation(run, work=work), [("validation", 6), ("train", 12)]),
+    ):
+        told: list[tuple[str, int, int]] = []
+        change(Work(on_progress=lambda *step, told=told: told.append(step)))
+        assert [(stage, total) for stage, done, total in told if done == total] == stages
+
+
 def test_a_changed_file_is_refused(run: RunFolder, tmp_path: Path) -> None:
     tune_on_validation(run)
     (tmp_path / "data/plate/test/checks/0.png").unlink()
@@ -121,8 +146,9 @@ def test_folds_set_thresholds_on_all_good_images_and_promise_nothing(tmp_path: P
     highest = trained.fitted.calibration.scores.max()
     assert 0 < highest < image.value <= highest * (1 + MARGIN)
     assert evaluate_run(trained.folder).metrics["image_auroc"] == 1.0
-    with pytest.raises(CalibrationError, match="every good image was fitted on"):
+    with pytest.raises(CalibrationError, match="every good image was fitted on") as refused:
         compute_thresholds(trained.folder, CalibrationConfig())
+    assert "train anew" in (refused.value.hint or "")
 
 
 def test_the_bundle_is_opened_and_hashed_once(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

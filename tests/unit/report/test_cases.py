@@ -1,6 +1,7 @@
 """The page of cases: each picture under the right heading, the most telling first."""
 
 import base64
+import html
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,36 @@ def test_the_page_says_what_was_measured_on_what(run: RunFolder, evaluation: Eva
     metrics = dict(re.findall(r"<span>(\w+)</span><span>([\d.-]+)</span>", page))
     assert metrics["image_auroc"] == f"{evaluation.metrics['image_auroc']:.4f}"
     assert metrics.keys() == evaluation.metrics.keys()
+
+
+def test_the_page_is_headed_by_its_product_and_its_thresholds_and_times_stand_by_their_names(
+    run: RunFolder, evaluation: Evaluation
+) -> None:
+    inspector = Inspector.open(run.path)
+    write_case_page(run.page, evaluation, inspector)
+    page = html.unescape(run.page.read_text())
+    assert re.findall(r"<h([12])>(.*)</h", page) == [("1", "plate · patchcore"), ("2", "plate · patchcore")]
+    facts = dict(re.findall(r"<dt>(.*)</dt><dd>(.*)</dd>", page))
+    assert facts["Image threshold"] == inspector.manifest.thresholds.image.describe()
+    assert facts["Pixel threshold"] == inspector.manifest.thresholds.pixel.describe()
+    assert facts["Method"].startswith("patchcore on tiny (blocks.")
+    assert {stage: facts[stage] for stage in evaluation.seconds} == {
+        stage: f"{seconds:.1f} s" for stage, seconds in evaluation.seconds.items()
+    }
+
+
+def test_a_case_is_captioned_with_its_verdict_its_score_its_kind_and_its_name(
+    run: RunFolder, evaluation: Evaluation
+) -> None:
+    write_case_page(run.page, evaluation, Inspector.open(run.path))
+    captions = re.findall(
+        r'<b class="(\w+)">(\w+)</b> (.*) · (.*) <span class="soft">· (.*)</span>', run.page.read_text()
+    )
+    assert sorted(captions) == sorted(
+        (label, label, f"{p.score:.3f}", p.sample.defect, p.sample.id)
+        for p in evaluation.predictions
+        for label in ["NG" if p.is_anomaly else "OK"]
+    )
 
 
 @pytest.mark.parametrize(("side", "shown"), [(64, 64), (LONGEST_SIDE_PX * 2, LONGEST_SIDE_PX)])

@@ -119,6 +119,22 @@ def test_each_number_stands_by_its_own_name(tmp_path: Path) -> None:
     assert "On 6 good and 4 defective test images" in card
 
 
+def test_the_card_is_markdown_that_is_shown_as_it_is_meant(tmp_path: Path) -> None:
+    """A table has no gap in it, what is not said leaves none, and the file ends with its last line."""
+    folder = stored(tmp_path)
+    measured(folder, reasons={"pixel_auroc": "no masks"}, pixel_auroc=None)
+    path = write_model_card(folder)
+    assert path == tmp_path / "model_card.md"
+    card = path.read_text()
+    assert card.startswith("# bottle: patchcore\n\nBundle ")
+    assert card.endswith("- kizu: MIT\n")
+    assert "\n\n\n" not in card
+    lines = card.splitlines()
+    cells = [number for number, line in enumerate(lines) if line.startswith("|")]
+    assert cells == list(range(cells[0], cells[0] + 2 + len(MEASURED)))
+    assert not any(line.startswith(" |") or line != line.rstrip() for line in lines)
+
+
 def test_what_could_not_be_measured_is_a_dash_with_its_reason(tmp_path: Path) -> None:
     folder = stored(tmp_path)
     measured(folder, pixel_auroc=None, reasons={"pixel_auroc": "no masks", "aupimo": "too few pixels"})

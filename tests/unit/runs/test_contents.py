@@ -24,7 +24,8 @@ from kizu.lab.update import roll_back, update_run
 from kizu.protocol.compare import RunComparison, compare_runs
 from kizu.protocol.freeze import Origin, freeze, read_frozen, write_frozen
 from kizu.protocol.frozen import evaluate_frozen
-from kizu.release.export import export_run, verify_run
+from kizu.release.export import export_run
+from kizu.release.verify import verify_run
 from kizu.report.comparison import write_comparison
 from kizu.report.model_card import write_model_card
 from kizu.runs.contents import MetricsFile, RunMeta, ThresholdsFile

@@ -124,7 +124,8 @@ def _bad_samples(pictures: list[Picture], base: Path, passed: Passed) -> tuple[S
     bad = [picture for picture in pictures if picture.kind is Kind.BAD]
     masks = {picture.path: picture.place for picture in pictures if picture.kind is Kind.MASK}
     wanted = {picture.path: (picture.place, ()) for picture in bad if picture.mask is None}
-    claimed = claim_masks(wanted, masks, passed, base)
+    unknown = [picture.path for picture in pictures if picture.kind is None]
+    claimed = claim_masks(wanted, masks, passed, base, bystanders=unknown)
     return tuple(_sample(picture, base, picture.mask or claimed.get(picture.path)) for picture in bad)
 
 

@@ -392,3 +392,32 @@ def test_a_folder_where_only_some_pictures_have_masks_is_not_all_bad(tmp_path: P
     root = drawn(tmp_path / "set", Class1__Train=10, Class1__Train__masks=3)
     with pytest.raises(DataError, match=r"Class1/Train \(10, not said\), Class1/Train/masks \(3, mask\)"):
         folder.scan(root)
+
+
+def test_a_mask_that_may_be_of_a_picture_that_nothing_is_known_of_is_not_taken(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "set", good=4, crack=2, colour=2, masks=1)
+    with pytest.raises(DataError, match=r"masks/000\.png would be that of .*crack/000.* and of .*colour/000"):
+        folder.scan(root)
+    root = drawn(tmp_path / "other", good=4, bad=1, archive=1, masks=1)
+    (bad,) = [s for s in folder.scan(root).samples if s.label == "defect"]
+    assert bad.mask_path == root / "masks/000.png"
+
+
+def test_a_split_below_the_word_that_says_good_is_told(tmp_path: Path) -> None:
+    root = drawn(tmp_path, good=3, good__test_rig=2, bad=1)
+    manifest = folder.scan(root)
+    assert counts(manifest)["test", "good", "good", False] == 2
+    assert manifest.notes == ("for test, as the name of their folder says: 2 pictures in good/test_rig",)
+    named = folder.scan(root, options=folder.FolderOptions.parse({"good_dir": "good"}, where="t"))
+    assert named.notes == ("for test, as the name of their folder says: 2 pictures in test_rig",)
+
+
+def test_a_good_folder_without_a_readable_picture_does_not_make_the_others_good(tmp_path: Path) -> None:
+    root = drawn(tmp_path / "set", misc=5)
+    (root / "good").mkdir()
+    (root / "good/0.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(
+        DataError, match=r"known to hold good pictures to learn from: misc \(5, not said\)"
+    ) as caught:
+        folder.scan(root)
+    assert "format that Kizu does not read passed over: 1 (good/0.heic: HEIF)" in (caught.value.hint or "")
