@@ -5,9 +5,11 @@ import numpy as np
 from kizu.core.errors import ImageError
 from kizu.core.types import U8
 from kizu.data.check import by_kind
+from kizu.data.depth import scale_of
 from kizu.data.manifest import Manifest, Sample
 from kizu.imaging.codec import decode, decode_mask
 from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
+from kizu.imaging.scale import Scale
 
 _MISSING = np.full((96, 96, 3), 224, dtype=np.uint8)
 """The tile of an image that cannot be decoded."""
@@ -16,9 +18,15 @@ _MISSING = np.full((96, 96, 3), 224, dtype=np.uint8)
 def preview_sheet(manifest: Manifest, per_kind: int = 8, tile_px: int = 160) -> U8:
     """A contact sheet, (H, W, 3): a row of samples for each split and kind, masks outlined."""
     tiles, captions = [], []
+    try:
+        scale = (
+            None if (chosen := scale_of(manifest.train_good() or manifest.samples)) is None else chosen.scale
+        )
+    except ImageError:  # of several depths; `check` says so
+        scale = None
     for samples in by_kind(manifest.samples).values():
         spread = np.linspace(0, len(samples) - 1, min(per_kind, len(samples))).astype(int)
-        tiles += [_tile(samples[index]) for index in spread]
+        tiles += [_tile(samples[index], scale) for index in spread]
         captions += [samples[index].id for index in spread]
         empty = -len(spread) % per_kind
         tiles += [np.full((1, 1, 3), PAPER, dtype=np.uint8)] * empty
@@ -26,10 +34,10 @@ def preview_sheet(manifest: Manifest, per_kind: int = 8, tile_px: int = 160) -> 
     return contact_sheet(tiles or [_MISSING], per_kind, captions or ["no images"], tile_px=tile_px)
 
 
-def _tile(sample: Sample) -> U8:
+def _tile(sample: Sample, scale: Scale | None) -> U8:
     """The image, flaws outlined; grey when it cannot be shown."""
     try:
-        image = decode(sample.path)
+        image = decode(sample.path, scale=scale)
         mask = None if sample.mask_path is None else decode_mask(sample.mask_path)
     except ImageError:
         return _MISSING

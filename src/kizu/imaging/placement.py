@@ -39,8 +39,8 @@ class PlacementConfig(Config):
     """Both widen their kernel when shrinking (antialiased)."""
 
     scale: Scale | None = None
-    """What numbers deeper than 8 bits mean, for all pictures of the product: `{bits: 12}`, or a depth with the numbers that
-    become 0 and 255. None: 8 bits as they are, of 16 the high byte; a fit on deeper pictures chooses one from them."""
+    """What numbers deeper than 8 bits mean, for all pictures of the product: `{bits: 12}`, or a depth with the numbers
+    that become 0 and 255. None: 8 bits as they are, of 16 the high byte; a fit on deeper pictures chooses one."""
 
     @field_validator("image_size", "resize", mode="before")
     @classmethod

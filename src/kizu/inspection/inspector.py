@@ -14,11 +14,11 @@ from kizu.bundles.store import load
 from kizu.core.errors import BundleError, ImageError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
+from kizu.data.batches import place_source
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
 from kizu.decision.regions import Region, Spot, highest_spot
-from kizu.imaging.codec import decode, to_rgb
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, draw_ring, heat_overlay
-from kizu.imaging.placement import PlacementConfig, map_back, place, seen_part
+from kizu.imaging.placement import PlacementConfig, map_back, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
 from kizu.pipeline.opened import Pipeline, open_pipeline
@@ -165,12 +165,16 @@ class Inspector:
 
     def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
         """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
-        pixels = decode(Path(image)) if isinstance(image, (str, Path)) else to_rgb(image)
-        self.ensure_fits(
-            (pixels.shape[0], pixels.shape[1]), Path(image) if isinstance(image, (str, Path)) else None
-        )
-        placed = place(pixels, self.placement)
-        return self.inspect_placed(placed[None], [(pixels.shape[0], pixels.shape[1])])[0]
+        source = Path(image) if isinstance(image, str) else image
+        placed = place_source(source, self.placement)
+        self.ensure_fits(placed.size, source if isinstance(source, Path) else None)
+        return self.inspect_placed(placed.image[None], [placed.size])[0]
+
+    def show(self, image: Path) -> tuple[U8, Inspection]:
+        """What is said of a file, and the picture (H, W, 3) as it was looked at, to draw on."""
+        placed = place_source(image, self.placement, keep_original=True)
+        assert placed.original is not None
+        return placed.original, self.inspect_placed(placed.image[None], [placed.size])[0]
 
     def inspect_placed(self, images: U8, sizes: Sequence[HW]) -> list[Inspection]:
         """Inspect images (N, H, W, 3) at the network's input size whose originals were of `sizes`."""

@@ -19,6 +19,7 @@ from kizu.core.types import F32, U8, Bool
 from kizu.core.work import BATCH, Work, free_memory, memory_in_use
 from kizu.data.batches import stream
 from kizu.data.defects import PAINTERS
+from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
 from kizu.detectors import DETECTORS
 from kizu.detectors.bank import BankConfig
@@ -148,6 +149,7 @@ def recommend(
     held_count = min(HELD_SAMPLE, max(1, len(good) // 4))
     held = [good[i] for i in order[:held_count]]
     fit = [good[i] for i in order[held_count : held_count + FIT_SAMPLE]]
+    base = base.model_copy(update={"placement": with_scale(base.placement, fit, work)})
     before = memory_in_use()
     estimates: list[Estimate] = []
     left_out: dict[str, str] = {}

@@ -18,6 +18,7 @@ from kizu.core.types import U8, Bool
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
 from kizu.data.check import first_look
+from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.scan import DataConfig, scan_data
 from kizu.data.splits import ensure_apart, hold_out, k_folds
@@ -76,6 +77,7 @@ def train_run(
         *([crop] if crop else []),
     )
     cut = cut_good(manifest, config)
+    config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)
     if known is not None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from kizu.core.work import Work
+from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest
 from kizu.lab.evaluate import Evaluation, measure_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
@@ -34,7 +35,9 @@ def run_trial(
     `predict_samples`.
     """
     identity = Identity(manifest.category, run_id, manifest.dataset, manifest.content_hash())
-    fitted = fit_bundle(config, cut_good(manifest, config).sides(config), identity, work=work)
+    cut = cut_good(manifest, config)
+    config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
+    fitted = fit_bundle(config, cut.sides(config), identity, work=work)
     start = time.perf_counter()
     with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
         seconds = {"predict": time.perf_counter() - start}

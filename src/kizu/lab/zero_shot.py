@@ -171,5 +171,5 @@ def write_ranking(
     low, high = float(np.median(peaks)), max(peaks)
     for number, item in enumerate(ranked[:overlays], start=1):
         over = map_back(item.map, item.size, config.placement)
-        picture = heat_overlay(decode(item.sample.path), over, low, high)
+        picture = heat_overlay(decode(item.sample.path, scale=config.placement.scale), over, low, high)
         encode_jpeg(folder / "overlays" / f"{number:04}-{item.sample.path.stem}.jpg", picture)

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kizu.core.files import write_text
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.types import U8
-from kizu.imaging.codec import decode, jpeg_bytes
+from kizu.imaging.codec import jpeg_bytes
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
@@ -112,8 +112,7 @@ def _group(sort: Sort, predictions: Sequence[Prediction], inspector: Inspector) 
 
 
 def _case(prediction: Prediction, inspector: Inspector) -> Case:
-    image = decode(prediction.sample.path)
-    found = inspector.inspect(image)
+    image, found = inspector.show(prediction.sample.path)
     return Case(
         name=prediction.sample.id,
         kind=prediction.sample.defect,

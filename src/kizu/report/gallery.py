@@ -9,7 +9,7 @@ from kizu.core.files import write_bytes
 from kizu.core.randomness import rng_for
 from kizu.core.types import U8
 from kizu.data.masks import true_mask
-from kizu.imaging.codec import decode, encode_jpeg
+from kizu.imaging.codec import encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
@@ -61,8 +61,7 @@ def failure_gallery(predictions: Sequence[Prediction], inspector: Inspector) -> 
     captions: list[str] = []
     for sort in SORTS:
         for prediction in rank_predictions(predictions, sort, most=CASES):
-            image = decode(prediction.sample.path)
-            found = inspector.inspect(image)
+            image, found = inspector.show(prediction.sample.path)
             mask = true_mask(prediction.sample, image.shape[:2])
             drawn = found.overlay(image, caption=False)
             tiles += [image, drawn if mask is None else draw_contours(drawn, mask, GREEN)]

@@ -12,6 +12,7 @@ from kizu.core.hashing import hash_bytes, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
 from kizu.data.batches import stream
+from kizu.data.depth import with_scale
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import hold_out, k_folds
 from kizu.inspection.inspector import Inspector
@@ -46,6 +47,8 @@ def fit(
             f"{len(different)} different good image(s) were given",
             hint="at least 2 are needed: one to fit, one to set the threshold",
         )
+
+    config = config.model_copy(update={"placement": with_scale(config.placement, sources, work)})
 
     def place(wanted: Content) -> PlacedImages:
         chosen = set(wanted)

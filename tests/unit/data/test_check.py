@@ -128,12 +128,12 @@ TROUBLES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         "train/good/0.png",
     ),
     "few": (lambda r: (r / "train/good/19.png").unlink(), "warning", "fewer than 20", "train/good/0.png"),
-    "12 in 16 bit": (
+    "other depth": (
         lambda r: Image.fromarray(np.linspace(2000, 4000, 40 * 48).reshape(40, 48).astype(np.uint16)).save(
             r / "train/good/5.png"
         ),
-        "warning",
-        "lowest bits",
+        "error",
+        "another depth",
         "train/good/5.png",
     ),
 }

@@ -127,13 +127,14 @@ def test_errors_are_parts_of_the_threshold_or_of_the_true_value_whichever_is_lar
 
 
 def test_masks_are_compared_over_all_images_together_and_the_worst_is_told(samples: list[Sample]) -> None:
-    """A pixel at the threshold is not marked."""
+    """A pixel is marked above the threshold; one that truly lies at it does not count."""
     true = [[130.0, 130.0, 130.0, 120.0], [130.0, 130.0, 100.0, 100.0], [100.0] * 4]
-    other = [[130.0, 130.0, 130.0, 130.0], [130.0, 100.0, 100.0, 100.0], [100.0] * 4]
+    other = [[130.0, 130.0, 130.0, 130.0], [130.0, 120.0, 100.0, 100.0], [100.0] * 4]
     found = told(samples, [0.0] * 3, [0.0] * 3, true_maps=true, other_maps=other)
-    assert found.mask_iou == pytest.approx(4 / 6)
+    assert found.mask_iou == pytest.approx(4 / 5)
     assert found.lowest_mask_iou == pytest.approx(1 / 2)
-    assert "mask IoU 0.6667" in found.failures()
+    assert found.pixels_at_threshold == 1
+    assert "mask IoU 0.8000" in found.failures()
     nowhere = told(samples, [0.0], [0.0])
     assert (nowhere.mask_iou, nowhere.lowest_mask_iou) == (1, 1)
 
@@ -188,7 +189,7 @@ def test_small_scores_have_errors_of_their_own_size(samples: list[Sample], value
 
 
 def test_tolerances_are_kept_when_they_are_met_exactly() -> None:
-    exact = Agreement("x", score_max_error=0.25, map_max_error=0.5, mask_iou=0.75)
+    exact = Agreement("x", images=1, score_max_error=0.25, map_max_error=0.5, mask_iou=0.75)
     assert exact.failures(Tolerances(score=0.25, map=0.5, iou=0.75)) == []
     assert exact.failures(Tolerances(score=0.2, map=0.4, iou=0.8)) == [
         "score error 0.25",
@@ -253,4 +254,4 @@ def test_how_many_were_compared_is_told_to_the_end(samples, others):
         random_images=9,
         work=Work(on_progress=lambda *step: steps.append(step)),
     )
-    assert steps == [("compared", done if others else 20, 20) for done in (8, 11, 19, 20)]
+    assert steps == [("compared", done, 20) for done in (8, 11, 19, 20) if others]

@@ -33,6 +33,10 @@ class Judge:
         empty = np.zeros(image.shape[:2], bool)
         return Inspection(label, float(grey), 100.0, 1e9, empty.astype(np.float32), empty, (), "score", "")
 
+    def show(self, path: Path) -> tuple[U8, Inspection]:
+        image = decode(path)
+        return image, self.inspect(image)
+
 
 def prediction(folder: Path, label: str, grey: int, mask: Path | None = None) -> Prediction:
     path = folder / f"{label}{grey}.png"
