@@ -8,6 +8,7 @@ arrays/<name>.npy    what the detector learned
 import re
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -176,11 +177,17 @@ def _array(name: str) -> str:
     return name.removeprefix(f"{ARRAYS}/").removesuffix(".npy")
 
 
+_NO_ARRAY = (
+    OSError, ValueError, EOFError, MemoryError, OverflowError, RecursionError, SyntaxError, TypeError, TokenError,
+)  # fmt: skip
+"""What NumPy raises over a file that is no array: it reads a header as Python."""
+
+
 def _read_array(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as stream:
             array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+    except _NO_ARRAY as error:
         raise BundleError(f"{path} is not an array that can be read: {error}", hint=_AGAIN) from error
     return array
 

@@ -1,4 +1,7 @@
+import io
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +9,9 @@ import pytest
 from tests.support import example
 
 from kizu.bundles.exported import MANIFEST, SHA256, manifest_in
-from kizu.bundles.store import load, save
+from kizu.bundles.store import ensure_outside, load, save
 from kizu.core.errors import BundleError, OutputError
-from kizu.core.hashing import hash_value
+from kizu.core.hashing import hash_file, hash_value
 
 
 @pytest.fixture
@@ -95,3 +98,107 @@ def test_a_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_the_same_content_has_the_same_hash(folder: Path, tmp_path: Path) -> None:
     assert save(example(), tmp_path / "again") == load(folder).bundle_sha256
+
+
+def listed_anew(folder: Path, change: Callable[[dict[str, str]], object]) -> None:
+    """The bundle's list of files changed, and its hash made to fit."""
+    index = json.loads((folder / "bundle.json").read_text())
+    change(index["files"])
+    index["sha256"] = hash_value({"manifest": index["manifest"], "files": index["files"]})
+    (folder / "bundle.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.npy",
+        "arrays/../../outside.npy",
+        "arrays/sub/bank.npy",
+        "arrays/.hidden.npy",
+        "arrays/bank.npz",
+        "outside.npy",
+        "arrays/bank.npy\n",
+        "ABSOLUTE",
+    ],
+)
+def test_names_that_are_no_file_of_a_bundle_are_refused(folder: Path, name: str) -> None:
+    outside = folder.parent / "outside.npy"
+    np.save(outside, np.arange(3))
+    name = str(outside) if name == "ABSOLUTE" else name
+    listed_anew(folder, lambda files: files.update({name: hash_file(outside)}))
+    with pytest.raises(BundleError, match=r"bundle\.json lists"):
+        load(folder)
+
+
+def test_a_bundle_without_a_graph_on_its_list_is_refused(folder: Path) -> None:
+    listed_anew(folder, lambda files: files.pop("graph.onnx"))
+    with pytest.raises(BundleError, match=r"does not list graph\.onnx"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["arrays/more.npy", "notes.txt", "export/model.onnx", "arrays/inspections"])
+def test_what_a_bundle_does_not_list_may_not_be_in_it(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"x")
+    with pytest.raises(BundleError, match="does not list it") as refused:
+        load(folder)
+    assert name.split("/")[0] in refused.value.message
+
+
+def test_what_the_system_and_earlier_versions_left_is_passed_over(folder: Path) -> None:
+    (folder / "inspections" / "new").mkdir(parents=True)
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "arrays/.DS_Store"):
+        (folder / name).write_bytes(b"x")
+    assert load(folder).manifest == example().manifest
+
+
+def archive() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, a=np.arange(3))
+    return out.getvalue()
+
+
+def header(shape: str) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", archive(), header("(4, 4)"), header("(99999999999999,)"), header("(-1,)"), header("(")],
+    ids=["empty", "junk", "archive", "short", "huge", "negative", "torn"],
+)
+def test_what_is_no_array_is_named(folder: Path, content: bytes) -> None:
+    bank = folder / "arrays" / "bank.npy"
+    bank.write_bytes(content)
+    listed_anew(folder, lambda files: files.update({"arrays/bank.npy": hash_file(bank)}))
+    with pytest.raises(BundleError, match=r"bank\.npy is not an array"):
+        load(folder)
+
+
+@pytest.mark.parametrize("part", ["manifest", "files"])
+@pytest.mark.parametrize("value", [None, 3, [], "x"])
+def test_an_index_of_another_shape_is_refused(folder: Path, part: str, value: object) -> None:
+    index = json.loads((folder / "bundle.json").read_text())
+    index[part] = value
+    index["sha256"] = hash_value({"manifest": index["manifest"], "files": index["files"]})
+    (folder / "bundle.json").write_text(json.dumps(index))
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        load(folder)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser reads everything")
+def test_a_file_that_may_not_be_read_is_named(folder: Path) -> None:
+    (folder / "arrays" / "bank.npy").chmod(0)
+    with pytest.raises(BundleError, match=r"bank\.npy"):
+        load(folder)
+
+
+def test_a_place_in_a_bundle_is_told_apart(folder: Path, tmp_path: Path) -> None:
+    for place in (folder, folder / "inspections" / "new", folder / ".." / folder.name / "x"):
+        with pytest.raises(OutputError, match="is inside the bundle"):
+            ensure_outside(place)
+    ensure_outside(folder.parent / "inspections")
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(OutputError, match="is inside the bundle"):
+        ensure_outside(tmp_path / "link" / "out")

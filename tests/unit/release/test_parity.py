@@ -15,8 +15,8 @@ from kizu.decision.calibration import Thresholds
 from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.imaging.codec import encode_png
-from kizu.imaging.placement import PlacementConfig
-from kizu.release.parity import Agreement, Tolerances, compare_scorers
+from kizu.imaging.placement import PlacementConfig, place
+from kizu.release.parity import Agreement, OfPictures, Tolerances, compare_scorers
 
 PLACEMENT = PlacementConfig(image_size=(64, 64))
 RULE = Rule(name="maximum")
@@ -255,3 +255,54 @@ def test_how_many_were_compared_is_told_to_the_end(samples, others):
         work=Work(on_progress=lambda *step: steps.append(step)),
     )
     assert steps == [("compared", done, 20) for done in (8, 11, 19, 20) if others]
+
+
+def test_pixels_at_the_threshold_do_not_count_and_are_counted(samples):
+    """The pixel threshold is the value of a good image's pixel: on which side that falls is the last bit's chance."""
+    at = Threshold(value=150.0, rule=RULE, split=Split.CALIBRATION, count=1)
+    thresholds = THRESHOLDS.model_copy(update={"pixel": at})
+    (found,) = compare_scorers(Brightness(), {"x": Brightness(shift=0.01)}, samples, PLACEMENT, thresholds)
+    maps = np.stack([part_picture(n)[..., 1] for n in range(11)])
+    assert found.pixels_at_threshold == int((maps == 150).sum()) > 0
+    assert found.mask_iou == 1.0
+    assert found.failures() == []
+    assert found.as_json(Tolerances())["pixels_at_threshold"] == found.pixels_at_threshold
+    (off,) = compare_scorers(Brightness(), {"x": Brightness(shift=-10)}, samples, PLACEMENT, thresholds)
+    assert any("mask IoU" in failure for failure in off.failures())
+
+
+class ByItself:
+    """Takes whole pictures, and places them itself; or forgets half of the resize."""
+
+    def __init__(self, spoil=False):
+        self.spoil = spoil
+
+    def score(self, images):
+        wanted = (
+            [np.asarray(image)[::2, ::2][:64, :64] for image in images]
+            if self.spoil
+            else [place(image, PLACEMENT) for image in images]
+        )
+        return Brightness().score(np.stack(wanted))
+
+
+def test_a_scorer_of_pictures_is_given_those_of_its_size_and_noise(tmp_path):
+    samples = []
+    for number, side in enumerate((128, 128, 90, 64)):
+        path = tmp_path / f"{number}.png"
+        encode_png(path, part_picture(number, side))
+        samples.append(Sample(path.name, path))
+    whole, spoilt, placed = compare(
+        samples,
+        whole=OfPictures(ByItself(), (128, 128)),
+        spoilt=OfPictures(ByItself(spoil=True), (128, 128)),
+        placed=Brightness(),
+    )
+    assert (whole.images, whole.of_another_size, whole.failures()) == (2 + 2, 2, [])
+    assert (placed.images, placed.of_another_size) == (4, 0)
+    assert spoilt.failures()
+
+
+def test_what_was_not_compared_does_not_agree():
+    assert Agreement("x").failures() == ["no image was compared"]
+    assert Agreement("x", images=3, refused="stale").failures() == ["stale"]
