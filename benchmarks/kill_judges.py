@@ -24,6 +24,8 @@ from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import FIRST, read_history
 from kizu.runtimes.model import read_model
 
+PICTURES = ("mask_path", "overlay_path")
+
 
 @cache
 def open_inspector(run: Path) -> Inspector:
@@ -48,6 +50,11 @@ def judge_inspection(ground: Ground, pictures: Path, notes: list[str], exit_code
             if not tells(ground, line, fresh):
                 notes.append(f"{picture.name} is {fresh.label} {fresh.score:.6g}; {line}")
                 yield "stale"
+    named = {ground.path / path for line in standing for key, path in line.items() if key in PICTURES}
+    for place in ("masks", "overlays"):
+        for shown in (ground.path / "out" / place).rglob("*.*g"):
+            if shown not in named:
+                yield "unclaimed"
     told = json.loads((ground.path / "out/report.json").read_text())
     counted = told["num_images"] + told["num_errors"]
     if counted != len(standing):
@@ -118,11 +125,13 @@ def judge_export(ground: Ground, _: Path, __: list[str], exit_code: int) -> Iter
         yield "failed"
     model = read_model(ground.run.path / "export/model.onnx")
     told = json.loads((ground.run.path / "export/export_meta.json").read_text())
-    if {model.bundle_sha256, told["bundle_sha256"]} != {load(ground.run.bundle).stored_sha256}:
+    check = json.loads((ground.run.path / "export/check/check.json").read_text())
+    made_of = {model.bundle_sha256, told["bundle_sha256"], check["bundle_sha256"]}
+    if made_of != {load(ground.run.bundle).stored_sha256}:
         yield "stale"
     if told["models"]["model.onnx"]["files"]["model.onnx"]["sha256"] != hash_file(model.path):
         yield "stale"
-    if {path.name for path in model.path.parent.iterdir()} != {"model.onnx", "export_meta.json"}:
+    if {path.name for path in model.path.parent.iterdir()} != {"model.onnx", "export_meta.json", "check"}:
         yield "doubled"
 
 

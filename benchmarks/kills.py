@@ -14,6 +14,9 @@ doubled   a picture with two lines that stand, an image learned twice, a second 
 stale     a line, a mask or a file that is not about what is there now: verdict, score and mask are computed afresh
 litter    hidden, temporary or lock files and half-built folders anywhere, scratch folders, versions never in force
 failed    the last call did not end as it should
+
+Told beside these, and no fault, are unclaimed pictures: a mask or an overlay that was written just before a kill, of a
+picture that was gone by the next call, so that no line names it. They are whole, and nothing reads them.
 """
 
 import argparse
@@ -56,6 +59,7 @@ class Tally:
     """How long the command takes, unkilled."""
     steps: int = 0
     """On the disk, unkilled."""
+    unclaimed: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
@@ -154,6 +158,7 @@ def cycle(name: str, ground: Ground, tally: Tally, rng: random.Random, kills: li
     found = Counter(command.check(process.exitcode or 0))
     found["failed"] += sum(rival.exitcode not in ENDS for rival in rivals)
     found["litter"] += len(litter := ground.litter())
+    tally.unclaimed += found.pop("unclaimed", 0)
     tally.faults += found
     tally.cycles += 1
     if found.total():
@@ -240,19 +245,12 @@ def main() -> None:
 
 
 def table(tallies: dict[str, Tally]) -> str:
-    head = ["command", "s unkilled", "cycles", "files changing", "rivals", "kills", *FAULTS]
-    rows = [
-        [
-            name,
-            f"{t.seconds:.2f}",
-            t.cycles,
-            t.changed,
-            t.rivals,
-            t.kills,
-            *(t.faults[fault] for fault in FAULTS),
-        ]
-        for name, t in tallies.items()
-    ]
+    head = ["command", "s unkilled", "cycles", "files changing", "rivals", "kills", *FAULTS, "unclaimed"]
+    rows = []
+    for name, t in tallies.items():
+        faults = [t.faults[fault] for fault in FAULTS]
+        counts = [t.cycles, t.changed, t.rivals, t.kills, *faults, t.unclaimed]
+        rows.append([name, f"{t.seconds:.2f}", *counts])
     rows.append(["all", "", *(sum(int(row[at]) for row in rows) for at in range(2, len(head)))])
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

@@ -1,5 +1,6 @@
 """What an operator types beside the main way: lists, a drop folder, regions, several products, a batch alone."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,38 @@ def test_a_drop_folder_survives_a_kill(
     told = (tmp_path / "out/preds.jsonl").read_text().splitlines()
     names = [json.loads(line)["image_path"] for line in told]
     assert len(names) == len(set(names)) == 4
+
+
+def test_slow_writers_and_used_names_get_the_verdict_of_their_last_content(
+    root: Path, model: Path, tmp_path: Path
+) -> None:
+    """Each file is written in three parts with pauses longer than two looks; half of them are then overwritten."""
+    good, bad = (
+        [path.read_bytes() for path in sorted((root / "plate/test" / kind).glob("*.png"))]
+        for kind in ("good", "checks")
+    )
+    folder = tmp_path / "drop"
+    folder.mkdir()
+
+    def write(number: int) -> None:
+        for round_number in range(1 + number % 2):
+            content = (bad if (number + round_number) % 2 else good)[number % 4]
+            with (folder / f"{number}.png").open("wb", buffering=0) as stream:
+                for start in range(0, len(content), len(content) // 3 + 1):
+                    stream.write(content[start : start + len(content) // 3 + 1])
+                    time.sleep(0.3)
+
+    with ThreadPoolExecutor(12) as pool:
+        writing = [pool.submit(write, number) for number in range(12)]
+        done = kizu(*watching(model, tmp_path), "--idle", "3")
+        for job in writing:
+            job.result()
+    assert done.stdout.splitlines()[-1] == "12 images: 12 OK, 0 NG, 0 not inspected"
+    lines = [json.loads(line) for line in (tmp_path / "out/preds.jsonl").read_text().splitlines()]
+    standing = {line["image_path"]: line for line in lines if not line["superseded"]}
+    assert len(standing) == sum(not line["superseded"] for line in lines) == 12
+    for path, line in standing.items():
+        assert line["source"]["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -32,7 +32,9 @@ class Said:
 
 
 # Short words count as whole words only, longer ones also inside one: NG and mangan, goodparts and badlot.
-_GOOD_WHOLE = frozenset({"ok", "okay", "io", "pass", "passed", "gut"})
+_GOOD_WHOLE = frozenset({"ok", "okay"})
+_GOOD_ALONE = frozenset({"io", "pass", "passed", "gut"})
+"""With other words they mean other things: an io board, a second pass."""
 _GOOD_WITHIN = ("good", "normal", "良品", "正常", "合格", "양품", "정상")
 _BAD_WHOLE = frozenset({"ng", "nok", "ko", "nio", "nogo", "def"})
 _BAD_START = (
@@ -82,6 +84,7 @@ def say(name: str) -> Said:
         flaw = flaw or is_flaw
     if not kinds:  # i.O., n.i.O., ground_truth, cracks1
         kinds = {kind for kind, _ in [_kind(joined)] if kind is not None}
+        kinds |= {Kind.GOOD} if joined in _GOOD_ALONE else set()
     if _says_mask(joined):
         kinds.add(Kind.MASK)
     return Said(frozenset(kinds), _split(words), flaw and kinds == {Kind.BAD})

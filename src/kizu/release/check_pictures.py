@@ -13,6 +13,7 @@ from kizu.core.config import Stored
 from kizu.core.errors import BundleError, ScoreError
 from kizu.core.files import read_stored, write_stored
 from kizu.core.hashing import hash_bytes
+from kizu.core.parts import sweep_file_parts
 from kizu.core.types import HW, U8
 from kizu.core.work import Work
 from kizu.imaging.codec import decode, encode_png
@@ -62,10 +63,11 @@ def draw_check_picture(hw: HW) -> U8:
 def write_check_pictures(where: Path, bundle: Bundle, picture_hw: HW | None, work: Work) -> None:
     """Draw them for `bundle` and score them in Python; also one of `picture_hw`, for a file that takes only that size.
 
-    Those of an earlier export of the same bundle stay. Raises `OutputError`.
+    Those of an earlier export of the same bundle stay. For who holds `where`. Raises `OutputError`.
     """
     placement, thresholds = bundle.manifest.placement, bundle.manifest.thresholds
     (h, w), folder = placement.resized_hw, where / CHECK
+    sweep_file_parts(folder)
     pipeline = open_pipeline(bundle, work.with_runtime("onnxruntime"))
     before = _read(folder) if (folder / INDEX).exists() else None
     kept = before.pictures if before is not None and before.bundle_sha256 == bundle.bundle_sha256 else ()

@@ -1,5 +1,6 @@
 """What is printed means what it says, and a print that fails is no verdict."""
 
+import json
 import os
 import subprocess
 import sys
@@ -94,6 +95,26 @@ def test_a_closed_pipe_is_neither_ng_nor_a_traceback(root: Path, words: list[str
     assert ended.returncode == 141, err
     assert b"Traceback" not in err
     assert b"Exception ignored" not in err
+
+
+def test_a_watch_whose_reader_goes_away_ends_with_its_lines_whole(
+    root: Path, run: Path, tmp_path: Path
+) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    out = tmp_path / "out"
+    watch = started(
+        "inspect", "--run-dir", run, root / "new", "--watch", "--idle", 5, "--interval", 0.1, "--fail-on-ng",
+        "--output-dir", out, stdout=writes,
+    )  # fmt: skip
+    os.close(writes)
+    _, err = watch.communicate(timeout=300)
+    assert watch.returncode == 141, err
+    assert b"Traceback" not in err
+    lines = [json.loads(line) for line in (out / "preds.jsonl").read_text().splitlines()]
+    assert lines
+    assert all("label" in line for line in lines)
+    assert (out / "report.json").is_file()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

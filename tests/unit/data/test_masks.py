@@ -63,9 +63,12 @@ MASKS = {
     "zero and one": (blob(smooth=False) > 0).astype(np.uint8),
     "nothing": np.zeros((60, 80), np.uint8),
     "a number for each kind": (np.indices((60, 80))[1] // 16).astype(np.uint8),
+    "a grey for each kind": (np.indices((60, 80))[1] // 16 * 50).astype(np.uint8),
+    "one grey": np.full((60, 80), 128, np.uint8),
     "colours": np.repeat(blob(smooth=False)[..., None], 3, axis=2) * np.array([1, 0, 0], np.uint8),
 }
 PICTURES = {
+    "nine greys": (np.indices((60, 90))[1] // 10 * 25 + 20).astype(np.uint8),
     "noise": noise(0),
     "a part": part_picture(0),
     "a gradient": np.indices((60, 80))[1].astype(np.uint8),

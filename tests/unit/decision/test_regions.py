@@ -5,7 +5,7 @@ from scipy import ndimage
 from kizu.core.split import Split
 from kizu.decision.calibration import Thresholds
 from kizu.decision.policy import Policy, PolicyConfig
-from kizu.decision.regions import find_regions
+from kizu.decision.regions import Spot, find_regions, highest_spot
 from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 
@@ -140,3 +140,12 @@ def test_a_centroid_is_the_mean_of_its_pixels_to_the_last_bit(share: float) -> N
         expected.append((xs.mean() + columns.start, ys.mean() + rows.start, len(ys)))
     found = [(*region.centroid, region.area) for region in find_regions(scores, 0.5).found]
     assert sorted(found) == sorted(expected)
+
+
+def test_the_highest_spot_is_the_one_nearest_to_its_own_threshold() -> None:
+    anomaly_map = np.zeros((4, 6), np.float32)
+    anomaly_map[1, 5], anomaly_map[3, 2] = 0.9, 0.7
+    assert highest_spot(anomaly_map, 1.0) == Spot(5, 1, pytest.approx(0.9))
+    zones = np.full((4, 6), 1.0, np.float32)
+    zones[2:] = 0.75  # a stricter zone: 0.05 is missing there, 0.1 elsewhere
+    assert highest_spot(anomaly_map, zones) == Spot(2, 3, pytest.approx(0.7))

@@ -13,7 +13,8 @@ from kizu.core.errors import ImageError
 from kizu.core.types import U8
 from kizu.core.work import Work
 from kizu.decision.policy import PolicyConfig
-from kizu.imaging.overlay import GREEN, HEAT_TABLE, RED, blend
+from kizu.decision.regions import Spot
+from kizu.imaging.overlay import GREEN, HEAT_TABLE, RED, YELLOW, blend
 from kizu.imaging.roi import Area, Roi
 from kizu.inspection.inspector import Inspection, Inspector
 
@@ -124,3 +125,29 @@ def test_it_is_pickled_with_all_that_it_decides_by(good_pictures: U8) -> None:
     one, other = inspector.inspect(flawed), again.inspect(flawed)
     assert (one.label, one.score, one.reason) == (other.label, other.score, other.reason)
     np.testing.assert_array_equal(one.map, other.map)
+
+
+def test_an_image_that_is_ng_without_a_flaw_shows_its_highest_spot(good_pictures: U8) -> None:
+    """The image score says NG, and not one pixel is above a threshold set that high."""
+    bundle = fitted(good_pictures).bundle
+    flawed = with_flaw(part_picture(70), 10, 44)
+    found = Inspector(bundle, policy=PolicyConfig(pixel_threshold_mult=1000)).inspect(flawed)
+    assert (found.label, found.regions) == ("NG", ())
+    assert found.spot is not None
+    assert found.spot.value == found.map.max() == found.map[found.spot.y, found.spot.x]
+    drawn = found.overlay(flawed, caption=False)
+    ys, xs = np.nonzero((drawn == YELLOW).all(axis=2))
+    assert abs(np.mean(xs) - found.spot.x) < 4
+    assert abs(np.mean(ys) - found.spot.y) < 4
+    assert (drawn[found.spot.y, found.spot.x] == flawed[found.spot.y, found.spot.x]).all()
+    plain = Inspector(bundle).inspect(flawed)
+    assert plain.regions
+    assert plain.spot is None
+    assert Inspector(bundle).inspect(good_pictures[0]).spot is None
+
+
+def test_a_spot_is_ringed_and_the_strip_says_that_it_is_no_flaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(module, "banner", lambda *given: said.append(given[1]))
+    replace(inspection(np.zeros((40, 40))), spot=Spot(3, 4, 1.5)).overlay(np.zeros((40, 40, 3), np.uint8))
+    assert "no pixel is above its threshold" in said[0]

@@ -11,10 +11,12 @@ from tests.support import category, part_picture, run_config, with_flaw
 import kizu.lab.evaluate as lab_evaluate
 from kizu.core.errors import DataError, LeakageError
 from kizu.data.layouts.mvtec_ad import scan
-from kizu.data.manifest import Manifest
+from kizu.data.manifest import Manifest, read_manifest
+from kizu.data.study import read_study
 from kizu.decision.calibration import CalibrationConfig
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import evaluate_run, measure_run
+from kizu.lab.measured_set import own_manifest
 from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.lab.update import roll_back, update_run
@@ -64,6 +66,15 @@ def test_what_thresholds_were_chosen_on_is_not_measured_under_another_name_eithe
         assert measured.evaluation.data.left_out == 1
         assert measured.place == run  # the very same set is the run's own
         assert run.metrics.read_bytes() != told  # names the set that was given
+
+
+def test_the_own_set_of_a_run_is_cut_as_its_thresholds_were_chosen(run: RunFolder) -> None:
+    whole = read_manifest(run.manifest)
+    assert own_manifest(run) == whole
+    tune_on_validation(run)
+    cut = own_manifest(run)
+    assert len(cut.test()) == len(whole.test()) - 1
+    assert cut == read_study(run.study).apply(whole)
 
 
 def test_a_set_that_holds_some_of_what_thresholds_were_chosen_on_is_measured_without_it(

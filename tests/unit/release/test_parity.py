@@ -127,13 +127,13 @@ def test_errors_are_parts_of_the_threshold_or_of_the_true_value_whichever_is_lar
 
 
 def test_masks_are_compared_over_all_images_together_and_the_worst_is_told(samples: list[Sample]) -> None:
-    """A pixel that is at the threshold in the run is counted, and compared with nothing."""
+    """A pixel is marked above the threshold; one that truly lies at it does not count."""
     true = [[130.0, 130.0, 130.0, 120.0], [130.0, 130.0, 100.0, 100.0], [100.0] * 4]
-    other = [[130.0, 130.0, 130.0, 130.0], [130.0, 100.0, 100.0, 100.0], [100.0] * 4]
+    other = [[130.0, 130.0, 130.0, 130.0], [130.0, 120.0, 100.0, 100.0], [100.0] * 4]
     found = told(samples, [0.0] * 3, [0.0] * 3, true_maps=true, other_maps=other)
-    assert found.pixels_at_threshold == 1
     assert found.mask_iou == pytest.approx(4 / 5)
     assert found.lowest_mask_iou == pytest.approx(1 / 2)
+    assert found.pixels_at_threshold == 1
     assert "mask IoU 0.8000" in found.failures()
     nowhere = told(samples, [0.0], [0.0])
     assert (nowhere.mask_iou, nowhere.lowest_mask_iou) == (1, 1)
@@ -254,4 +254,4 @@ def test_how_many_were_compared_is_told_to_the_end(samples, others):
         random_images=9,
         work=Work(on_progress=lambda *step: steps.append(step)),
     )
-    assert steps == ([("compared", done, 20) for done in (8, 11, 19, 20)] if others else [])
+    assert steps == [("compared", done, 20) for done in (8, 11, 19, 20) if others]

@@ -1,6 +1,7 @@
 """Two runs beside each other in words: which is better at what, by how much, and what chance alone would give."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -65,11 +66,17 @@ def test_each_metric_says_by_how_much_and_which_is_better(compared: RunCompariso
 def test_a_difference_is_told_with_its_interval_and_its_chance(
     compared: RunComparison, tmp_path: Path
 ) -> None:
-    found = {"image_auroc, DeLong": Difference(0.15, 0.05, 0.25, 0.0123, "DeLong")}
+    found = {
+        "image_auroc, DeLong": Difference(0.15, 0.05, 0.25, 0.0123, "DeLong"),
+        "image_auprc": Difference(-0.25, -0.5, 0.125, 0.5, "paired percentile bootstrap"),
+    }
     write_comparison(tmp_path, replace(compared, rows=(), shared=8, differences=found, disagree=("a", "b")))
     text = (tmp_path / "comparison_table.md").read_text()
     assert "On the 8 images that both have scored (patchcore minus mahalanobis;" in text
-    assert table(tmp_path)[1:] == [["image_auroc", "+0.1500", "+0.0500 to +0.2500", "0.0123", "DeLong"]]
+    assert table(tmp_path)[1:] == [
+        ["image_auroc", "+0.1500", "+0.0500 to +0.2500", "0.0123", "DeLong"],
+        ["image_auprc", "-0.2500", "-0.5000 to +0.1250", "0.5", "paired percentile bootstrap"],
+    ]
     assert "Verdicts differ on 2 of them." in text
 
 
@@ -99,6 +106,13 @@ def test_the_report_holds_what_the_table_says(compared: RunComparison, tmp_path:
     assert report["shared_images"] == 8
     assert report["differences"].keys() == compared.differences.keys()
     assert report["verdicts_differ"] == list(compared.disagree)
+    assert report["missing"] == []
+    assert report["created_at"].endswith("Z")
+    missing = replace(compared, missing=("mahalanobis has no overlays",))
+    write_comparison(tmp_path / "less", missing)
+    report_of_less = json.loads((tmp_path / "less/comparison_report.json").read_text())
+    assert report_of_less["missing"] == ["mahalanobis has no overlays"]
+    assert "- mahalanobis has no overlays" in (tmp_path / "less/comparison_table.md").read_text()
     low, high = report["severity_borders"]
     assert 0 < low <= high < 1
 
@@ -128,4 +142,7 @@ def test_every_picture_is_named_with_both_verdicts(compared: RunComparison, tmp_
         told = [f"{name}: {line['label']} {line['pred_score']:.4g}" for line in lines]
         assert sum(one in text for one in told) >= 7
     assert "Mild: up to " in text
+    verdict = r"(OK|NG) [\d.e+-]+"
+    captions = re.findall(rf"^patchcore: {verdict}; mahalanobis: {verdict}$", text, re.MULTILINE)
+    assert len(captions) == 7
     assert text.count("](comparison_grids/") == 7

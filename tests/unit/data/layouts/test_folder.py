@@ -386,6 +386,15 @@ def test_of_twins_the_one_that_looks_like_a_mask_is_that_of_the_other(tmp_path: 
     encode_png(tmp_path / "8.png", noise(8))
     encode_jpeg(tmp_path / "8.jpg", noise(8))
     assert len(folder.scan(tmp_path)) == 8
+    for suffix in ("png", "bmp"):
+        encode_png(tmp_path / f"9.{suffix}", noise_mask())  # nobody's: each may be the picture
+    assert len(folder.scan(tmp_path)) == 10
+
+
+def test_a_file_that_is_called_broken_is_not_a_bad_part(tmp_path: Path) -> None:
+    root = drawn(tmp_path, parts=5) / "parts"
+    encode_png(root / "broken.png", noise(99))
+    assert len(folder.scan(root)) == 6
 
 
 def test_a_folder_where_only_some_pictures_have_masks_is_not_all_bad(tmp_path: Path) -> None:
