@@ -98,6 +98,8 @@ class Placed:
     """(H, W, 3), when asked for"""
     beyond: float = 0.0
     """The part of its numbers that lies outside of the placement's scale"""
+    pages: int = 1
+    """Pictures in its file, of which this is the first"""
 
 
 def place_source(
@@ -113,12 +115,12 @@ def place_source(
     Whoever keeps the original holds room for it himself, before: inside of that nothing more is held. Raises
     `ImageError`; with `refuse_flat` for a picture of one value too, which teaches nothing and was hardly meant.
     """
-    with _decoded(source, limits, placement.scale) as (original, beyond):
+    with _decoded(source, limits, placement.scale) as (original, beyond, pages):
         if refuse_flat and is_flat(original):
             raise _flat(source)
         height, width = original.shape[:2]
         kept = original if keep_original else None
-        return Placed(place(original, placement), (height, width), kept, beyond)
+        return Placed(place(original, placement), (height, width), kept, beyond, pages)
 
 
 def _flat(source: Source) -> ImageError:

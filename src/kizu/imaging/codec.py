@@ -100,6 +100,8 @@ class Decoded(NamedTuple):
     """(H, W, 3)"""
     beyond: float
     """The part of its numbers that lies outside of the scale."""
+    pages: int = 1
+    """Pictures in the file, of which this is the first"""
 
 
 def decode(source: Source, *, limits: Limits = Limits(), scale: Scale | None = None) -> U8:
@@ -118,11 +120,12 @@ def decoded(source: Source, *, limits: Limits = Limits(), scale: Scale | None = 
     with ExitStack() as stack:
         with _open(source, limits) as (stream, image):
             stack.enter_context(pixel_room().hold(image.width * image.height))
+            pages = pages_of(image)
             if scale is None:
-                found = Decoded(rgb(_load(stream, image), image), 0.0)
+                found = Decoded(rgb(_load(stream, image), image), 0.0, pages)
             else:
                 numbers = _numbers(stream, image, limits)
-                found = Decoded(three(scale.apply(numbers)), scale.beyond(numbers))
+                found = Decoded(three(scale.apply(numbers)), scale.beyond(numbers), pages)
         yield found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kizu.core.errors import ImageError, UnreadableError
 from kizu.core.room import Room
@@ -53,6 +54,14 @@ def test_the_original_is_kept_when_asked_for(samples: list[Sample]) -> None:
     assert np.array_equal(placed.original, image(2))
     assert np.array_equal(placed.image, place(image(2), SMALL))
     assert place_source(samples[2], SMALL).original is None
+
+
+def test_further_pages_are_told_with_the_picture(tmp_path: Path, samples: list[Sample]) -> None:
+    pages = [Image.fromarray(image(number)) for number in range(3)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    assert place_source(tmp_path / "pages.tif", SMALL).pages == 3
+    assert place_source(samples[0], SMALL).pages == 1
+    assert place_source(image(0), SMALL).pages == 1
 
 
 def test_pictures_that_find_no_room_wait_for_each_other(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from tests.support import part_picture, with_flaw
+from tests.support import part_picture, run_config, with_flaw
 
 import kizu
 from kizu.core.errors import ImageError
@@ -18,6 +18,8 @@ from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.scale import Scale
+from kizu.lab.train import train_run
+from kizu.release.export import export_run
 
 SMALL = PlacementConfig(image_size=(64, 64))
 
@@ -112,3 +114,27 @@ def test_a_model_that_resizes_by_itself_keeps_the_scale() -> None:
     assert inspector.placement.image_size == (64, 64)
     assert inspector.placement.scale is not None
     assert inspector.placement.scale == inspector.manifest.placement.scale
+
+
+def test_a_run_and_its_exports_keep_the_scale_and_say_the_same(tmp_path: Path) -> None:
+    def write(path: str, picture: np.ndarray) -> Path:
+        place = tmp_path / "plate" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(place, np.rint(picture / 255.0 * 4095).astype(np.uint16), photometric="rgb")
+        return place
+
+    for number in range(10):
+        write(f"train/good/{number}.tif", part_picture(number))
+    good = write("test/good/20.tif", part_picture(20))
+    flawed = write("test/hole/21.tif", with_flaw(part_picture(21), 20, 30))
+    run = train_run(run_config(tmp_path, "plate"), tmp_path / "runs").folder
+    whole = export_run(run).path
+    resizing = export_run(run, picture_hw=(64, 64), output_dir=tmp_path / "resizing").path
+    inspectors = [kizu.Inspector.open(path) for path in (run.path, whole, resizing)]
+    assert {inspector.placement.scale for inspector in inspectors} == {
+        Scale(depth="uint16", low=0, high=4095)
+    }
+    for picture, label in ((good, None), (flawed, "NG")):
+        scores = [inspector.inspect(picture).score for inspector in inspectors]
+        assert scores == pytest.approx([scores[0]] * 3, rel=1e-4)
+        assert label is None or all(one.inspect(picture).label == label for one in inspectors)

@@ -1,6 +1,8 @@
 """A picture with missing rows is not decoded as whole, however complete its file looks; what follows it is let be."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
@@ -201,3 +203,16 @@ def test_the_switch_of_pillow_that_lets_truncated_files_pass_is_not_seen(
         flipped[len(data) // 2] ^= 1
         with pytest.raises(ImageError):
             decode(bytes(flipped))
+
+
+def test_nor_when_it_was_set_before_kizu_was_imported(picture: U8, tmp_path: Path) -> None:
+    data = encoded(picture, "BMP")
+    (tmp_path / "cut.bmp").write_bytes(data[: len(data) // 2])
+    program = (
+        "import sys; from PIL import ImageFile; ImageFile.LOAD_TRUNCATED_IMAGES = True\n"
+        "from kizu.core.errors import ImageError; from kizu.imaging.codec import decode\n"
+        "try: decode(sys.argv[1])\n"
+        "except ImageError: sys.exit(7)\n"
+    )
+    called = subprocess.run([sys.executable, "-c", program, str(tmp_path / "cut.bmp")], check=False)
+    assert called.returncode == 7
