@@ -1,10 +1,12 @@
-"""A method costs one file and one line: everywhere else it is found by itself."""
+"""A method costs one file and one line: everywhere else it is found by itself. And what has effects is a verb."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+import kizu
 from kizu.data.layouts import LAYOUTS
 from kizu.detectors import DETECTORS
 from kizu.detectors.registry import detector_config, make_detector, method
@@ -13,6 +15,7 @@ from kizu.protocol.design import list_candidates as designed
 from kizu.tasks.lab_options import PipelineOptions
 from kizu.tasks.options import Layout
 
+SOURCE = Path(kizu.__file__).parent
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 
 
@@ -54,3 +57,37 @@ def test_the_guide_says_of_each_method_what_its_line_says() -> None:
 
 def test_the_help_names_every_layout() -> None:
     assert all(name in str(Layout) for name in LAYOUTS)
+
+
+VERBS = frozenset({
+    "check", "choose", "claim", "compare", "compute", "count", "decode", "encode", "ensure", "evaluate", "export",
+    "find", "hash", "identify", "is", "list", "load", "looks", "make", "mark", "measure", "meet", "open", "pair",
+    "predict", "put", "read", "refuse", "roll", "rollback", "save", "scan", "set", "sniff", "sweep", "sync", "train",
+    "tune", "update", "verify", "walk", "write",
+})  # fmt: skip
+PHRASES = {
+    "events_of", "folders_in", "lines_of", "owner_of", "pictures_directly_in", "signer", "stamp_at"
+}  # fmt: skip
+"""Read as part of the sentence that they are called in."""
+
+
+def test_what_goes_to_the_disk_is_called_by_a_verb() -> None:
+    """A function may be called by what it gives, as `auroc` or `roc_curve` is: unless it is handed a file or a folder,
+    and gives something else than another place. A reader must see that there is work, and that it may fail.
+    """
+    names = set()
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.parent.name == "cli":  # there they are called as they are typed
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            taken = [
+                ast.unparse(a.annotation) for a in (*node.args.args, *node.args.kwonlyargs) if a.annotation
+            ]
+            is_handed_a_place = any(re.match(r"(bytes \| )?(Path|RunFolder)\b", told) for told in taken)
+            gives_a_place = node.returns is not None and ast.unparse(node.returns) == "Path"
+            is_block = any(ast.unparse(d) == "contextmanager" for d in node.decorator_list)
+            if is_handed_a_place and not gives_a_place and not is_block:
+                names.add(node.name)
+    assert {name for name in names if name.split("_")[0] not in VERBS} == PHRASES

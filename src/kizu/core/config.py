@@ -20,6 +20,8 @@ class Config(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(f"{where}: {_in_plain_words(cls, error)}") from error
+        except ConfigError as error:  # of a part that is parsed by itself
+            raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
 
 
 class Stored(Config):

@@ -11,7 +11,7 @@ from kizu.core.types import U8
 from kizu.imaging.scale import Scale
 from kizu.imaging.tiff import TiffFile
 
-_ENCODED_AT_ONCE = 1 << 18
+_ENCODED_AT_ONCE, _BAND_PIXELS = 1 << 18, 1 << 22
 
 
 def rgb(image: Image.Image, file: Image.Image, *, may_be_unused: bool = True) -> U8:
@@ -29,7 +29,7 @@ def rgb(image: Image.Image, file: Image.Image, *, may_be_unused: bool = True) ->
         )
     if image.has_transparency_data:
         image = _on_black(image.convert("RGBA"), may_be_unused=may_be_unused)
-    return _as_array(image if image.mode == "RGB" else image.convert("RGB"))
+    return _as_array(image)
 
 
 def is_flat(image: U8) -> bool:
@@ -94,8 +94,18 @@ def _on_black(layer: Image.Image, *, may_be_unused: bool) -> Image.Image:
 
 
 def _as_array(image: Image.Image) -> U8:
-    """RGB -> (H, W, 3). What `np.array` gives; that one holds all of it three times on the way."""
+    """-> (H, W, 3). What `np.array` gives of the image as RGB; that one holds all of it several times on the way."""
     array = np.empty((image.height, image.width, 3), np.uint8)
+    rows = image.height if image.mode == "RGB" else max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        is_all = rows >= image.height
+        band = image if is_all else image.crop((0, top, image.width, min(top + rows, image.height)))
+        _write(band if band.mode == "RGB" else band.convert("RGB"), array[top : top + rows])
+    return array
+
+
+def _write(image: Image.Image, array: U8) -> None:
+    """The pixels of RGB, into an array of its size."""
     room, at = array.data.cast("B"), 0
     encoder = Image._getencoder("RGB", "raw", ("RGB",))
     encoder.setimage(image.im, (0, 0, *image.size))
@@ -106,6 +116,6 @@ def _as_array(image: Image.Image) -> U8:
             room[at : at + len(piece)] = piece
             at += len(piece)
             if status:
-                return array
+                return
     finally:
         encoder.cleanup()

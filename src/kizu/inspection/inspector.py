@@ -119,7 +119,7 @@ class Inspector:
         """How pictures are given to it: as they come, where the file resizes them itself."""
         if self._picture_hw is None:
             return self.manifest.placement
-        return PlacementConfig(image_size=self._picture_hw)
+        return PlacementConfig(image_size=self._picture_hw, scale=self.manifest.placement.scale)
 
     def ensure_fits(self, size: HW, path: Path | None = None) -> None:
         """Raises `ImageError` for a picture (H, W) of another size than the file takes, and where of one of this size

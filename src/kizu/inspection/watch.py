@@ -142,9 +142,10 @@ class DropFolder:
                 self._given.pop(path, None)
             elif self._given.get(path) == stamp:
                 continue
-            elif path in before and before[path][1] == stamp and stamp.size > 0:
-                ready.append(sample)
+            elif path in before and before[path][1] == stamp:
                 self._given[path] = stamp
+                if stamp.size > 0:  # an empty one is looked at again when it changes
+                    ready.append(sample)
             else:
                 self._restless[path] = sample, stamp
                 has_moved |= path not in before or before[path][1] != stamp

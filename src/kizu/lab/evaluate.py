@@ -17,7 +17,7 @@ from kizu.core.types import F32, F64, Bool
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.decision.calibration import Thresholds
-from kizu.lab.measured_set import measured_set, refuse_known
+from kizu.lab.measured_set import choose_measured, refuse_known
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
@@ -203,11 +203,11 @@ def measure_run(
     another evaluation writes there.
 
     `manifest`: another data set to evaluate on, whose numbers get a folder of their own; None: the one that the run was
-    trained on. Which of the test images: `measured_set`, with its errors. A run of several categories has
+    trained on. Which of the test images: `choose_measured`, with its errors. A run of several categories has
     `evaluate_parts`.
     """
     bundle, probability = folder.open_bundle().for_category(None), folder.read_probability()
-    chosen = measured_set(folder, bundle, manifest, work=work)
+    chosen = choose_measured(folder, bundle, manifest, work=work)
     evaluation = replace(evaluate(bundle, chosen.samples, work=work), data=chosen.data)
     if probability is not None and probability.version in (None, bundle.manifest.version):
         found = evaluation.predictions

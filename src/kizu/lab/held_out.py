@@ -16,7 +16,7 @@ from kizu.runs.folder import RunFolder
 from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
 
 
-def sides(folder: RunFolder, version: int | None = None) -> tuple[list[Sample], list[Sample]]:
+def read_sides(folder: RunFolder, version: int | None = None) -> tuple[list[Sample], list[Sample]]:
     """The samples that a version was fitted on, those of updates last, and those the run held out.
 
     `version`: None for the one in force.

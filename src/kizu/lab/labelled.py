@@ -14,7 +14,7 @@ from kizu.decision.calibration import PixelMetric, Thresholds
 from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold, f1_max
 from kizu.imaging.placement import PlacementConfig
-from kizu.lab.held_out import sides
+from kizu.lab.held_out import read_sides
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.probability import ProbabilityMap, fit_probability
@@ -50,7 +50,7 @@ class Chosen:
         )
 
 
-def labelled_samples(folder: RunFolder, *, seed: int, may_draw: bool) -> list[Sample]:
+def choose_labelled(folder: RunFolder, *, seed: int, may_draw: bool) -> list[Sample]:
     """The data set's validation split; where it has none, the good images that the run held out and those test defects
     that `study.json` sets apart, which are then no longer measured.
 
@@ -61,7 +61,7 @@ def labelled_samples(folder: RunFolder, *, seed: int, may_draw: bool) -> list[Sa
     validation = manifest.validation()
     if validation:
         return list(validation)
-    fit, held = sides(folder)
+    fit, held = read_sides(folder)
     if fit == held:
         raise CalibrationError("every good image was fitted on", hint="train anew without folds")
     if not may_draw and not folder.study.exists():

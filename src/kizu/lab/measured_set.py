@@ -12,7 +12,7 @@ from kizu.core.split import Split
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.study import read_study
-from kizu.lab.held_out import sides
+from kizu.lab.held_out import read_sides
 from kizu.runs.contents import MeasuredOn
 from kizu.runs.folder import RunFolder
 
@@ -30,13 +30,13 @@ class MeasuredSet:
     """The test split is that of the run's own data set, wherever it lies now."""
 
 
-def own_manifest(folder: RunFolder) -> Manifest:
+def read_own_manifest(folder: RunFolder) -> Manifest:
     """The manifest of a run, cut as its study split says, where it has one."""
     manifest = read_manifest(folder.manifest)
     return read_study(folder.study).apply(manifest) if folder.study.exists() else manifest
 
 
-def measured_set(
+def choose_measured(
     folder: RunFolder, bundle: Bundle, given: Manifest | None = None, *, work: Work = Work()
 ) -> MeasuredSet:
     """The test split of `given`, None for the run's own, without the images that thresholds were chosen on.
@@ -62,7 +62,7 @@ def measured_set(
 
 def refuse_known(folder: RunFolder, bundle: Bundle, manifest: Manifest) -> None:
     """Raise `LeakageError` naming the test images of a hashed manifest that `bundle` was fitted or calibrated on."""
-    fit, held = sides(folder, bundle.manifest.version)
+    fit, held = read_sides(folder, bundle.manifest.version)
     known = {sample.sha256 for sample in (*fit, *held)}
     thresholds = bundle.manifest.thresholds
     if Split.VALIDATION in (thresholds.image.split, thresholds.pixel.split):

@@ -18,7 +18,7 @@ class Rules(NamedTuple):
     """As in a bundle's manifest."""
 
 
-def rules_in_force(folder: RunFolder, bundle: Bundle) -> Rules:
+def read_rules(folder: RunFolder, bundle: Bundle) -> Rules:
     """Of the bundle, which was read from `folder`.
 
     One of a time when bundles did not say so was set by the run's `config.yaml`, or tuned, which its thresholds tell.

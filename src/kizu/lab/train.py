@@ -28,7 +28,7 @@ from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bund
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
-from kizu.runs.folder import RunFolder, new_run, run_path
+from kizu.runs.folder import RunFolder, make_run, run_path
 
 
 class RunConfig(PipelineConfig):
@@ -82,7 +82,7 @@ def train_run(
     known = _made_before(RunFolder(path), config, manifest, skip_broken)
     if known is not None:
         return known
-    with new_run(path) as folder:
+    with make_run(path) as folder:
         write_text(folder.config, config.to_yaml())
         manifest.write(folder.manifest)
         left_out = LeftOut()

@@ -17,8 +17,8 @@ from kizu.data.manifest import Sample
 from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.evaluate import Prediction, write_predictions
-from kizu.lab.held_out import set_held_out_thresholds, sides
-from kizu.lab.labelled import choose_thresholds, labelled_samples
+from kizu.lab.held_out import read_sides, set_held_out_thresholds
+from kizu.lab.labelled import choose_labelled, choose_thresholds
 from kizu.lab.predictions import predict_samples
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.contents import ThresholdsFile, ToldThresholds
@@ -33,7 +33,7 @@ def compute_thresholds(folder: RunFolder, config: CalibrationConfig, *, work: Wo
     """
     with folder.locked():
         bundle, before = folder.open_bundle().for_category(None), folder.read_thresholds()
-        fit, held = sides(folder)
+        fit, held = read_sides(folder)
         if not held or fit == held:
             raise CalibrationError(
                 "every good image was fitted on, so none can set a threshold now",
@@ -52,7 +52,7 @@ def tune_on_validation(
 ) -> Thresholds:
     """The thresholds with the highest F1 of images, and F1 or IoU of pixels, on labelled validation images.
 
-    Which images, and what they set: `labelled_samples`, `choose_thresholds`. `probability.json` tells how to show a
+    Which images, and what they set: `choose_labelled`, `choose_thresholds`. `probability.json` tells how to show a
     score as a probability (Platt), by the same images.
     Raises `CalibrationError`, `DataError` when a file has changed since; `OutputError` while another command changes
     the run.
@@ -60,7 +60,7 @@ def tune_on_validation(
     with folder.locked():
         bundle, before = folder.open_bundle().for_category(None), folder.read_thresholds()
         manifest = bundle.manifest
-        samples = labelled_samples(folder, seed=manifest.seed, may_draw=True)
+        samples = choose_labelled(folder, seed=manifest.seed, may_draw=True)
         pipeline = open_pipeline(bundle, work)
         chosen = choose_thresholds(
             pipeline,
@@ -79,7 +79,7 @@ def tune_on_validation(
         )
         _tell(folder, before, bundle, now)
         write_stored(folder.probability, chosen.probability(manifest.version))
-        fit, held = sides(folder)
+        fit, held = read_sides(folder)
         _write_train_predictions(folder, pipeline, [*fit, *held], manifest.placement, chosen.thresholds, work)
     return chosen.thresholds
 

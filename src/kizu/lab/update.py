@@ -24,16 +24,16 @@ from kizu.data.listing import list_good_images
 from kizu.data.manifest import Manifest, Sample, hash_image, read_manifest
 from kizu.data.passed import Passed
 from kizu.decision.calibration import LABELLED_RULES, Thresholds
-from kizu.lab.held_out import list_added, set_held_out_thresholds, sides
-from kizu.lab.labelled import Chosen, choose_thresholds, labelled_samples
-from kizu.lab.rules import Rules, rules_in_force
+from kizu.lab.held_out import list_added, read_sides, set_held_out_thresholds
+from kizu.lab.labelled import Chosen, choose_labelled, choose_thresholds
+from kizu.lab.rules import Rules, read_rules
 from kizu.pipeline.opened import PlacedImages, open_pipeline
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import (
     ADDED,
     Step,
+    find_next_version,
     mark_new,
-    next_version,
     put_in_force,
     read_history,
     sweep_versions,
@@ -110,7 +110,7 @@ def _update(
         raise DataError(f"none of the {len(new)} new images in {images} can be read", hint=why)
     thresholds, chosen = setting.thresholds(updated, bundle.manifest, work)
     manifest = _described(bundle, setting, thresholds, len(learned)).model_copy(
-        update={"version": next_version(folder.path), "reason": reason}
+        update={"version": find_next_version(folder.path), "reason": reason}
     )
     added = Manifest("added", manifest.category, images, learned)
     still_there()
@@ -170,8 +170,8 @@ class _Setting:
     @classmethod
     def of(cls, folder: RunFolder, bundle: Bundle) -> Self:
         """All images are as they were when the run was trained, or this raises."""
-        rules = rules_in_force(folder, bundle)
-        fit, held = sides(folder)
+        rules = read_rules(folder, bundle)
+        fit, held = read_sides(folder)
         if not held or {sample.id for sample in held} <= {sample.id for sample in fit}:
             raise CalibrationError(
                 "every good image was fitted on, so none can set thresholds for an update",
@@ -179,7 +179,7 @@ class _Setting:
             )
         labelled: list[Sample] = []
         if rules.tuned_for is not None:
-            labelled = labelled_samples(folder, seed=bundle.manifest.seed, may_draw=False)
+            labelled = choose_labelled(folder, seed=bundle.manifest.seed, may_draw=False)
         elif rules.calibration.rule in LABELLED_RULES:
             labelled = list(read_manifest(folder.manifest).validation())
         _ensure_as_they_were([*held, *labelled])

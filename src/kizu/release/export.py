@@ -34,8 +34,8 @@ from kizu.core.types import HW, U8
 from kizu.core.work import Work
 from kizu.data.batches import stream
 from kizu.imaging.tiling import cut
-from kizu.lab.held_out import sides
-from kizu.lab.measured_set import own_manifest
+from kizu.lab.held_out import read_sides
+from kizu.lab.measured_set import read_own_manifest
 from kizu.pipeline.export import MAX_CONSTANTS_MB, build_model
 from kizu.pipeline.opened import open_pipeline
 from kizu.pipeline.resize import take_pictures
@@ -127,7 +127,7 @@ def _name(to: Format, precision: Precision, picture_hw: HW | None) -> str:
 
 
 def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
-    fit, _ = sides(folder)
+    fit, _ = read_sides(folder)
     for batch in stream(fit[:RANGE_IMAGES], manifest.placement, batch_size=1):
         yield from (tile[None] for tile in cut(batch.images, manifest.placement))
 
@@ -135,7 +135,7 @@ def _good_images(folder: RunFolder, manifest: BundleManifest) -> Iterator[U8]:
 def _same_decisions(folder: RunFolder, bundle: Bundle, path: Path, name: str, work: Work) -> Agreement:
     """Raises `ConfigError` where decisions flip away from the threshold, masks differ or a score is lost."""
     here = work.with_runtime("openvino" if path.suffix == ".xml" else "onnxruntime")
-    samples = [*sides(folder)[1], *own_manifest(folder).test()]
+    samples = [*read_sides(folder)[1], *read_own_manifest(folder).test()]
     (agreement,) = compare_scorers(
         open_pipeline(bundle, work.with_runtime("onnxruntime")),
         {name: scorer_of(read_model(path), here)},

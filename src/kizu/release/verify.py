@@ -15,8 +15,8 @@ from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.manifest import Sample
 from kizu.imaging.tiling import as_seen
-from kizu.lab.held_out import sides
-from kizu.lab.measured_set import own_manifest
+from kizu.lab.held_out import read_sides
+from kizu.lab.measured_set import read_own_manifest
 from kizu.pipeline.export import build_model
 from kizu.pipeline.opened import open_pipeline
 from kizu.release.check_pictures import CHECK, compare_check_pictures
@@ -135,7 +135,7 @@ def _open_in_every_runtime(
 
 
 def _real_images(folder: RunFolder, most: int | None) -> list[Sample]:
-    samples = list(own_manifest(folder).test()) or sides(folder)[1]
+    samples = list(read_own_manifest(folder).test()) or read_sides(folder)[1]
     if most is None or most >= len(samples):
         return samples
     by_kind: dict[str, list[Sample]] = {}

@@ -18,7 +18,7 @@ from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
 from kizu.inspection.journal import lines_of
 from kizu.inspection.records import Prediction
-from kizu.lab.measured_set import own_manifest
+from kizu.lab.measured_set import read_own_manifest
 from kizu.protocol.compare import RunComparison
 from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number
@@ -36,7 +36,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
     known = [_read_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
     samples = [
         sample
-        for sample in own_manifest(found.folders[0]).test()
+        for sample in read_own_manifest(found.folders[0]).test()
         if all(str(sample.path) in records for records in known)
     ]
     chosen = choose_samples(samples) if samples else None

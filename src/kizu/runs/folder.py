@@ -181,7 +181,7 @@ def run_path(output_dir: Path, model: str, category: str, run_id: str | None) ->
 
 
 @contextmanager
-def new_run(path: Path) -> Iterator[RunFolder]:
+def make_run(path: Path) -> Iterator[RunFolder]:
     """An empty run folder beside `path`; it is there under that name, whole, when the block has ended, else not at all.
 
     So what fails, is interrupted or is killed can be asked for again under its name. Raises `OutputError` when `path`

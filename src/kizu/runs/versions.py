@@ -88,7 +88,7 @@ def bundle_in_force(run: Path) -> Path:
     return version_folder(run, read_history(run).in_force)
 
 
-def next_version(run: Path) -> int:
+def find_next_version(run: Path) -> int:
     """A number that no version has, in force or not."""
     found = [int(path.name) for path in (run / "versions").glob("*") if path.name.isdecimal()]
     return max([FIRST, *found]) + 1

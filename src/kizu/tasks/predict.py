@@ -13,7 +13,7 @@ from kizu.decision.policy import PolicyConfig
 from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.options import FolderOptions
-from kizu.lab.measured_set import own_manifest
+from kizu.lab.measured_set import read_own_manifest
 from kizu.runs.folder import RunFolder, open_run
 from kizu.tasks.inspect import folder_options, policy_config
 from kizu.tasks.line_options import MarkOptions, SavedOptions
@@ -35,7 +35,7 @@ def predict_run(
 
     A stopped call is gone on with. Raises `DataError` when there is no test image.
     """
-    bundle, manifest = folder.open_bundle(), own_manifest(folder)
+    bundle, manifest = folder.open_bundle(), read_own_manifest(folder)
     results = {}
     for name in manifest.parts or (manifest.category,):
         part = manifest.part(name) if manifest.parts else manifest

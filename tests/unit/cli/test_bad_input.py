@@ -100,7 +100,7 @@ TRAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "a config that is broken": ("train --config {root}/broken.yaml", ("{root}/broken.yaml is not YAML",)),
     "a config that is no text": ("train --config {root}/binary", ("{root}/binary is not YAML",)),
     "a config that is a list": ("train --config {root}/list.yaml", ("{root}/list.yaml", "dictionary")),
-    "a key": ("train --config {root}/mistyped.yaml", ("unknown key 'corset'", "did you mean 'coreset'?")),
+    "a key": ("train --config {root}/mistyped.yaml", ("mistyped.yaml: detector: unknown key 'corset'", "did you mean 'coreset'?")),
     "a key at another place": ("train --config {root}/misplaced.yaml", ("{root}/misplaced.yaml", "unknown key 'coreset'")),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from kizu.data.study import read_study
 from kizu.decision.calibration import CalibrationConfig
 from kizu.imaging.codec import encode_png
 from kizu.lab.evaluate import evaluate_run, measure_run
-from kizu.lab.measured_set import own_manifest
+from kizu.lab.measured_set import read_own_manifest
 from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.lab.update import roll_back, update_run
@@ -70,9 +70,9 @@ def test_what_thresholds_were_chosen_on_is_not_measured_under_another_name_eithe
 
 def test_the_own_set_of_a_run_is_cut_as_its_thresholds_were_chosen(run: RunFolder) -> None:
     whole = read_manifest(run.manifest)
-    assert own_manifest(run) == whole
+    assert read_own_manifest(run) == whole
     tune_on_validation(run)
-    cut = own_manifest(run)
+    cut = read_own_manifest(run)
     assert len(cut.test()) == len(whole.test()) - 1
     assert cut == read_study(run.study).apply(whole)
 

@@ -22,7 +22,7 @@ from kizu.decision.rules import Rule
 from kizu.imaging.placement import map_back
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.rules import rules_in_force
+from kizu.lab.rules import read_rules
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.runs.folder import RunFolder
@@ -168,14 +168,14 @@ def test_the_bundle_is_opened_and_hashed_once(run: RunFolder, monkeypatch: pytes
 
 
 def test_the_bundle_says_by_which_rules_its_thresholds_were_set(run: RunFolder) -> None:
-    assert rules_in_force(run, load(run.bundle)) == (BASE.calibration, None)
+    assert read_rules(run, load(run.bundle)) == (BASE.calibration, None)
     zoned = CalibrationConfig(rule="mean_sigma", sigmas=5, zones=(2, 2))
     compute_thresholds(run, zoned)
-    assert rules_in_force(run, load(run.bundle)) == (zoned, None)
+    assert read_rules(run, load(run.bundle)) == (zoned, None)
     tune_on_validation(run, pixel_metric="iou")
-    assert rules_in_force(run, load(run.bundle)) == (zoned, "iou")
+    assert read_rules(run, load(run.bundle)) == (zoned, "iou")
     compute_thresholds(run, BASE.calibration)
-    assert rules_in_force(run, load(run.bundle)) == (BASE.calibration, None)
+    assert read_rules(run, load(run.bundle)) == (BASE.calibration, None)
 
 
 def test_thresholds_are_not_set_while_another_command_changes_the_run(

@@ -23,7 +23,7 @@ from kizu.decision.cuts import MARGIN
 from kizu.imaging.codec import decode, encode_png
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
-from kizu.lab.held_out import sides
+from kizu.lab.held_out import read_sides
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.lab.update import roll_back, update_run
@@ -72,20 +72,20 @@ def test_an_update_is_a_new_version_that_says_why(run: RunFolder, new: Path) -> 
 
 
 def test_thresholds_rest_on_the_same_images_scored_anew(run: RunFolder, new: Path) -> None:
-    held = sides(run)[1]
+    held = read_sides(run)[1]
     done = update_run(run, new, reason="test")
     scores = [Inspector.open(run.path).inspect(sample.path).score for sample in held]
     assert done.thresholds.image.value == pytest.approx(max(scores) * (1 + MARGIN), rel=1e-5)
     assert done.thresholds.image.count == len(held)
     assert load(run.bundle).manifest.thresholds == done.thresholds
-    fit, held_after = sides(run)
+    fit, held_after = read_sides(run)
     assert [sample.id for sample in fit[-3:]] == list(done.added)
     assert held_after == held
     assert {sample.sha256 for sample in fit}.isdisjoint(sample.sha256 for sample in held)
 
 
 def test_images_that_the_run_knows_are_left_out_and_named(run: RunFolder, new: Path) -> None:
-    fit, held = sides(run)
+    fit, held = read_sides(run)
     test = next((run.path.parents[3] / "data" / "plate" / "test" / "good").iterdir())
     for name, path in (
         ("fit", fit[0].path),
@@ -115,7 +115,7 @@ def test_updates_follow_each_other_and_any_version_can_be_put_in_force(
     encode_png(tmp_path / "more" / "a.png", part_picture(900))
     update_run(run, tmp_path / "more", reason="two")
     assert load(run.bundle).manifest.version == 3
-    assert len(sides(run)[0]) == load(run.bundle).manifest.fitted_on.fit_count
+    assert len(read_sides(run)[0]) == load(run.bundle).manifest.fitted_on.fit_count
     assert (roll_back(run).version, load(run.bundle).manifest.version) == (2, 2)
     assert roll_back(run, reason="too many slipped through").version == 1
     assert load(run.bundle).manifest.reason is None
@@ -209,7 +209,7 @@ def test_a_broken_image_stops_the_update_or_is_skipped(run: RunFolder, new: Path
 
 
 def test_held_out_images_must_be_what_they_were(run: RunFolder, new: Path) -> None:
-    path = sides(run)[1][0].path
+    path = read_sides(run)[1][0].path
     encode_png(path, np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(DataError, match="has changed since the run was trained"):
         update_run(run, new, reason="test")

@@ -17,7 +17,7 @@ from kizu.core.errors import BundleError, ConfigError
 from kizu.core.work import Runtime, Work
 from kizu.decision.calibration import CalibrationConfig
 from kizu.inspection.inspector import Inspector
-from kizu.lab.held_out import sides
+from kizu.lab.held_out import read_sides
 from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds
 from kizu.release.export import export_run
@@ -78,7 +78,7 @@ def test_the_file_and_the_run_agree_in_every_runtime(run: RunFolder, exported: P
 def test_a_picture_that_set_the_threshold_passes_wherever_it_is_judged(
     run: RunFolder, exported: Path
 ) -> None:
-    model, (_, held) = read_model(exported), sides(run)
+    model, (_, held) = read_model(exported), read_sides(run)
     by_run = Inspector.open(run.path)
     scores = [by_run.inspect(sample.path).score for sample in held]
     assert by_run.policy.thresholds.image.value > max(scores)

@@ -9,7 +9,7 @@ from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.core.parts import folder_part
 from kizu.imaging.codec import encode_png
 from kizu.lab.train import RunConfig, train_run
-from kizu.runs.folder import RunFolder, new_run, open_run, run_path
+from kizu.runs.folder import RunFolder, make_run, open_run, run_path
 
 
 def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_runs_without_a_name_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "r1").mkdir()
-    with pytest.raises(OutputError, match="exists") as refused, new_run(tmp_path / "r1"):
+    with pytest.raises(OutputError, match="exists") as refused, make_run(tmp_path / "r1"):
         pass
     assert "--run-id" in (refused.value.hint or "")
 
@@ -67,14 +67,14 @@ def test_a_group_pattern_keeps_parts_together_and_one_that_matches_nothing_is_re
 @pytest.mark.parametrize("failure", [ConfigError("refused"), KeyboardInterrupt()])
 def test_a_run_that_fails_or_is_interrupted_leaves_no_folder(tmp_path: Path, failure: BaseException) -> None:
     def fail() -> None:
-        with new_run(tmp_path / "r1") as run:
+        with make_run(tmp_path / "r1") as run:
             run.config.write_text("half")
             raise failure
 
     with pytest.raises(type(failure)):
         fail()
     assert list(tmp_path.iterdir()) == []
-    with new_run(tmp_path / "r1") as run:
+    with make_run(tmp_path / "r1") as run:
         run.config.write_text("whole")
         assert not (tmp_path / "r1").exists()
     assert [path.name for path in tmp_path.rglob("*")] == ["r1", "config.yaml"]

@@ -10,8 +10,8 @@ from kizu.runs.versions import (
     HISTORY,
     NEW,
     Step,
+    find_next_version,
     mark_new,
-    next_version,
     put_in_force,
     read_history,
     sweep_versions,
@@ -54,7 +54,7 @@ def test_what_a_kill_left_before_it_came_into_force_is_removed_and_its_number_fr
     sweep_versions(tmp_path)
     assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == ["2", "7"]
     assert [path.name for path in kept.iterdir()] == ["bundle"]
-    assert next_version(tmp_path) == 8
+    assert find_next_version(tmp_path) == 8
 
 
 def test_a_lost_history_costs_no_version(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ def test_a_history_that_goes_in_a_circle_is_refused_by_name(tmp_path: Path, befo
 def test_a_folder_called_by_no_number_is_none(tmp_path: Path) -> None:
     for name in ("²", "old", ".kizu-0123456789abcdef.part"):
         (tmp_path / "versions" / name).mkdir(parents=True)
-    assert next_version(tmp_path) == 2
+    assert find_next_version(tmp_path) == 2
