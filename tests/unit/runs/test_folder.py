@@ -87,7 +87,7 @@ def test_a_run_is_on_the_disk_with_all_the_folders_that_were_made_for_it(
     synced: set[int] = set()
     monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
     path = run_path(tmp_path / "runs", "padim", "bottle", "r1")
-    with new_run(path) as run:
+    with make_run(path) as run:
         run.config.write_text("whole")
     places = [tmp_path, *(tmp_path / "runs").rglob("*"), tmp_path / "runs"]
     assert len(places) == 6
