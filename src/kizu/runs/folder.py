@@ -12,7 +12,7 @@ from kizu.bundles.store import is_bundle, load, read_hash
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import new_folder, read_rows, read_stored, write_jsonl
 from kizu.core.locks import RESULTS_LOCK, StillThere, locked
-from kizu.core.parts import is_part, sweep_file_parts
+from kizu.core.parts import is_part, make_folder, sweep_file_parts
 from kizu.runs.contents import MetricsFile, PredictionRow, ProbabilityFile, RunMeta, ThresholdsFile
 from kizu.runs.versions import bundle_in_force
 
@@ -188,7 +188,7 @@ def make_run(path: Path) -> Iterator[RunFolder]:
     exists, is being made by another command, or cannot be made.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     except OSError as error:
         raise OutputError(
             f"cannot make the run folder {path}: {error.strerror}", hint="choose a writable --output-dir"

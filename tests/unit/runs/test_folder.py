@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -77,3 +78,17 @@ def test_a_run_that_fails_or_is_interrupted_leaves_no_folder(tmp_path: Path, fai
         run.config.write_text("whole")
         assert not (tmp_path / "r1").exists()
     assert [path.name for path in tmp_path.rglob("*")] == ["r1", "config.yaml"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+def test_a_run_is_on_the_disk_with_all_the_folders_that_were_made_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino))
+    path = run_path(tmp_path / "runs", "padim", "bottle", "r1")
+    with make_run(path) as run:
+        run.config.write_text("whole")
+    places = [tmp_path, *(tmp_path / "runs").rglob("*"), tmp_path / "runs"]
+    assert len(places) == 6
+    assert synced >= {place.stat().st_ino for place in places}
