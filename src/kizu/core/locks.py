@@ -102,13 +102,14 @@ def hold(path: Path, told: Path, patience_s: float) -> Iterator[StillThere]:
 
 
 def _sweep_when_alone(folder: Path, name: str) -> None:
-    """Half-written files of a folder are a dead writer's when nobody else may be writing there."""
-    if not list_file_parts(folder):
+    """Half-written files of a folder are a dead writer's when nobody else may be writing there; so is a free lock."""
+    others = [folder / other for other in (LOCK, RESULTS_LOCK) if other != name]
+    if not list_file_parts(folder) and not any(other.exists() for other in others):
         return
-    with ExitStack() as others:
+    with ExitStack() as held:
         try:
-            for other in {LOCK, RESULTS_LOCK} - {name}:
-                others.enter_context(hold(folder / other, folder, 0))
+            for other in others:
+                held.enter_context(hold(other, folder, 0))
         except OutputError:
             return  # the next one to hold the folder alone will do it
         sweep_file_parts(folder)

@@ -74,6 +74,18 @@ def test_the_half_file_of_a_living_writer_stays(tmp_path: Path, mine: str, other
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("mine", "other"), [(LOCK, RESULTS_LOCK), (RESULTS_LOCK, LOCK)])
+def test_a_lock_that_a_kill_left_is_removed_and_one_that_is_held_stays(
+    tmp_path: Path, mine: str, other: str
+) -> None:
+    (tmp_path / other).touch()
+    with locked(tmp_path, name=mine):
+        assert [path.name for path in tmp_path.iterdir()] == [mine]
+    with locked(tmp_path, name=other), locked(tmp_path, name=mine):
+        assert (tmp_path / other).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_build_that_was_killed_is_removed_and_one_that_lives_stays(tmp_path: Path) -> None:
     dead = folder_part(tmp_path / "dead")
     (dead / "deep").mkdir(parents=True)
