@@ -5,6 +5,8 @@ import html
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from tests.support import category, run_config
 
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_png
+from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction, evaluate_run
 from kizu.lab.train import train_run
-from kizu.report.cases import CASES_PER_GROUP, LONGEST_SIDE_PX, write_case_page
+from kizu.report.cases import CASES_PER_GROUP, LONGEST_SIDE_PX, run_section, write_case_page
 from kizu.runs.contents import MeasuredOn
 from kizu.runs.folder import RunFolder
 
@@ -107,6 +110,7 @@ def test_the_page_says_what_was_measured_on_what(run: RunFolder, evaluation: Eva
         "64 x 64",
     ):
         assert said in page
+    assert "4 defective</dd>" in page  # of the set that it was fitted on, which needs no name
     other = MeasuredOn(dataset="returns", category="may", manifest_sha256="0")
     write_case_page(run.page, replace(evaluation, data=other), Inspector.open(run.path))
     assert "tested on 4 good and 4 defective of returns / may" in run.page.read_text()
@@ -129,6 +133,17 @@ def test_the_page_is_headed_by_its_product_and_its_thresholds_and_times_stand_by
     assert {stage: facts[stage] for stage in evaluation.seconds} == {
         stage: f"{seconds:.1f} s" for stage, seconds in evaluation.seconds.items()
     }
+
+
+def test_the_size_is_height_by_width(run: RunFolder, evaluation: Evaluation) -> None:
+    placement = PlacementConfig(image_size=(64, 96))
+    manifest = Inspector.open(run.path).manifest.model_copy(update={"placement": placement})
+    inspector = cast("Inspector", SimpleNamespace(manifest=manifest))  # nothing is inspected
+    section = run_section(inspector, replace(evaluation, predictions=()))
+    assert section.facts["Method"].endswith(", 64 x 96")
+    assert section.facts["Data"].startswith(
+        f"{manifest.fitted_on.dataset} / plate: fitted on {manifest.fitted_on.fit_count},"
+    )
 
 
 def test_a_case_is_captioned_with_its_verdict_its_score_its_kind_and_its_name(

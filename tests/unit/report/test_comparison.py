@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import category, run_config
+from tests.support import category, part_picture, run_config
 
+import kizu.report.comparison as module
 from kizu.core.files import write_stored
-from kizu.imaging.codec import decode
+from kizu.data.manifest import Sample
+from kizu.imaging.codec import decode, encode_png
 from kizu.imaging.overlay import GREEN
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import train_run
@@ -72,6 +74,7 @@ def test_a_difference_is_told_with_its_interval_and_its_chance(
     }
     write_comparison(tmp_path, replace(compared, rows=(), shared=8, differences=found, disagree=("a", "b")))
     text = (tmp_path / "comparison_table.md").read_text()
+    assert "|---|---|---|---|---|" in text.splitlines()
     assert "On the 8 images that both have scored (patchcore minus mahalanobis;" in text
     assert table(tmp_path)[1:] == [
         ["image_auroc", "+0.1500", "+0.0500 to +0.2500", "0.0123", "DeLong"],
@@ -146,3 +149,9 @@ def test_every_picture_is_named_with_both_verdicts(compared: RunComparison, tmp_
     captions = re.findall(rf"^patchcore: {verdict}; mahalanobis: {verdict}$", text, re.MULTILINE)
     assert len(captions) == 7
     assert text.count("](comparison_grids/") == 7
+
+
+def test_a_defect_that_nobody_drew_is_shown_as_it_is(tmp_path: Path) -> None:
+    encode_png(tmp_path / "a.png", part_picture(0))
+    sample = Sample("a.png", tmp_path / "a.png", "defect")
+    np.testing.assert_array_equal(module._original(sample), part_picture(0))
