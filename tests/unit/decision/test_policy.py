@@ -107,6 +107,7 @@ def test_a_multiplier_raises_the_thresholds_of_zones_as_well() -> None:
 def test_a_passed_image_has_an_empty_mask_of_its_own_shape() -> None:
     verdict = Policy(thresholds(1, 1)).decide(0.5, np.ones((3, 8), np.float32))
     assert verdict.regions.mask.shape == (3, 8)
+    assert verdict.regions.mask.dtype == np.bool_
     assert not verdict.regions.mask.any()
 
 
