@@ -89,14 +89,26 @@ def test_zones_decide_pixels_in_place_of_the_pixel_threshold(found: Predictions)
 
 
 def test_intervals_are_of_the_same_metrics_by_the_chance_of_the_seed(found: Predictions) -> None:
+    scores = np.tile(SCORES, 10) + np.random.default_rng(0).normal(size=60).astype(np.float32)
+    many = replace(
+        found,
+        samples=found.samples * 10,
+        scores=scores,
+        net_maps=np.tile(found.net_maps, (10, 1, 1)),
+        sizes=found.sizes * 10,
+        masks=found.masks * 10,
+    )
+    seen = []
     for seed in (0, 4):
-        intervals = measure_predictions(found, THRESHOLDS, seed=seed).intervals
+        intervals = measure_predictions(many, THRESHOLDS, seed=seed).intervals
         assert intervals == {
             key: bootstrap_interval(
-                found.defective, SCORES.astype(np.float64), metric, rng=rng_for(seed, "bootstrap", key)
+                many.defective, scores.astype(np.float64), metric, rng=rng_for(seed, "bootstrap", key)
             )
             for key, metric in (("image_auroc", auroc), ("image_auprc", auprc))
         }
+        seen.append(intervals)
+    assert seen[0] != seen[1]
     good = replace(
         found,
         samples=found.samples[:3],
