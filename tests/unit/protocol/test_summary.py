@@ -16,7 +16,7 @@ from kizu.data.manifest import Manifest
 from kizu.decision.standard import StandardThreshold
 from kizu.imaging.codec import encode_png
 from kizu.protocol.freeze import Origin, freeze
-from kizu.protocol.frozen import MethodResult, evaluate_frozen
+from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen
 
 SEEDS = (0, 1, 5)
 
@@ -140,3 +140,24 @@ def test_what_was_met_by_others_is_counted_by_its_images(disc: Manifest, tmp_pat
     assert [row["category"] for row in rows] == ["disc", "another", "disc"]
     assert len({row["test_sha256"] for row in rows}) == 1
     assert len({row["frozen_sha256"] for row in rows}) == 3
+
+
+def test_each_seed_is_shown_with_its_trial_and_its_folder_while_its_maps_are_there(
+    disc: Manifest, tmp_path: Path
+) -> None:
+    frozen = freeze(
+        {"mean": BASE.with_detector("mahalanobis", {})}, Origin(how="by hand", dev=()), seeds=(3, 8)
+    )
+    shown: list[int] = []
+
+    def show(category: str, method: str, result: SeedResult, folder: Path) -> None:
+        assert (category, method, folder) == ("disc", "mean", tmp_path / f"disc/mean/seed-{result.seed}")
+        assert result.trial.fitted.bundle.manifest.seed == result.seed
+        assert len(result.trial.found.net_maps) == len(result.trial.evaluation.predictions) == 8
+        assert result.metrics == json.loads((folder / "metrics.json").read_text())
+        shown.append(result.seed)
+
+    list(evaluate_frozen(frozen, [disc], tmp_path, on_seed=show))
+    assert shown == [3, 8]
+    list(evaluate_frozen(frozen, [disc], tmp_path, on_seed=show))
+    assert shown == [3, 8]  # what was finished is read, not shown again
