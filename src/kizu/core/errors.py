@@ -39,6 +39,10 @@ class UnreadableError(ImageError):
     away. The same file may be read later."""
 
 
+class MismatchError(ImageError):
+    """A sound picture is not such as the model looks at: of another size or depth, or beside the region of interest."""
+
+
 class LeakageError(DataError):
     """Data crossed a wall between splits."""
 

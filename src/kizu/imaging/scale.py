@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from kizu.core.config import Config
-from kizu.core.errors import ImageError
+from kizu.core.errors import ImageError, MismatchError
 from kizu.core.types import U8
 
 Depth = Literal["uint8", "uint16", "int16", "uint32", "int32", "float32"]
@@ -54,10 +54,10 @@ class Scale(Config):
         return self
 
     def check(self, numbers: NDArray[Any]) -> None:
-        """Raise `ImageError` for numbers of another depth."""
+        """Raise `MismatchError` for numbers of another depth."""
         depth = DEPTHS.get(numbers.dtype.name)
         if depth != self.depth:
-            raise ImageError(
+            raise MismatchError(
                 f"holds {depth or numbers.dtype}, and the scale is for {self.depth}",
                 hint="inspect what the camera gives in the form that the good pictures had",
             )

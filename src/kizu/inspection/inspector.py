@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import load
-from kizu.core.errors import BundleError, ImageError
+from kizu.core.errors import BundleError, MismatchError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.data.batches import place_source
@@ -122,17 +122,17 @@ class Inspector:
         return PlacementConfig(image_size=self._picture_hw, scale=self.manifest.placement.scale)
 
     def ensure_fits(self, size: HW, path: Path | None = None) -> None:
-        """Raises `ImageError` for a picture (H, W) of another size than the file takes, and where of one of this size
-        nothing that is looked at lies in the region of interest."""
+        """Raises `MismatchError` for a picture (H, W) of another size than the file takes, and where of one of this
+        size nothing that is looked at lies in the region of interest."""
         if self._picture_hw not in (None, size):
-            raise ImageError(
+            raise MismatchError(
                 f"{path or 'the picture'} is {size[0]} x {size[1]} pixels, and the model takes only"
                 f" {self._picture_hw[0]} x {self._picture_hw[1]}",
                 path=path,
                 hint="export without --input-size for pictures of any size",
             )
         if self.roi is not None and not _is_seen(self.roi, size, self.manifest.placement):
-            raise ImageError(
+            raise MismatchError(
                 f"{path or 'the image'}: nothing that is looked at in its {size[0]} x {size[1]} pixels (height x width)"
                 " lies in the region of interest",
                 path=path,

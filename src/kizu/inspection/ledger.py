@@ -13,7 +13,7 @@ from kizu.inspection.report import Outcome
 from kizu.inspection.source import Source, identify, look_at_links_again, stamp_at
 from kizu.inspection.tally import Tally
 
-FINAL: frozenset[Outcome] = frozenset({"inspected", "damaged"})
+FINAL: frozenset[Outcome] = frozenset({"inspected", "damaged", "mismatched"})
 """What stays as it is for as long as the picture does; all else is tried again."""
 
 

@@ -7,11 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kizu.core.errors import CancelledError, ImageError, KizuError, OutputError, ScoreError, UnreadableError
+from kizu.core.errors import (
+    CancelledError,
+    ImageError,
+    KizuError,
+    MismatchError,
+    OutputError,
+    ScoreError,
+    UnreadableError,
+)
 from kizu.core.room import pixel_room, portions
 from kizu.core.types import HW, Bool
 from kizu.data.batches import Placed, place_source
@@ -106,14 +114,11 @@ class InspectPieces:
             if source.sha256 == named.known_sha256:
                 return Result(named, None)
             size = image_size(content)
+            self.inspector.ensure_fits(size, named.sample.path)
         except ImageError as error:
             return self._refused(named, source, error)
         except Exception as error:  # noqa: BLE001 - of one picture; the others go on
             return self._unforeseen(named, source, error)
-        try:
-            self.inspector.ensure_fits(size, named.sample.path)
-        except ImageError as error:  # the picture is sound, and not one of this line
-            return self._failure(named, source, error.message, "failed")
         return _Opened(named, source, content, size[0] * size[1])
 
     def _place(self, item: _Opened) -> _Ready | Result:
@@ -166,10 +171,9 @@ class InspectPieces:
                 inspection,
                 self.inspector.manifest,
                 self.inspector.bundle_sha256,
-                source=item.source,
                 gt_label=item.named.sample.label,
                 timings=timings,
-                pictures=self._save_pictures(item, inspection),
+                details=self._save_pictures(item, inspection) | _details(item),
             )
         except OutputError as error:
             if getattr(error.__cause__, "errno", None) not in _OF_ONE_PICTURE:
@@ -203,6 +207,8 @@ class InspectPieces:
         """No picture, not whole yet, or not to be read now."""
         if isinstance(error, UnreadableError):
             return self._failure(named, source, error.message, "unreadable", may_pass=_may_pass(error))
+        if isinstance(error, MismatchError):
+            return self._failure(named, source, error.message, "mismatched")
         age_s = (time.time_ns() - (source.mtime_ns or 0)) / 1e9
         outcome: Outcome = "unfinished" if age_s < SETTLED_S else "damaged"
         return self._failure(named, source, error.message, outcome, may_pass=outcome == "unfinished")
@@ -221,6 +227,15 @@ class InspectPieces:
         if isinstance(error, MemoryError):
             return self._failure(named, source, f"{told} (no memory)", "unreadable", may_pass=True)
         return self._failure(named, source, told, "failed")
+
+
+def _details(item: _Ready) -> dict[str, Any]:
+    found: dict[str, Any] = {"source": item.source}
+    if item.placed.pages > 1:
+        found["pages"] = item.placed.pages
+    if item.placed.beyond > 0:
+        found["beyond_scale"] = item.placed.beyond
+    return found
 
 
 def _may_pass(error: UnreadableError) -> bool:

@@ -116,6 +116,14 @@ class Prediction(Written, json_schema_extra=_LABEL_AND_VERDICT):
     highest_spot: MayBeAbsent[HighestSpot] = Field(
         default=None, description="of an NG image that lists no defect: where to look"
     )
+    pages: MayBeAbsent[Size] = Field(
+        default=None,
+        description="pictures in its file, where there are more than the first, which alone was judged",
+    )
+    beyond_scale: MayBeAbsent[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=None,
+        description="the part of its numbers that lies outside of the scale of the model, where any does",
+    )
     outcome: Literal["inspected"] = Field(default="inspected", description="it was inspected")
     source: MayBeAbsent[Source] = Field(default=None, description=OF_SOURCE)
     superseded: bool = Field(default=False, description=OF_SUPERSEDED)
@@ -143,8 +151,9 @@ class Failure(Written):
     bundle_sha256: str = Field(description="hash of the bundle that would have judged")
     outcome: Outcome = Field(
         default="damaged",
-        description="damaged: its content is no picture that Kizu reads. unreadable: the file could not be read then."
-        " unfinished: it was being written then. failed: anything else. All but damaged are tried again by the next"
+        description="damaged: its content is no picture that Kizu reads. mismatched: a sound one of another size or"
+        " depth than the model takes, or beside the region of interest. unreadable: the file could not be read then."
+        " unfinished: it was being written then. failed: anything else. The last three are tried again by the next"
         " call",
     )
     source: MayBeAbsent[Source] = Field(default=None, description=OF_SOURCE)
@@ -160,18 +169,18 @@ def prediction_record(
     manifest: BundleManifest,
     bundle_sha256: str,
     *,
-    source: Source | None = None,
     gt_label: TrueLabel | None = None,
     timings: Mapping[str, float] | None = None,
-    pictures: Mapping[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Prediction:
-    """The record of an image that was inspected. `timings`: ms. `pictures`: `mask_path`, `overlay_path` where saved.
+    """The record of an image that was inspected. `timings`: ms. `details`: of the keys that may be absent, those that
+    are known: `source`, `mask_path`, `overlay_path`, `pages`, `beyond_scale`.
 
     Raises `ScoreError` for a score that is not finite.
     """
     if not math.isfinite(inspection.score):
         raise ScoreError(f"the score of {image_path} is {inspection.score}")
-    optional: dict[str, Any] = {**(pictures or {}), **_of(source)}
+    optional = dict(details or {})
     if inspection.spot is not None:
         optional["highest_spot"] = HighestSpot.of(inspection.spot)
     defects = tuple(Defect.of(number, region) for number, region in enumerate(inspection.regions, start=1))

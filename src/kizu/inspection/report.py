@@ -13,7 +13,7 @@ from kizu.inspection.written import Listed, MayBeAbsent, Written
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 
-Outcome = Literal["inspected", "damaged", "unreadable", "unfinished", "failed"]
+Outcome = Literal["inspected", "damaged", "mismatched", "unreadable", "unfinished", "failed"]
 """What became of an image: a verdict, or why there is none."""
 
 UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)$"

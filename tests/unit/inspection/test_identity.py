@@ -15,6 +15,7 @@ from kizu.core.types import U8
 from kizu.data.listing import list_images
 from kizu.imaging.codec import encode_png, png_bytes
 from kizu.imaging.opening import FileContent, read_file
+from kizu.imaging.roi import Area, Roi
 from kizu.inspection import folder as folder_module
 from kizu.inspection import pieces
 from kizu.inspection.folder import FolderResult, FolderRunner
@@ -390,3 +391,33 @@ def test_results_that_are_deleted_under_the_run_are_missed(
     monkeypatch.setattr(pieces, "encode_jpeg", delete)
     with pytest.raises(OutputError, match=r"moved or deleted|No such file|removed or replaced"):
         run(inspector, drop, out)
+
+
+def test_a_sound_picture_that_is_not_one_of_the_line_is_told_apart(tmp_path: Path) -> None:
+    """Beside the region of interest there is nothing to judge; it is neither OK nor damaged."""
+    import numpy as np
+
+    corner = Roi(Area(polygons=(((200.0, 200.0), (260.0, 200.0), (260.0, 260.0)),)))
+    good = np.stack([part_picture(seed) for seed in range(24)])
+    inspector = Inspector(fitted(good).bundle, roi=corner)
+    drop, out = tmp_path / "drop", tmp_path / "out"
+    write(drop, GOOD[:1])
+    encode_png(drop / "large.png", part_picture(1, 300))
+    done = run(inspector, drop, out)
+    assert (done.num_failed, in_force(out)["0.png"].outcome) == (1, "mismatched")
+    assert in_force(out)["large.png"].outcome == "inspected"
+    before = (out / "preds.jsonl").read_bytes()
+    assert run(inspector, drop, out).num_failed == 1
+    assert (out / "preds.jsonl").read_bytes() == before
+
+
+def test_what_of_a_file_was_not_judged_is_said(inspector: Inspector, tmp_path: Path) -> None:
+    from PIL import Image
+
+    drop, out = tmp_path / "drop", tmp_path / "out"
+    drop.mkdir()
+    pages = [Image.fromarray(picture) for picture in GOOD[:3]]
+    pages[0].save(drop / "stack.tif", save_all=True, append_images=pages[1:])
+    write(drop, GOOD[:1])
+    run(inspector, drop, out)
+    assert [in_force(out)[name].pages for name in ("0.png", "stack.tif")] == [None, 3]

@@ -108,7 +108,7 @@ def test_an_inspection_is_written_with_the_keys_order_and_numbers_of_always() ->
         "7a95",
         gt_label="defect",
         timings={"decode_ms": 6.2741, "inspect_ms": 46.21},
-        pictures={
+        details={
             "mask_path": "out/masks/blowhole/1.jpg.png",
             "overlay_path": "out/overlays/blowhole/1.jpg.jpg",
         },
