@@ -35,6 +35,10 @@ def inspect(
         say(f"{done.result.skipped} images were done before", err=True)
     if done.result.num_failed:
         say(f"not inspected: {done.result.num_failed}", *done.result.failures, err=True)
+    if report.num_more_pages:
+        say(f"further pages were not looked at: {report.num_more_pages} images", err=True)
+    if report.num_beyond_scale:
+        say(f"numbers beyond the model's scale: {report.num_beyond_scale} images", err=True)
     say(f"wrote {done.output_dir}", err=True)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     if fail_on_ng and done.result.num_ng:

@@ -132,7 +132,7 @@ def problems_of(findings: Sequence[Finding], rules: Rules) -> list[Problem]:
     found = [Problem("error", reason, tuple(ids)) for reason, ids in by_reason.items()]
     for severity, what, applies in rules:
         found.append(Problem(severity, what, tuple(f.sample.id for f in findings if applies(f))))
-    found += [_mixed_depths(findings), *_copies(findings)]
+    found += [_mixed_depths(findings), _mixed_colours(findings), *_copies(findings)]
     found += _scarcities([finding.sample for finding in findings])
     return sorted((p for p in found if p.ids), key=lambda problem: problem.severity)
 
@@ -143,6 +143,27 @@ def _mixed_depths(findings: Sequence[Finding]) -> Problem:
     most = Counter(depth for depth in good if depth is not None).most_common(1)
     other = [f.sample.id for f in findings if most and f.depth not in (None, most[0][0])]
     return Problem("error", "numbers of another depth than most good images have", tuple(other))
+
+
+def _mixed_colours(findings: Sequence[Finding]) -> Problem:
+    """By what files of 8 bits say; a palette says neither, and of other depths is told already."""
+    kinds = {f.sample.id: _kind_of(f.mode) for f in findings}
+    good = [
+        kinds[f.sample.id]
+        for f in findings
+        if f.sample.split in (Split.TRAIN, None) and f.sample.label == "good"
+    ]
+    most = Counter(kind for kind in good if kind is not None).most_common(1)
+    usual = most[0][0] if most else None
+    other = [name for name, kind in kinds.items() if usual is not None and kind not in (None, usual)]
+    unusual = "in colour" if usual == "in grey" else "in grey"
+    return Problem("warning", f"saved {unusual}, where most good images are saved {usual}", tuple(other))
+
+
+def _kind_of(mode: str | None) -> str | None:
+    if mode is None or mode.startswith(("P", "I", "F")):
+        return None
+    return "in grey" if mode in ("1", "L", "LA", "La") else "in colour"
 
 
 def _copies(findings: Sequence[Finding]) -> list[Problem]:

@@ -150,6 +150,8 @@ class FolderRunner:
             "save_masks": self._options.save_masks,
             "save_overlays": self._options.save_overlays,
         }
+        if self._options.refuse_pages:
+            settings["refuse_pages"] = True
         return Journal(self._output_dir, settings, belongs_to=self._belongs_to)
 
     def _report(self, ledger: Ledger) -> Report:

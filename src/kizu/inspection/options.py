@@ -14,6 +14,8 @@ class FolderOptions(Config):
     save_masks: bool = True
     save_overlays: bool = True
     save_csv: bool = False
+    refuse_pages: bool = False
+    """A file with several pages gets no verdict: only the first would be looked at."""
     batch_size: Annotated[int, Field(ge=1)] = BATCH
     """1: each image by itself, for the shortest way from file to verdict."""
     workers: int | None = None

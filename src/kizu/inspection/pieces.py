@@ -24,7 +24,7 @@ from kizu.core.room import pixel_room, portions
 from kizu.core.types import HW, Bool
 from kizu.data.batches import Placed, place_source
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import encode_jpeg, encode_png, image_size
+from kizu.imaging.codec import encode_jpeg, encode_png, image_info
 from kizu.imaging.opening import FileContent, read_file
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.options import FolderOptions
@@ -113,13 +113,19 @@ class InspectPieces:
             source = Source.of(named.key, content)
             if source.sha256 == named.known_sha256:
                 return Result(named, None)
-            size = image_size(content)
-            self.inspector.ensure_fits(size, named.sample.path)
+            info = image_info(content)
+            self.inspector.ensure_fits(info.hw, named.sample.path)
+            if self.options.refuse_pages and info.pages > 1:
+                raise MismatchError(
+                    f"{named.sample.path}: holds {info.pages} pages, and only the first would be looked at",
+                    path=named.sample.path,
+                    hint="save each page as a file of its own",
+                )
         except ImageError as error:
             return self._refused(named, source, error)
         except Exception as error:  # noqa: BLE001 - of one picture; the others go on
             return self._unforeseen(named, source, error)
-        return _Opened(named, source, content, size[0] * size[1])
+        return _Opened(named, source, content, info.hw[0] * info.hw[1])
 
     def _place(self, item: _Opened) -> _Ready | Result:
         start = time.perf_counter()

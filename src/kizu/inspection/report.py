@@ -108,6 +108,13 @@ class Report(Written):
     outcomes: MayBeAbsent[dict[Outcome, Count]] = Field(
         default=None, description="how many images came to which outcome; those but inspected make num_errors"
     )
+    num_more_pages: MayBeAbsent[Count] = Field(
+        default=None,
+        description="images whose files hold further pages, which were not looked at; absent: none",
+    )
+    num_beyond_scale: MayBeAbsent[Count] = Field(
+        default=None, description="images with numbers beyond the scale of the model; absent: none"
+    )
     num_superseded: MayBeAbsent[Count] = Field(
         default=None, description="lines that count no more, as their picture changed and was judged again"
     )

@@ -28,6 +28,8 @@ class _Counted(NamedTuple):
     num_defects: int
     area: int
     largest: int
+    has_more_pages: bool
+    is_beyond_scale: bool
 
 
 class Tally:
@@ -51,6 +53,8 @@ class Tally:
             record.num_defects,
             record.total_defect_area,
             max(areas, default=0),
+            (record.pages or 1) > 1,
+            record.beyond_scale is not None,
         )
 
     def drop(self, key: str) -> None:
@@ -70,6 +74,11 @@ class Tally:
         optional: dict[str, Any] = {}
         if n:
             optional["score_stats"] = _score_stats([item.score for item in counted])
+        told = {
+            "num_more_pages": sum(item.has_more_pages for item in counted),
+            "num_beyond_scale": sum(item.is_beyond_scale for item in counted),
+        }
+        optional |= {name: count for name, count in told.items() if count}
         if passed_over:
             optional["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
         return Report(

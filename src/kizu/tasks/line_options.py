@@ -94,6 +94,10 @@ class SavedOptions:
 class WritingOptions(SavedOptions):
     """What is written of each image, and how many go through at a time."""
 
+    refuse_pages: Annotated[
+        bool,
+        Flag("No verdict for files with several pages: only the first is looked at.", ("--refuse-pages",)),
+    ] = False
     batch_size: Annotated[int, Flag("Images handled together; 1 gives each verdict soonest.", least=1)] = 8
 
 

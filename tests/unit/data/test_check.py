@@ -55,7 +55,9 @@ def copy(root: Path, source: str, target: str) -> None:
 
 
 def _write_pages(path: Path) -> None:
-    pages = [Image.fromarray(np.random.default_rng(n).integers(0, 256, (40, 48), np.uint8)) for n in (1, 2)]
+    pages = [
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (40, 48, 3), np.uint8)) for n in (1, 2)
+    ]
     pages[0].save(path, "TIFF", save_all=True, append_images=pages[1:])
 
 
@@ -128,6 +130,14 @@ TROUBLES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         "train/good/0.png",
     ),
     "few": (lambda r: (r / "train/good/19.png").unlink(), "warning", "fewer than 20", "train/good/0.png"),
+    "grey": (
+        lambda r: Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 48), np.uint8)).save(
+            r / "train/good/5.png"
+        ),
+        "warning",
+        "saved in grey, where most good images are saved in colour",
+        "train/good/5.png",
+    ),
     "other depth": (
         lambda r: Image.fromarray(np.linspace(2000, 4000, 40 * 48).reshape(40, 48).astype(np.uint16)).save(
             r / "train/good/5.png"
@@ -169,7 +179,8 @@ def test_the_preview_shows_each_kind_even_with_broken_files(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", ["mask size", "tiny", "leak", "copy", "few", "broken", "broken mask", "missing mask"]
+    "trouble",
+    ["mask size", "tiny", "grey", "pages", "leak", "copy", "few", "broken", "broken mask", "missing mask"],
 )
 def test_a_first_look_knows_what_needs_no_decoding(root: Path, trouble: str) -> None:
     make, severity, said, sample_id = TROUBLES[trouble]

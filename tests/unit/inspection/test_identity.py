@@ -21,6 +21,7 @@ from kizu.inspection import pieces
 from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.journal import lines_of
+from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Failure, Record, schema
 
 
@@ -419,5 +420,14 @@ def test_what_of_a_file_was_not_judged_is_said(inspector: Inspector, tmp_path: P
     pages = [Image.fromarray(picture) for picture in GOOD[:3]]
     pages[0].save(drop / "stack.tif", save_all=True, append_images=pages[1:])
     write(drop, GOOD[:1])
-    run(inspector, drop, out)
+    report = run(inspector, drop, out).report
     assert [in_force(out)[name].pages for name in ("0.png", "stack.tif")] == [None, 3]
+    assert (report.num_images, report.num_more_pages) == (2, 1)
+    strict = FolderRunner(inspector, tmp_path / "strict", FolderOptions(refuse_pages=True)).run(
+        list_images(drop)
+    )
+    assert (strict.num_failed, in_force(tmp_path / "strict")["stack.tif"].outcome) == (1, "mismatched")
+    with pytest.raises(
+        OutputError, match="other options"
+    ):  # whoever asks for more does not get less strict lines
+        FolderRunner(inspector, out, FolderOptions(refuse_pages=True)).run(list_images(drop))
