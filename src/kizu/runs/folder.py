@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import is_bundle, load, read_hash
+from kizu.bundles.store import ensure_outside, is_bundle, load, read_hash
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import new_folder, read_rows, read_stored, write_jsonl
 from kizu.core.locks import RESULTS_LOCK, StillThere, locked
@@ -173,7 +173,11 @@ def write_predictions(path: Path, rows: Iterable[PredictionRow]) -> None:
 
 
 def run_path(output_dir: Path, model: str, category: str, run_id: str | None) -> Path:
-    """Where a run will lie; without a name, under the present time. Raises `OutputError` for what is no name."""
+    """Where a run will lie; without a name, under the present time.
+
+    Raises `OutputError` for what is no name, and for a place in a bundle.
+    """
+    ensure_outside(output_dir)
     run_id = run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
     if Path(run_id).name != run_id or run_id in {".", ".."}:
         raise OutputError(f"{run_id!r} cannot be a run id", hint="give one plain folder name")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kizu.bundles.store import ensure_outside
 from kizu.core.locks import locked
 from kizu.core.parts import sweep_file_parts
 from kizu.protocol.compare import RunComparison, compare_runs
@@ -28,6 +29,7 @@ def compare(options: CompareOptions) -> Compared:
     """Metrics, what differs by more than chance, and pictures where both were predicted."""
     found = compare_runs(open_run(options.first), open_run(options.second))
     output_dir = options.output_dir or Path("comparisons") / "-".join(found.names)
+    ensure_outside(output_dir)
     with locked(output_dir):
         for pictures in ("comparison_samples", "comparison_grids"):
             sweep_file_parts(output_dir / pictures, deep=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from kizu.bundles.store import ensure_outside
 from kizu.core.errors import ConfigError, OutputError
 from kizu.core.files import write_bytes
 from kizu.core.locks import locked, locked_name
@@ -41,6 +42,7 @@ def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work:
         raise ConfigError("--frozen needs --categories", hint="name those to evaluate, comma separated")
     frozen = read_frozen(options.frozen)
     output_dir = options.output_dir or OUTPUT_DIR
+    ensure_outside(output_dir)
     figures = options.frozen.parent / "figs"
 
     def draw(category: str, method: str, result: SeedResult, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kizu.bundles.store import ensure_outside
 from kizu.core.locks import locked
 from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
@@ -24,7 +25,11 @@ class Ranking:
 
 
 def rank(options: RankOptions, work: Work) -> Ranking:
-    """Rank them, and write `ranking.jsonl` and the overlays of the least usual ones."""
+    """Rank them, and write `ranking.jsonl` and the overlays of the least usual ones.
+
+    Raises `OutputError` for a place in a bundle.
+    """
+    ensure_outside(options.output_dir)
     image_size = parse_size(options.image_size) if options.image_size else None
     config = ZeroShotConfig.parse(
         {

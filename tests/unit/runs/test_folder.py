@@ -7,9 +7,12 @@ from tests.support import BASE, part_picture
 
 from kizu.core.errors import ConfigError, DataError, OutputError
 from kizu.core.parts import folder_part
+from kizu.core.work import Work
 from kizu.imaging.codec import encode_png
 from kizu.lab.train import RunConfig, train_run
 from kizu.runs.folder import RunFolder, make_run, open_run, run_path
+from kizu.tasks.lab_options import RankOptions
+from kizu.tasks.rank import rank
 
 
 def test_a_run_folder_lies_where_it_says(tmp_path: Path) -> None:
@@ -31,6 +34,22 @@ def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_run_id_cannot_leave_its_folder(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(OutputError, match="cannot be a run id"):
         run_path(tmp_path, "padim", "bottle", run_id)
+
+
+def test_results_never_go_into_a_bundle(tmp_path: Path) -> None:
+    """A bundle that holds a file it does not list is refused from then on."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "bundle.json").write_text("{}")
+    encode_png(tmp_path / "in" / "a.png", part_picture(1))
+    for place in (bundle, bundle / "more" / "below"):
+        with pytest.raises(OutputError, match="is inside the bundle"):
+            run_path(place, "padim", "bottle", "r")
+        with pytest.raises(OutputError, match="is inside the bundle"):
+            rank(RankOptions(folder=tmp_path / "in", output_dir=place), Work())
+    with pytest.raises(DataError, match="is a bundle, not a run"):
+        open_run(bundle)
+    assert [path.name for path in bundle.iterdir()] == ["bundle.json"]
 
 
 def test_an_unfinished_run_is_told_from_a_finished_one(tmp_path: Path) -> None:
