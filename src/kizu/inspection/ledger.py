@@ -57,9 +57,6 @@ class Ledger:
                 self._enter(record, end)
                 self._take_names(record)
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def error(self, key: str) -> str | None:
         """Why this picture could not be inspected; None where it was, or has no line."""
         entry = self._entries.get(key)

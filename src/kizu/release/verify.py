@@ -48,12 +48,7 @@ def verify_run(
     bundle = folder.open_bundle()
     samples = _real_images(folder, images)
     with scratch_folder() as scratch:
-        paths = list(models) or _list_exported(folder)
-        names = [path.name for path in paths]
-        files = {
-            path.name if names.count(path.name) == 1 else str(path): read_model(path, signed_by=signed_by)
-            for path in paths
-        }
+        files = _read_files(list(models) or _list_exported(folder), signed_by)
         if not files:
             drawn = Path(scratch, "model.onnx")
             write_bytes(drawn, seal(build_model(bundle, bundle.bundle_sha256)))
@@ -100,6 +95,15 @@ def scorer_of(model: ModelFile, work: Work) -> Scorer | OfPictures:
     if model.picture_hw is not None:
         return OfPictures(scorer, model.picture_hw)
     return as_seen(scorer, model.manifest.placement)
+
+
+def _read_files(paths: Sequence[Path], signed_by: Path | None) -> dict[str, ModelFile]:
+    """By name; two of one name by their paths."""
+    names = [path.name for path in paths]
+    return {
+        path.name if names.count(path.name) == 1 else str(path): read_model(path, signed_by=signed_by)
+        for path in paths
+    }
 
 
 def _not_of(model: ModelFile, bundle: Bundle, folder: RunFolder) -> str:
