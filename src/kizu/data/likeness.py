@@ -1,10 +1,10 @@
 """How much of their detail two pictures share: measured on arrays, whatever they show.
 
-Parts of one product look alike, and so do features that a network makes of them: what tells two photographs of one part
-from photographs of two parts is that the finest marks lie in the same places. Phase correlation asks just that: Kuglin and
-Hines, The phase correlation image alignment method, 1975; with the band limited, so that noise has no say: Ito et al., A
-fingerprint matching algorithm using phase-only correlation, IEICE Trans. 2004. Exposure does not matter to it, nor does
-where the part lies in the picture.
+Parts of one product look alike, and so do features that a network makes of them: what tells two photographs of one
+part from photographs of two parts is that the finest marks lie in the same places. Phase correlation asks just that
+(Kuglin and Hines, The phase correlation image alignment method, 1975), with the band limited so that noise has no say
+(Ito et al., A fingerprint matching algorithm using phase-only correlation, IEICE Trans. 2004). Exposure does not matter
+to it, nor does where the part lies in the picture.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from kizu.core.types import F32, HW, I64, U8, Bool
+from kizu.core.types import F32, F64, HW, I64, U8
 from kizu.imaging.detail import grey, rescale, shrink
 
 DETAIL_PX = 320
@@ -34,12 +34,14 @@ FINE = (0.1, 0.3)
 """Frequencies, in cycles per pixel of the detail: shapes and shades; texture, scratches, grain."""
 LEAST_PX, LEAST_PART = 24, 0.25
 """What two pictures must have in common: of a side, and of the area of the smaller one."""
+LOOKED_PX = 224
+"""Of each side of what they have in common the middle part is compared: the rim fades out anyway."""
 LEAST_OUTLINE = 0.4
 """Pictures that share less of the coarse detail are not looked at more closely."""
 SLOPES = (0.04, 0.1, 0.2)
 """Frequencies up to which the slope of the phases is read, one after the other: none may have gone round by then."""
-NEAR_PX = 1.5
-"""A shift that was so much off is corrected before the two are compared again."""
+NEAR_PX = 4
+"""A shift that was so much off is corrected, and the two are cut and compared again."""
 _BLOCK = 512
 """Rows of a product, or pairs, at a time."""
 Complex = NDArray[np.complex64]
@@ -60,6 +62,10 @@ class Shared(NamedTuple):
 
     outline: float
     fine: float
+
+    def beyond(self, common: float) -> "Shared":
+        """The same, of the fine detail only what is left where any two pictures share the part `common`."""
+        return Shared(self.outline, max(0.0, (self.fine - common) / (1 - common)))
 
 
 class Detail(NamedTuple):
@@ -182,13 +188,19 @@ class _Plane:
     fx: F32
     """(1, l)"""
     rows: I64
-    outline: Bool
-    """(k, l)"""
-    fine: Bool
+    outline: F32
+    """(k, l): 1 in the band, else 0"""
+    fine: F32
 
     def low(self, spectrum: Complex) -> Complex:
         """What `rfft2` gives, without the frequencies above `FINE`."""
-        return spectrum[self.rows, : self.fx.shape[1]]
+        lowest: Complex = spectrum[self.rows, : self.fx.shape[1]]
+        return lowest
+
+    def below(self, phases: Complex, limit: float) -> tuple[F32, F32, Complex]:
+        """Frequencies (a, 1) and (1, b) under `limit`, and the phases there (a, b)."""
+        rows, columns = np.flatnonzero(np.abs(self.fy[:, 0]) < limit), int((self.fx[0] < limit).sum())
+        return self.fy[rows], self.fx[:, :columns], phases[rows, :columns]
 
 
 @lru_cache(maxsize=64)
@@ -201,51 +213,54 @@ def _plane(hw: HW) -> _Plane:
         fy,
         fx,
         rows,
-        (radius > OUTLINE[0]) & (radius < OUTLINE[1]),
-        (radius >= FINE[0]) & (radius < FINE[1]),
+        ((radius > OUTLINE[0]) & (radius < OUTLINE[1])).astype(np.float32),
+        ((radius >= FINE[0]) & (radius < FINE[1])).astype(np.float32),
     )
 
 
 def _align(phases: Complex, plane: _Plane) -> tuple[tuple[float, float], Shared]:
     """The shift that is left, as the slope of the phases over ever more frequencies, and what agrees without it."""
-    total = np.zeros(2)
-    radius = np.hypot(plane.fy, plane.fx)
+    slope = np.zeros(2)
     for limit in SLOPES:
-        rows, columns = np.flatnonzero(np.abs(plane.fy[:, 0]) < limit), int((plane.fx[0] < limit).sum())
-        part = phases[rows, :columns]
-        fy, fx = 2 * np.pi * plane.fy[rows], 2 * np.pi * plane.fx[:, :columns]
-        angle = np.angle(part)
-        inside = (radius[rows, :columns] < limit) & (np.abs(angle) < math.pi / 2) & (part != 0)
-        y, x = np.broadcast_arrays(fy, fx)
-        y, x, angle = y[inside], x[inside], angle[inside]
-        normal = np.array([[y @ y, y @ x], [y @ x, x @ x]]) + 1e-9 * np.eye(2)
-        slope = np.linalg.solve(normal, np.array([y @ angle, x @ angle]))
-        phases = phases * (_turn(plane.fy * slope[0]) * _turn(plane.fx * slope[1]))
-        total -= slope
-        if limit > OUTLINE[1] and phases.real[plane.outline].mean() < LEAST_OUTLINE:
-            break
-    real = phases.real
-    shared = Shared(*(float(np.mean(real[band])) if band.any() else 0.0 for band in (plane.outline, plane.fine)))
-    return (float(total[0]), float(total[1])), shared
+        y, x, part = plane.below(phases, limit)
+        angle = np.angle(part * _turn(y * slope[0]) * _turn(x * slope[1]))
+        weight = ((np.hypot(y, x) < limit) & (np.abs(angle) < math.pi / 2) & (part != 0)).astype(np.float32)
+        angle *= weight
+        of_y, of_x = weight.sum(axis=1) @ y**2, x**2 @ weight.sum(axis=0)
+        both = float((y.T @ weight @ x.T).item())
+        normal = np.array([[of_y.item(), both], [both, of_x.item()]]) + 1e-9 * np.eye(2)
+        step = np.array([(y.T @ angle.sum(axis=1)).item(), (x @ angle.sum(axis=0)).item()])
+        slope += np.linalg.solve(normal, step) / (2 * np.pi)
+    real = (phases * (_turn(plane.fy * slope[0]) * _turn(plane.fx * slope[1]))).real
+    shared = Shared(*(_mean(real, band) for band in (plane.outline, plane.fine)))
+    return (-float(slope[0]), -float(slope[1])), shared
 
 
-def _turn(cycles: F32) -> Complex:
-    return np.exp(-2j * np.pi * cycles).astype(np.complex64)
+def _mean(values: F32, band: F32) -> float:
+    """Of those in the band, 0 where there is none."""
+    return float(np.vdot(values, band) / max(float(band.sum()), 1.0))
+
+
+def _turn(cycles: F32 | F64) -> Complex:
+    turned: Complex = np.exp(-2j * np.pi * cycles).astype(np.complex64)
+    return turned
 
 
 def _overlap(first: U8, second: U8, dy: int, dx: int) -> tuple[U8, U8] | None:
     """The parts that both show, cut to lengths that are quick to transform; None where there is too little."""
-    cuts = []
+    cuts, common = [], 1
     for length, other, shift in zip(first.shape, second.shape, (dy, dx), strict=True):
         start, stop = max(0, shift), min(length, other + shift)
-        size = _quick_length(stop - start)
+        common *= max(0, stop - start)
+        size = _quick_length(min(stop - start, LOOKED_PX))
         if size < LEAST_PX:
             return None
         start += (stop - start - size) // 2
         cuts.append((slice(start, start + size), slice(start - shift, start - shift + size)))
+    if common < LEAST_PART * min(first.size, second.size):
+        return None
     (rows, other_rows), (columns, other_columns) = cuts
-    parts = first[rows, columns], second[other_rows, other_columns]
-    return parts if parts[0].size >= LEAST_PART * min(first.size, second.size) else None
+    return first[rows, columns], second[other_rows, other_columns]
 
 
 @lru_cache(maxsize=4096)
@@ -258,19 +273,24 @@ def _quick_length(length: int) -> int:
 def _windowed(part: U8) -> F32:
     """Without its mean, and fading to nothing at the rim."""
     values = part.astype(np.float32)
-    return (values - values.mean()) * _fade(part.shape[0])[:, None] * _fade(part.shape[1])
+    values -= values.mean()
+    values *= _fade(part.shape)
+    return values
 
 
-@lru_cache(maxsize=4096)
-def _fade(length: int) -> F32:
-    return np.hanning(length + 2)[1:-1].astype(np.float32)
+@lru_cache(maxsize=64)
+def _fade(hw: HW) -> F32:
+    """Hann's window in both directions, (h, w)."""
+    rows, columns = (np.hanning(length + 2)[1:-1].astype(np.float32) for length in hw)
+    return rows[:, None] * columns
 
 
 def _phases(values: Complex) -> Complex:
     """Numbers of length 1; 0 where there was nothing but the rounding of single precision."""
     size = np.abs(values)
     floor = 1e-6 * max(float(size.max(initial=0.0)), 1e-30)
-    return np.where(size > floor, values / np.maximum(size, floor), 0).astype(np.complex64)
+    phases: Complex = values * np.where(size > floor, 1 / np.maximum(size, floor), 0).astype(np.float32)
+    return phases
 
 
 def _signed(place: int, line: F32) -> float:

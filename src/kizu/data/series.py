@@ -52,7 +52,7 @@ class Series:
 
     def neighbours(self, reach: int = 2) -> list[tuple[int, int]]:
         """Pairs at most `reach` places apart in any order."""
-        found = set()
+        found: set[tuple[int, int]] = set()
         for order in self.orders:
             there = np.flatnonzero(~np.isnan(order.values))
             line = there[np.argsort(order.values[there], kind="stable")].tolist()
@@ -78,7 +78,9 @@ def read_series(names: Sequence[str], moments: Sequence[float | None] = ()) -> S
     """From ids (relative paths with forward slashes) and moments in seconds, one each or none at all."""
     number_orders = [_order(values, may_repeat=False) for values in _numbers(names)]
     taken = np.array([np.nan if m is None else m for m in moments] or [np.nan] * len(names), np.float64)
-    orders = [*number_orders] + ([_order(taken, may_repeat=True)] if len(set(taken[~np.isnan(taken)])) > 1 else [])
+    orders = [*number_orders] + (
+        [_order(taken, may_repeat=True)] if len(set(taken[~np.isnan(taken)])) > 1 else []
+    )
     numbers = np.full(len(names), np.nan)
     for order in number_orders:
         numbers = np.where(np.isnan(numbers), order.values, numbers)

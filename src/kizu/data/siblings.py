@@ -4,27 +4,27 @@ Whether two pictures are siblings is asked of their finest marks (`likeness`), a
 without being siblings. A pair is joined where one of these holds, and the reason is kept:
 
 - `detail`: they share nearly all of their fine detail (`SURE`), as only two pictures of one thing do;
-- `series`: they share much of it (`ALIKE`), their numbers, times or lots say that they were taken together, and pictures
-  that were taken far from them are much less like them (`STANDS_OUT`). Where the product itself repeats (boards of one
-  design), far ones are just as like, so numbers prove nothing;
+- `series`: they share much of it (`ALIKE`), their numbers, times or lots say that they were taken together, and
+  pictures that were taken far from them are much less like them (`STANDS_OUT`). Where the product itself repeats
+  (boards of one design), far ones are just as like, so numbers prove nothing;
 - `rare`: they share much of it, and hardly any other picture of the set does so with another (`RARE`).
 
-What is alike and not joined is told as `unsure`: pictures alone cannot tell parts of one design from one part again.
+Fine detail is what two share beyond what any two pictures of the set do, as those of parts in a fixture may. What is
+alike and not joined is told as `unsure`: pictures alone cannot tell parts of one design from one part again.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from kizu.core.hashing import hash_bytes
-from kizu.core.types import F32
+from kizu.core.types import F32, I64
 from kizu.core.work import Work
+from kizu.data.evidence import Clue, Pair, Seen, Siblings
 from kizu.data.likeness import (
     COARSE,
-    Detail,
     Shared,
     Shift,
     difference_hash,
@@ -38,8 +38,8 @@ from kizu.data.likeness import (
 from kizu.data.series import Series, read_series
 
 SURE = 0.8
-"""Fine detail that only two pictures of one thing share. Measured: exposures of one tile .22 to .98, 19 in 20 above .79;
-different boards of one design up to .75, different nuts and solar cells up to .05 and .42 (`benchmarks/siblings.py`)."""
+"""Fine detail that only two pictures of one thing share. Measured: most exposures of one tile share more with another
+one, different boards of one design up to .76, different nuts and solar cells hardly any (`benchmarks/siblings.py`)."""
 ALIKE = 0.3
 """Fine detail that unrelated pictures do not share."""
 OUTLINE = 0.6
@@ -52,68 +52,12 @@ LEAST_PEAK = 0.2
 """Of the coarse phases; of unrelated pictures 999 in 1000 stay below .16."""
 CANDIDATES = 4
 """Of each picture by each clue."""
+FAR_PAIRS, MOST_COMMON = 64, 0.95
+"""Pictures that are compared with far ones to learn what any two share, and the most that this may be."""
 PROMISING = 2
 """So many candidates of each are looked at closely before others are."""
-_ROUND = 64
+_ROUND = 32
 """Pairs that are compared at a time: a number of its own, so that no result depends on how many cores there are."""
-
-Clue = Literal["detail", "series", "rare"]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A picture as it is compared."""
-
-    name: str
-    """Unique in its set: an id"""
-    detail: Detail
-    taken: float | None = None
-    """Seconds of the camera's clock"""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two pictures that are alike, and what says so."""
-
-    first: str
-    second: str
-    fine: float
-    outline: float
-    """0..1: the part of fine and of coarse detail that they share"""
-    hash_bits: int
-    """Of 512 bits of their image hashes, how many differ"""
-    cosine: float | None = None
-    """Of their embeddings, what all have in common taken out; None where there are none"""
-    apart: float | None = None
-    """Of the numbers in their names"""
-    seconds: float | None = None
-    """Between them, by the camera's clock"""
-    clue: Clue | None = None
-    """What joined them; None: nothing did"""
-
-    def told(self) -> str:
-        """The evidence in one line."""
-        facts = [f"{self.fine:.0%} of fine detail shared", f"hashes {self.hash_bits} of 512 bits apart"]
-        facts += [] if self.cosine is None else [f"features {self.cosine:.2f}"]
-        facts += [] if self.apart is None else [f"numbers {self.apart:.15g} apart"]
-        facts += [] if self.seconds is None else [f"taken {self.seconds:.3g} s apart"]
-        return f"{self.first} and {self.second}: {', '.join(facts)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Siblings:
-    """What was found in a set."""
-
-    groups: tuple[tuple[str, ...], ...]
-    """Names that belong together, two and more in each, in order."""
-    joined: tuple[Pair, ...]
-    """The evidence: one pair less than its group has members."""
-    unsure: tuple[Pair, ...]
-    """Alike, and not in one group."""
-
-    def group_of(self) -> dict[str, str]:
-        """Name -> its group, which is called like its first member."""
-        return {name: group[0] for group in self.groups for name in group}
 
 
 def find_siblings(
@@ -124,7 +68,9 @@ def find_siblings(
     `embeddings`: (N, D), one row for each, further candidates from whoever has them. Memory: the details, and 64 kB for
     each picture beside them. Time: as the number of pictures, but for one product of N x N hashes, a block at a time.
     """
-    order = sorted(range(len(pictures)), key=lambda i: (pictures[i].name, hash_bytes(pictures[i].detail.grey.tobytes())))
+    order = sorted(
+        range(len(pictures)), key=lambda i: (pictures[i].name, hash_bytes(pictures[i].detail.grey.tobytes()))
+    )
     found = [pictures[i] for i in order]
     if len(found) < 2:
         return Siblings((), (), ())
@@ -172,10 +118,12 @@ class _Compared:
         self._work = work
         self._scale = float(np.median([seen.detail.scale for seen in pictures])) / COARSE
         self._small = [small_of(seen.detail, self._scale) for seen in pictures]
+        self._spectra = np.stack([spectrum(small.grey) for small in self._small])
         self._hashes = np.stack([difference_hash(small.grey) for small in self._small])
         self._embeddings = embeddings
         self._series = read_series([s.name for s in pictures], [s.taken for s in pictures])
         self._blocks = _Blocks(len(pictures))
+        self._common = self._share_common()
         self._clues: dict[tuple[int, int], tuple[Shared, Clue]] = {}
 
     def siblings(self) -> Siblings:
@@ -193,18 +141,21 @@ class _Compared:
                 self._join(m, "rare")
         return Siblings(
             groups=self._groups(),
-            joined=tuple(self._tell(i, j, shared, clue) for (i, j), (shared, clue) in sorted(self._clues.items())),
+            joined=tuple(
+                self._tell(i, j, shared, clue) for (i, j), (shared, clue) in sorted(self._clues.items())
+            ),
             unsure=tuple(self._tell(m.i, m.j, m.shared, None) for m in sorted(self._open(rest))),
         )
 
     def _measure(self) -> list[_Measured]:
-        """What pictures share with the most promising candidates of each; with all of them, where one of those is alike.
+        """What pictures share with the most promising candidates of each; with all, where one of those is alike.
 
         Pairs that are joined by then are passed over; what is sure is joined.
         """
         waiting = sorted(self._candidates(), key=lambda c: (-c.shift.peak, c.i, c.j))
         seen: Counter[int] = Counter()
-        first, later = [], []
+        first: list[_Candidate] = []
+        later: list[_Candidate] = []
         for c in waiting:
             (first if min(seen[c.i], seen[c.j]) < PROMISING else later).append(c)
             seen.update((c.i, c.j))
@@ -225,21 +176,37 @@ class _Compared:
 
     def _compare(self, candidate: _Candidate) -> Shared:
         first, second = (self._pictures[k].detail for k in (candidate.i, candidate.j))
-        return shared_detail(first, second, candidate.shift, self._scale)
+        return shared_detail(first, second, candidate.shift, self._scale).beyond(self._common)
 
-    def _candidates(self) -> Iterator[_Candidate]:
+    def _share_common(self) -> float:
+        """The fine detail that any two share: the median of some pairs as far apart in the order of names as can be."""
+        count = len(self._pictures)
+        places = np.unique(np.linspace(0, count - 1, min(count, FAR_PAIRS)).astype(int))
+        pairs = np.array(
+            [sorted((k, (k + step) % count)) for k in places for step in (count // 2, count // 3) if step]
+        )
+        found = [
+            shared_detail(self._pictures[c.i].detail, self._pictures[c.j].detail, c.shift, self._scale).fine
+            if c.shift.peak >= LEAST_PEAK
+            else 0.0
+            for c in self._place(pairs)
+        ]
+        return min(MOST_COMMON, max(0.0, float(np.median(found))))
+
+    def _candidates(self) -> Iterable[_Candidate]:
         """The pairs worth a closer look: what hashes, features and frequencies find nearest, and neighbours by name."""
         rows = [self._hashes, np.stack([loudness(small.grey) for small in self._small])]
         rows += [] if self._embeddings is None else [self._embeddings]
         pairs = {(i, j) for table in rows for i, j, _ in nearest(table, CANDIDATES)}
         pairs.update(self._series.neighbours())
-        spectra = np.stack([spectrum(small.grey) for small in self._small])
-        chosen = np.array(sorted(pairs))
-        for (i, j), shift in zip(chosen.tolist(), shifts(spectra, chosen), strict=True):
-            if shift.peak >= LEAST_PEAK:
-                dy = shift.dy + self._small[i].top - self._small[j].top
-                dx = shift.dx + self._small[i].left - self._small[j].left
-                yield _Candidate(i, j, Shift(shift.peak, dy, dx))
+        return (c for c in self._place(np.array(sorted(pairs))) if c.shift.peak >= LEAST_PEAK)
+
+    def _place(self, pairs: I64) -> Iterator[_Candidate]:
+        """Where the second of each pair lies on the first."""
+        for (i, j), shift in zip(pairs.tolist(), shifts(self._spectra, pairs), strict=True):
+            dy = shift.dy + self._small[i].top - self._small[j].top
+            dx = shift.dx + self._small[i].left - self._small[j].left
+            yield _Candidate(i, j, Shift(shift.peak, dy, dx))
 
     def _open(self, measured: Sequence[_Measured]) -> list[_Measured]:
         return [m for m in measured if not self._blocks.are_joined(m.i, m.j)]

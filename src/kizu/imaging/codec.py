@@ -132,7 +132,7 @@ def decoded(source: Source, *, limits: Limits = Limits(), scale: Scale | None = 
 
 
 def decode_grey(source: Source, *, limits: Limits = Limits(), scale: Scale | None = None) -> U8:
-    """The brightness of a picture, (H, W) uint8: that of what `decode` gives, sooner where a file holds nothing else."""
+    """The brightness of what `decode` gives, (H, W) uint8: sooner, where a file holds nothing else."""
     with _open(source, limits) as (stream, image), pixel_room().hold(image.width * image.height):
         if image.mode == "L" and scale is None:
             return np.asarray(_load(stream, image))

@@ -1,6 +1,6 @@
 """Small grey pictures of large ones, for comparing; and when a picture was taken."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -30,7 +30,7 @@ def shrink(image: U8, hw: HW) -> U8:
 
 
 def rescale(image: U8, factor: float) -> U8:
-    """(H, W) grey -> (h, w), `factor` times as large to the last bit, less than a pixel of it left out at the far sides.
+    """(H, W) grey -> (h, w), exactly `factor` times as large; less than a pixel is left out at the far sides.
 
     Rounding the size instead would change the factor by up to half a pixel in (h, w): enough to shift the far side of
     one picture against another's.
@@ -45,8 +45,8 @@ def rescale(image: U8, factor: float) -> U8:
 def moment_taken(source: Source, *, limits: Limits = Limits()) -> float | None:
     """When the camera says that it took a picture, in seconds of its own clock; None where nothing sensible is said.
 
-    From the header alone. Only differences mean something: cameras do not know their time zone. Never raises: notes of a
-    camera that cannot be read are none.
+    From the header alone. Only differences mean something: cameras do not know their time zone. Never raises: what
+    cannot be read says nothing.
     """
     try:
         with open_source(source) as stream:
@@ -66,4 +66,4 @@ def _seconds(text: str, decimals: str) -> float | None:
         return None
     part = decimals.strip("\0 ")
     fraction = float(f"0.{part}") if part.isascii() and part.isdecimal() else 0.0
-    return moment.replace(tzinfo=timezone.utc).timestamp() + fraction
+    return moment.replace(tzinfo=UTC).timestamp() + fraction
