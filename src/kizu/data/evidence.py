@@ -58,6 +58,8 @@ class Siblings:
     """The evidence: one pair less than its group has members."""
     unsure: tuple[Pair, ...]
     """Alike, and not in one group."""
+    common: float = 0.0
+    """The part of fine detail that any two of the set share; what pairs share is counted beyond it."""
 
     def group_of(self) -> dict[str, str]:
         """Name -> its group, which is called like its first member."""

@@ -8,7 +8,7 @@ from kizu.core.work import Work
 from kizu.data.evidence import Pair, Siblings
 from kizu.data.manifest import Manifest
 from kizu.data.problems import Problem, name_some
-from kizu.data.siblings import find_siblings
+from kizu.data.siblings import SURE, find_siblings
 from kizu.data.sightings import see_samples
 from kizu.imaging.scale import Scale
 
@@ -49,6 +49,11 @@ class Kinship:
     def notes(self) -> tuple[str, ...]:
         """How many groups, and what could not be told."""
         found, told = self.siblings, []
+        if found.common >= SURE:
+            told.append(
+                f"any two images share {found.common:.0%} of their fine detail, as those of one part do: then no promise"
+                " holds for other parts"
+            )
         if found.groups:
             sizes = Counter(map(len, found.groups))
             by_size = ", ".join(f"{count} of {size}" for size, count in sorted(sizes.items(), reverse=True))
@@ -82,6 +87,7 @@ def find_kinship(manifest: Manifest, scale: Scale | None, work: Work = Work()) -
             groups=found.groups + one.groups,
             joined=found.joined + one.joined,
             unsure=found.unsure + one.unsure,
+            common=max(found.common, one.common),
         )
     return Kinship(found, {sample.id: sample.split or "-" for sample in manifest.samples})
 

@@ -32,8 +32,9 @@ CANVAS, BAND = 128, 64
 OUTLINE = (0.0, 0.1)
 FINE = (0.1, 0.3)
 """Frequencies, in cycles per pixel of the detail: shapes and shades; texture, scratches, grain."""
-LEAST_PX, LEAST_PART = 24, 0.25
-"""What two pictures must have in common: of a side, and of the area of the smaller one."""
+LEAST_PX, LEAST_AREA, LEAST_PART = 24, 48 * 48, 0.25
+"""What two pictures must have in common: of a side, in all, and of the smaller one. Of less there are too few phases for
+chance to have no say."""
 LOOKED_PX = 224
 """Of each side of what they have in common the middle part is compared: the rim fades out anyway."""
 LEAST_OUTLINE = 0.4
@@ -257,7 +258,7 @@ def _overlap(first: U8, second: U8, dy: int, dx: int) -> tuple[U8, U8] | None:
             return None
         start += (stop - start - size) // 2
         cuts.append((slice(start, start + size), slice(start - shift, start - shift + size)))
-    if common < LEAST_PART * min(first.size, second.size):
+    if common < max(LEAST_AREA, LEAST_PART * min(first.size, second.size)):
         return None
     (rows, other_rows), (columns, other_columns) = cuts
     return first[rows, columns], second[other_rows, other_columns]

@@ -145,6 +145,7 @@ class _Compared:
                 self._tell(i, j, shared, clue) for (i, j), (shared, clue) in sorted(self._clues.items())
             ),
             unsure=tuple(self._tell(m.i, m.j, m.shared, None) for m in sorted(self._open(rest))),
+            common=self._common,
         )
 
     def _measure(self) -> list[_Measured]:

@@ -12,7 +12,7 @@ from kizu.core.work import Work
 from kizu.data.depth import scale_of
 from kizu.data.evidence import Siblings
 from kizu.data.manifest import Manifest, Sample
-from kizu.data.siblings import find_siblings
+from kizu.data.siblings import SURE, find_siblings
 from kizu.data.sightings import see, see_samples
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.scale import Scale
@@ -53,10 +53,10 @@ def group_pictures(
 
 def _tell(found: Siblings, count: int, work: Work) -> dict[str, str]:
     """The groups of `count` pictures by name, noted. All in one cannot be cut: then there are none, which is noted."""
-    if any(len(group) == count for group in found.groups):
+    if found.common >= SURE or any(len(group) == count for group in found.groups):
         work.note(
-            f"all {count} good images seem to show one part, so none of them is independent: they are cut as they are,"
-            " and no promise holds for other parts"
+            f"all {count} good images seem to show one part: then none is independent, and no promise holds for other"
+            " parts; they are cut as they are"
         )
         return {}
     if found.groups:

@@ -40,8 +40,8 @@ def fit(
     `images`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4), mixed sizes allowed. A part of them, drawn by
     `config.seed`, is held out to set the thresholds; with `calibration.folds` each is held out of one fit, and the last
     fit is on all. Copies of one image stay on one side; so do, unless `group` is "none", those that prove to show one
-    part, which `work.on_note` is told. Raises `DataError` for fewer than two different images, `ImageError` for one that
-    cannot be read, `CalibrationError` for a rule that wants labelled images.
+    part, which `work.on_note` is told. Raises `DataError` for fewer than two different images, `ImageError` for one
+    that cannot be read, `CalibrationError` for a rule that wants labelled images.
     """
     sources = [Path(image) if isinstance(image, str) else image for image in images]
     hashes = [_hash_content(source) for source in sources]
