@@ -51,8 +51,8 @@ class Kinship:
         found, told = self.siblings, []
         if found.common >= SURE:
             told.append(
-                f"any two images share {found.common:.0%} of their fine detail, as those of one part do: then no promise"
-                " holds for other parts"
+                f"any two images share {found.common:.0%} of their fine detail, as those of one part do: then no"
+                " promise holds for other parts"
             )
         if found.groups:
             sizes = Counter(map(len, found.groups))

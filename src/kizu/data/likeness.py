@@ -33,8 +33,8 @@ OUTLINE = (0.0, 0.1)
 FINE = (0.1, 0.3)
 """Frequencies, in cycles per pixel of the detail: shapes and shades; texture, scratches, grain."""
 LEAST_PX, LEAST_AREA, LEAST_PART = 24, 48 * 48, 0.25
-"""What two pictures must have in common: of a side, in all, and of the smaller one. Of less there are too few phases for
-chance to have no say."""
+"""What two pictures must have in common: of a side, in all, and of the smaller one. Of less there are too few phases
+for chance to have no say."""
 LOOKED_PX = 224
 """Of each side of what they have in common the middle part is compared: the rim fades out anyway."""
 LEAST_OUTLINE = 0.4
