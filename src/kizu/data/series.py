@@ -13,8 +13,8 @@ import numpy as np
 
 from kizu.core.types import F64
 
-NEAR_RANKS = 3
-"""So many places apart in the order are neighbours, however many there are."""
+NEAR_RANKS, NEAR_OF_FEW = 3, 0.1
+"""So many places apart in the order are neighbours, where no more than this part of all pairs are nearer."""
 NEAR_PART = 0.02
 """So are those whose distance is among the smallest of so many of all pairs."""
 FAR_PART, FAR_RANKS = 0.25, 6
@@ -133,12 +133,11 @@ def _are_near(order: Order, i: int, j: int) -> bool:
     gap = abs(order.values[i] - order.values[j])
     if np.isnan(gap) or (gap == 0 and not order.may_repeat):
         return False
-    if abs(order.ranks[i] - order.ranks[j]) <= NEAR_RANKS:
-        return True
+    part = NEAR_OF_FEW if abs(order.ranks[i] - order.ranks[j]) <= NEAR_RANKS else NEAR_PART
     count = len(order.ordered)
     ends = np.searchsorted(order.ordered, order.ordered + gap, side="right")
     closer = float(ends.sum()) - count * (count + 1) / 2
-    return closer <= NEAR_PART * count * (count - 1) / 2
+    return closer <= part * count * (count - 1) / 2
 
 
 def _are_far(order: Order, i: int, j: int) -> bool:

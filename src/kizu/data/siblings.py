@@ -47,7 +47,7 @@ OUTLINE = 0.6
 STANDS_OUT = 1.5
 """So many times as like as the pictures that were taken far from either."""
 RARE = 0.05
-"""No more than this part of a set, or than one pair."""
+"""No more than this part of a set: of fewer than 40 pictures a single pair is more."""
 LEAST_PEAK = 0.2
 """Of the coarse phases; of unrelated pictures 999 in 1000 stay below .16."""
 CANDIDATES = 4
@@ -136,7 +136,7 @@ class _Compared:
                 self._join(m, "series")
         alone = {self._blocks.first(k) for m in self._open(rest) for k in (m.i, m.j)}
         members = sum(self._blocks.first(k) in alone for k in range(len(self._pictures)))
-        if members <= max(2, RARE * len(self._pictures)):
+        if members <= RARE * len(self._pictures):
             for m in sorted(self._open(rest), key=lambda m: (-m.shared.fine, m.i, m.j)):
                 self._join(m, "rare")
         return Siblings(
