@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, computed_field, model_validator
 
 from kizu.core.config import Stored
 from kizu.decision.calibration import Thresholds
+from kizu.decision.promise import Check
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 
@@ -138,6 +139,14 @@ class MeasuredOn(Stored):
     """Test images on which the run's thresholds were chosen: they are not measured."""
 
 
+class ToldCheck(Check):
+    """A promise beside what was measured, with a sentence for who opens the file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    says: str
+
+
 class MetricsFile(Stored):
     """`metrics.json`, as far as it is read: of one category, or of several."""
 
@@ -155,6 +164,10 @@ class MetricsFile(Stored):
     """Of the bundle that was measured; None where it was in memory only."""
     data: MeasuredOn | None = None
     """None: of a time when the file did not say so, and then the run's own."""
+    promises: dict[str, ToldCheck] = Field(default_factory=dict)
+    """"image" and "pixel"; empty: of several categories, or of a time when the file did not say so."""
+    promises_by_category: dict[str, dict[str, ToldCheck]] = Field(default_factory=dict)
+    """The same of each of several categories."""
 
     @model_validator(mode="before")
     @classmethod

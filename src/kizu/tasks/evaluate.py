@@ -12,12 +12,10 @@ from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import (
     Evaluation,
-    MeasuredParts,
     MeasuredRun,
-    evaluate_parts,
-    mean_metrics,
     measure_run,
 )
+from kizu.lab.parts import MeasuredParts, evaluate_parts, mean_metrics
 from kizu.lab.train import read_run_config
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.report.cases import write_case_page
