@@ -60,8 +60,8 @@ def _by_scores(evidence: Evidence) -> list[str]:
     if probability < CLEAR:
         return [
             "a shift: good pictures score higher here than the calibration pictures as a whole"
-            f" (in {higher:.0%} of pairs). Another lot, exposure or time, or calibration pictures that have siblings"
-            " among the fitted ones (kizu data check shows them)"
+            f" (in {percent(higher)} of pairs). Another lot, exposure or time, or calibration pictures that have"
+            " siblings among the fitted ones (kizu data check shows them)"
         ]
     if len(evidence.calibration) < FEW:
         return []

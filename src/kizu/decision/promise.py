@@ -7,7 +7,7 @@ interval tells (Clopper and Pearson 1934), in which that draw has no part.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 import numpy as np
@@ -26,6 +26,10 @@ MOST_NEEDED = 1_000_000
 """More pictures than this are not asked of anybody."""
 
 Answer = Literal["kept", "not refuted", "broken"]
+Kind = Literal["image", "pixel"]
+"""What a good picture is promised not to be: NG, or shown with any region."""
+_PROMISED: Mapping[Kind, str] = {"image": "false alarms at most", "pixel": "a region in at most"}
+_MEASURED: Mapping[Kind, str] = {"image": "rejected", "pixel": "show a region"}
 
 
 class Promise(Config):
@@ -86,7 +90,7 @@ class Promise(Config):
         """The rate below which this part of the thresholds stay that are set so."""
         return float(betaincinv(*self.law, part))
 
-    def describe(self) -> str:
+    def describe(self, kind: Kind = "image") -> str:
         """A few words for a person."""
         of = "groups" if self.of_groups else "images"
         how = (
@@ -96,7 +100,7 @@ class Promise(Config):
         )
         fold = " out of fold" if self.out_of_fold else ""
         return (
-            f"false alarms at most {percent(self.rate)} of good parts, {how} ({self.rests_on} {of}{fold};"
+            f"{_PROMISED[kind]} {percent(self.rate)} of good parts, {how} ({self.rests_on} {of}{fold};"
             f" nine in ten such thresholds stay below {percent(self.rate_of(0.9))})"
         )
 
@@ -138,13 +142,13 @@ class Measured(Config):
         low = clopper_pearson(math.floor(self.rejected_groups), self.groups)[0]
         return low, clopper_pearson(math.ceil(self.rejected_groups), self.groups)[1]
 
-    def describe(self) -> str:
+    def describe(self, kind: Kind = "image") -> str:
         """A few words for a person."""
         if self.pictures == 0:
             return "no good picture"
         low, high = self.interval
         span = f"95 % interval {percent(low)} to {percent(high)}"
-        told = f"{self.rejected} of {self.pictures} good pictures rejected"
+        told = f"{self.rejected} of {self.pictures} good pictures {_MEASURED[kind]}"
         if self.groups < self.pictures:
             return f"{told}; by their {self.groups} groups {percent(self.rate)} ({span} over groups)"
         return f"{told}: {percent(self.rate)} ({span}, each picture taken as independent)"
@@ -153,6 +157,7 @@ class Measured(Config):
 class Check(Config):
     """Both beside each other."""
 
+    kind: Kind
     promise: Promise | None
     measured: Measured
     answer: Answer | None
@@ -174,8 +179,8 @@ class Check(Config):
 
     def rows(self) -> list[tuple[str, str]]:
         """Promised, measured, verdict, likely causes: a name and a sentence for each."""
-        promised = "nothing" if self.promise is None else self.promise.describe()
-        rows = [("promised", promised), ("measured", self.measured.describe())]
+        promised = "nothing" if self.promise is None else self.promise.describe(self.kind)
+        rows = [("promised", promised), ("measured", self.measured.describe(self.kind))]
         return [*rows, ("verdict", self._verdict()), *(("likely", cause) for cause in self.causes)]
 
     def describe(self) -> str:
@@ -185,13 +190,13 @@ class Check(Config):
     def _verdict(self) -> str:
         promise, probability = self.promise, self.probability
         if promise is None:
-            return "none: a rule without a promise can break none"
+            return "none: nothing was promised of this threshold"
         if self.answer is None or probability is None:
             return "none: nothing was measured"
         if self.answer == "kept":
             return "kept: the whole interval lies within the promise"
         if self.answer == "broken":
-            return f"broken: were it kept, so many or more would be rejected with probability {chance(probability)}"
+            return f"broken: were it kept, so many or more would come with probability {chance(probability)}"
         return f"not refuted: {self._why_open(promise, probability)}"
 
     def _why_open(self, promise: Promise, probability: float) -> str:
@@ -204,7 +209,7 @@ class Check(Config):
         return f"too few pictures to tell{needed}"
 
 
-def check_promise(threshold: Threshold | ZoneThresholds, measured: Measured) -> Check:
+def check_promise(threshold: Threshold | ZoneThresholds, measured: Measured, kind: Kind = "image") -> Check:
     """What was promised beside what was measured, and whether that refutes it.
 
     `broken`: `Promise.tail` is below `CHANCE`. `kept`: the upper end of the interval is within the promise. Between
@@ -212,15 +217,20 @@ def check_promise(threshold: Threshold | ZoneThresholds, measured: Measured) -> 
     """
     promise = Promise.of(threshold)
     if promise is None or measured.groups == 0:
-        return Check(promise=promise, measured=measured, answer=None)
+        return Check(kind=kind, promise=promise, measured=measured, answer=None)
     probability = promise.tail(math.floor(measured.rejected_groups), measured.groups)
+    answer: Answer = "not refuted"
     if probability < CHANCE:
-        return Check(promise=promise, measured=measured, answer="broken", probability=probability)
-    if measured.interval[1] <= promise.rate:
-        return Check(promise=promise, measured=measured, answer="kept", probability=probability)
-    needed = needed_to_confirm(promise.rate, measured.rate)
+        answer = "broken"
+    elif measured.interval[1] <= promise.rate:
+        answer = "kept"
     return Check(
-        promise=promise, measured=measured, answer="not refuted", probability=probability, needed=needed
+        kind=kind,
+        promise=promise,
+        measured=measured,
+        answer=answer,
+        probability=probability,
+        needed=needed_to_confirm(promise.rate, measured.rate) if answer == "not refuted" else None,
     )
 
 

@@ -8,6 +8,7 @@ from kizu.data.passed import NOT_READ, PassedOver
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
+from kizu.inspection.declared import ReportAssumedGood
 from kizu.inspection.written import Listed, MayBeAbsent, Written
 
 Count = Annotated[int, Field(ge=0)]
@@ -114,6 +115,10 @@ class Report(Written):
     )
     num_beyond_scale: MayBeAbsent[Count] = Field(
         default=None, description="images with numbers beyond the scale of the model; absent: none"
+    )
+    assumed_good: MayBeAbsent[ReportAssumedGood] = Field(
+        default=None,
+        description="with --assume-good: promise and measurement, on the pictures of that call alone",
     )
     num_superseded: MayBeAbsent[Count] = Field(
         default=None, description="lines that count no more, as their picture changed and was judged again"

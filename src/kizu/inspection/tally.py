@@ -9,6 +9,7 @@ from kizu.bundles.manifest import BundleManifest
 from kizu.core.provenance import utc_now
 from kizu.data.passed import PassedOver
 from kizu.decision.policy import Label
+from kizu.inspection.declared import ReportAssumedGood
 from kizu.inspection.records import Failure, Record
 from kizu.inspection.report import (
     DefectStats,
@@ -67,7 +68,17 @@ class Tally:
         counted = self._counted.get(key)
         return None if counted is None else "NG" if counted.is_anomaly else "OK"
 
-    def report(self, manifest: BundleManifest, passed_over: Sequence[PassedOver] = ()) -> Report:
+    def score(self, key: str) -> float | None:
+        """The raw score of this picture; None as for `verdict`."""
+        counted = self._counted.get(key)
+        return None if counted is None else counted.score
+
+    def report(
+        self,
+        manifest: BundleManifest,
+        passed_over: Sequence[PassedOver] = (),
+        assumed_good: ReportAssumedGood | None = None,
+    ) -> Report:
         """All of it. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
         counted = self._counted.values()
         n, ng = len(counted), sum(item.is_anomaly for item in counted)
@@ -79,6 +90,8 @@ class Tally:
             "num_beyond_scale": sum(item.is_beyond_scale for item in counted),
         }
         optional |= {name: count for name, count in told.items() if count}
+        if assumed_good is not None:
+            optional["assumed_good"] = assumed_good
         if passed_over:
             optional["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
         return Report(

@@ -17,10 +17,10 @@ from kizu.core.types import F32, F64, Bool
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample
 from kizu.decision.calibration import Thresholds
-from kizu.decision.promise import Check
+from kizu.decision.promise import Check, Kind
 from kizu.lab.measured_set import choose_measured
 from kizu.lab.predictions import Predictions, predict_samples
-from kizu.lab.promises import Kind, Promises, SetOn, check_promises, explain, read_set_on, told
+from kizu.lab.promises import Promises, SetOn, check_promises, explain, read_set_on, told
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion

@@ -6,7 +6,7 @@ Images are known by their content, so that neither another folder nor another na
 from collections import Counter
 from dataclasses import dataclass
 
-from kizu.bundles.manifest import Bundle
+from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.core.errors import LeakageError
 from kizu.core.split import Split
 from kizu.core.work import Work
@@ -62,11 +62,7 @@ def choose_measured(
 
 def refuse_known(folder: RunFolder, bundle: Bundle, manifest: Manifest) -> None:
     """Raise `LeakageError` naming the test images of a hashed manifest that `bundle` was fitted or calibrated on."""
-    fit, held = read_sides(folder, bundle.manifest.version)
-    known = {sample.sha256 for sample in (*fit, *held)}
-    thresholds = bundle.manifest.thresholds
-    if Split.VALIDATION in (thresholds.image.split, thresholds.pixel.split):
-        known |= {sample.sha256 for sample in read_manifest(folder.manifest).validation()}
+    known = read_known_content(folder, bundle.manifest)
     met = [sample.id for sample in manifest.test() if sample.sha256 is not None and sample.sha256 in known]
     if met:
         named = ", ".join(met[:NAMED]) + (f" and {len(met) - NAMED} more" if len(met) > NAMED else "")
@@ -75,6 +71,15 @@ def refuse_known(folder: RunFolder, bundle: Bundle, manifest: Manifest) -> None:
             f" {manifest.dataset}/{manifest.category}: {named}",
             hint="measure on images that the run has never seen",
         )
+
+
+def read_known_content(folder: RunFolder, bundle: BundleManifest) -> frozenset[str]:
+    """The hashes of the images that a version of the run was fitted on, or its thresholds were set on."""
+    fit, held = read_sides(folder, bundle.version)
+    known = {sample.sha256 for sample in (*fit, *held)}
+    if Split.VALIDATION in (bundle.thresholds.image.split, bundle.thresholds.pixel.split):
+        known |= {sample.sha256 for sample in read_manifest(folder.manifest).validation()}
+    return frozenset(sha256 for sha256 in known if sha256 is not None)
 
 
 def _test_content(manifest: Manifest) -> Counter[tuple[str | None, ...]]:

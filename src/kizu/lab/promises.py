@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -11,14 +10,12 @@ from kizu.core.types import F64
 from kizu.data.manifest import Sample
 from kizu.decision.calibration import Thresholds
 from kizu.decision.causes import Evidence, likely_causes
-from kizu.decision.promise import Check, Measured, check_promise
+from kizu.decision.promise import Check, Kind, Measured, check_promise
 from kizu.lab.held_out import read_sides
 from kizu.lab.predictions import Predictions
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import FIRST
 
-Kind = Literal["image", "pixel"]
-"""Which promise: a good image is NG, or its map shows any region."""
 Promises = Mapping[Kind, Check]
 
 
@@ -36,7 +33,7 @@ def check_promises(found: Predictions, thresholds: Thresholds) -> dict[Kind, Che
     rejected = found.scores[good].astype(np.float64) > thresholds.image.value
     return {
         "image": check_promise(thresholds.image, Measured.of(rejected, groups)),
-        "pixel": check_promise(thresholds.zones or thresholds.pixel, Measured.of(shows, groups)),
+        "pixel": check_promise(thresholds.zones or thresholds.pixel, Measured.of(shows, groups), "pixel"),
     }
 
 
@@ -87,16 +84,10 @@ def read_set_on(folder: RunFolder, manifest: BundleManifest, part: str | None = 
 
 
 def explain(promises: Promises, set_on: SetOn, good_scores: F64) -> dict[Kind, Check]:
-    """The same with their likely causes. `good_scores`: (m,) of the good pictures that were measured."""
-    seen: dict[Kind, F64] = {"image": set_on.scores, "pixel": np.zeros(0)}  # maps' peaks are not kept
+    """The same with their likely causes. `good_scores`: (m,) image scores of the good pictures that were measured."""
+    evidence = Evidence(set_on.scores, good_scores, set_on.siblings, set_on.groups)
     return {
-        kind: check.model_copy(
-            update={
-                "causes": likely_causes(
-                    check, Evidence(seen[kind], good_scores, set_on.siblings, set_on.groups)
-                )
-            }
-        )
+        kind: check.model_copy(update={"causes": likely_causes(check, evidence)})
         for kind, check in promises.items()
     }
 
@@ -104,5 +95,11 @@ def explain(promises: Promises, set_on: SetOn, good_scores: F64) -> dict[Kind, C
 def told(promises: Promises) -> dict[str, dict[str, object]]:
     """For JSON: the numbers, and all of it in one sentence."""
     return {
-        kind: {**check.model_dump(mode="json"), "says": check.describe()} for kind, check in promises.items()
+        kind: {
+            **check.model_dump(mode="json"),
+            "rate": check.measured.rate if check.measured.groups else None,
+            "interval": check.measured.interval if check.measured.groups else None,
+            "says": check.describe(),
+        }
+        for kind, check in promises.items()
     }

@@ -15,6 +15,7 @@ from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
 from kizu.report.choosing import SORTS, Sort, rank_predictions
+from kizu.report.promises import TITLES, worth_telling
 from kizu.report.tables import number
 
 CASES_PER_GROUP = 6
@@ -68,6 +69,11 @@ def run_section(inspector: Inspector, evaluation: Evaluation) -> Section:
         f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",
         "Image threshold": manifest.thresholds.image.describe(),
         "Pixel threshold": (manifest.thresholds.zones or manifest.thresholds.pixel).describe(),
+        **{
+            f"{TITLES[kind]}, {name}": said
+            for kind, check in worth_telling(evaluation.promises).items()
+            for name, said in _numbered(check.rows())
+        },
     }
     return Section(
         title=f"{manifest.category} · {manifest.model}",
@@ -96,6 +102,15 @@ def write_case_page(path: Path, evaluation: Evaluation, inspector: Inspector) ->
     """`report.html` of one run, on one data set."""
     section = run_section(inspector, evaluation)
     write_page(path, section.title, [section], evaluation.seconds)
+
+
+def _numbered(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """With a number where a name comes again, as that of likely causes does."""
+    names = [name for name, _ in rows]
+    return [
+        (name if names[:place].count(name) == 0 else f"{name} ({names[:place].count(name) + 1})", said)
+        for place, (name, said) in enumerate(rows)
+    ]
 
 
 def _of_another(evaluation: Evaluation, dataset: str, category: str) -> str:

@@ -12,6 +12,7 @@ from kizu.bundles.manifest import BundleManifest
 from kizu.core.files import write_text
 from kizu.detectors.registry import method
 from kizu.metrics.suite import ROWS
+from kizu.report.promises import TITLES, worth_telling
 from kizu.report.tables import number
 from kizu.runs.contents import MetricsFile
 from kizu.runs.folder import RunFolder
@@ -51,6 +52,7 @@ def write_model_card(folder: RunFolder) -> Path:
         sha256=sha256,
         thresholds=_thresholds(manifest),
         rows=_rows(metrics) if metrics and metrics.counts else [],
+        promises=_promises(metrics),
         parts=_parts(metrics) if metrics and metrics.categories else [],
         part_head=["", *(ROWS[key].title for key in OF_PARTS)],
         counts=(metrics.counts if metrics else None) or {},
@@ -86,6 +88,20 @@ def _rows(metrics: MetricsFile) -> list[tuple[str, str, str]]:
         told = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
         rows.append((ROWS[key].title, number(metrics.values.get(key)), told))
     return rows
+
+
+def _promises(metrics: MetricsFile | None) -> list[tuple[str, str]]:
+    """A line for each sentence of promise and measurement, of one category or of several."""
+    if metrics is None:
+        return []
+    of_parts = metrics.promises_by_category
+    named = {f"{name}, ": found for name, found in of_parts.items()} if of_parts else {"": metrics.promises}
+    return [
+        (f"{before}{TITLES[kind]}, {name}", said)
+        for before, found in named.items()
+        for kind, check in worth_telling(found).items()
+        for name, said in check.rows()
+    ]
 
 
 def _parts(metrics: MetricsFile) -> list[list[str]]:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, computed_field, model_validator
 
 from kizu.core.config import Stored
 from kizu.decision.calibration import Thresholds
-from kizu.decision.promise import Check
+from kizu.decision.promise import Check, Kind
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 
@@ -164,9 +164,9 @@ class MetricsFile(Stored):
     """Of the bundle that was measured; None where it was in memory only."""
     data: MeasuredOn | None = None
     """None: of a time when the file did not say so, and then the run's own."""
-    promises: dict[str, ToldCheck] = Field(default_factory=dict)
+    promises: dict[Kind, ToldCheck] = Field(default_factory=dict)
     """"image" and "pixel"; empty: of several categories, or of a time when the file did not say so."""
-    promises_by_category: dict[str, dict[str, ToldCheck]] = Field(default_factory=dict)
+    promises_by_category: dict[str, dict[Kind, ToldCheck]] = Field(default_factory=dict)
     """The same of each of several categories."""
 
     @model_validator(mode="before")
