@@ -98,7 +98,7 @@ def told(promises: Promises) -> dict[str, dict[str, object]]:
         kind: {
             **check.model_dump(mode="json"),
             "rate": check.measured.rate if check.measured.groups else None,
-            "interval": check.measured.interval if check.measured.groups else None,
+            "interval": list(check.measured.interval) if check.measured.groups else None,
             "says": check.describe(),
         }
         for kind, check in promises.items()
