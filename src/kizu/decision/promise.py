@@ -167,6 +167,8 @@ class Check(Config):
     needed: int | None = None
     """So many independent good pictures, rejected at the measured rate, would show that the promise is kept; None: no
     reasonable number, or it is known already."""
+    met: int = 0
+    """So many of the pictures that were measured are siblings of such as the model has seen, and flatter it."""
     causes: tuple[str, ...] = ()
     """Why it may be broken, for a person."""
 
@@ -176,6 +178,11 @@ class Check(Config):
         if self.promise is None or self.answer is None:
             return False
         return self.answer == "broken" or self.measured.interval[0] > self.promise.rate
+
+    def flattered_by(self, met: int) -> Self:
+        """The same, when so many of the pictures are siblings of those that the model has seen: they show nothing kept."""
+        answer = "not refuted" if met and self.answer == "kept" else self.answer
+        return self.model_copy(update={"met": met, "answer": answer})
 
     def rows(self) -> list[tuple[str, str]]:
         """Promised, measured, verdict, likely causes: a name and a sentence for each."""
@@ -200,6 +207,8 @@ class Check(Config):
         return f"not refuted: {self._why_open(promise, probability)}"
 
     def _why_open(self, promise: Promise, probability: float) -> str:
+        if self.met and self.measured.rate <= promise.rate:
+            return f"{self.met} of these pictures are of groups that the model has seen, so their rate may be too low"
         needed = "" if self.needed is None else f"; {self.needed} at this rate would show that it is kept"
         if self.is_exceeded:
             excuse = f"an unlucky draw of calibration pictures gives as much with probability {chance(probability)}"

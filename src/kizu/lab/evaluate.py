@@ -77,8 +77,9 @@ class Evaluation:
 
     def explained(self, set_on: SetOn) -> Self:
         """The same with what may have broken its promises."""
-        good = np.array([p.score for p in self.predictions if p.sample.label == "good"])
-        return replace(self, promises=explain(self.promises, set_on, good))
+        good = [p for p in self.predictions if p.sample.label == "good"]
+        scores = np.array([p.score for p in good])
+        return replace(self, promises=explain(self.promises, set_on, [p.sample for p in good], scores))
 
     def as_json(self) -> dict[str, Any]:
         """`metrics.json`: flat metrics first, then what qualifies them."""
@@ -220,7 +221,10 @@ def measure_run(
     bundle, probability = folder.open_bundle().for_category(None), folder.read_probability()
     chosen = choose_measured(folder, bundle, manifest, work=work)
     evaluation = replace(evaluate(bundle, chosen.samples, work=work), data=chosen.data)
-    evaluation = evaluation.explained(read_set_on(folder, bundle.manifest))
+    set_on = read_set_on(folder, bundle.manifest)
+    if not chosen.is_own:  # groups of another set may have the same names
+        set_on = replace(set_on, seen=frozenset())
+    evaluation = evaluation.explained(set_on)
     if probability is not None and probability.version in (None, bundle.manifest.version):
         found = evaluation.predictions
         labels = np.array([p.sample.label == "defect" for p in found])

@@ -52,6 +52,8 @@ class SetOn:
     """So many share a group with one that was fitted on."""
     groups: int | None = None
     """How many groups they are of; None: none are known."""
+    seen: frozenset[str] = frozenset()
+    """The groups of all that the model was fitted or set on."""
 
     @classmethod
     def of(cls, fit: Sequence[Sample], held: Sequence[Sample], scores: F64 | None = None) -> "SetOn":
@@ -63,6 +65,7 @@ class SetOn:
             scores=np.zeros(0) if scores is None or len(scores) != len(held) else scores,
             siblings=sum(sample.group in fitted for sample in held) if is_apart else 0,
             groups=len(set(group_keys(held))) if has_groups else None,
+            seen=frozenset(s.group for s in (*fit, *held) if s.group is not None),
         )
 
 
@@ -83,11 +86,13 @@ def read_set_on(folder: RunFolder, manifest: BundleManifest, part: str | None = 
     )
 
 
-def explain(promises: Promises, set_on: SetOn, good_scores: F64) -> dict[Kind, Check]:
-    """The same with their likely causes. `good_scores`: (m,) image scores of the good pictures that were measured."""
+def explain(promises: Promises, set_on: SetOn, good: Sequence[Sample], good_scores: F64) -> dict[Kind, Check]:
+    """The same with their likely causes, and with what flatters them. `good`, `good_scores`: the m good pictures that
+    were measured, and their image scores (m,)."""
+    met = sum(sample.group in set_on.seen for sample in good)
     evidence = Evidence(set_on.scores, good_scores, set_on.siblings, set_on.groups)
     return {
-        kind: check.model_copy(update={"causes": likely_causes(check, evidence)})
+        kind: check.flattered_by(met).model_copy(update={"causes": likely_causes(check, evidence)})
         for kind, check in promises.items()
     }
 

@@ -111,7 +111,7 @@ def test_siblings_across_the_cut_are_counted_and_folds_have_none() -> None:
 def test_a_broken_promise_is_explained_and_one_that_stands_is_not() -> None:
     promises = check_promises(found([9] * 30 + [9], [0] * 31), THRESHOLDS)
     known = SetOn(scores=np.arange(30.0) / 30, siblings=4)
-    explained = explain(promises, known, np.full(30, 9.0))
+    explained = explain(promises, known, [], np.full(30, 9.0))
     assert [cause.split(":")[0] for cause in explained["image"].causes] == [
         "siblings",
         "a shift",
@@ -119,6 +119,17 @@ def test_a_broken_promise_is_explained_and_one_that_stands_is_not() -> None:
     ]
     assert explained["pixel"].causes == ()
     assert Check.model_validate({**explained["image"].model_dump()}) == explained["image"]
+
+
+def test_siblings_of_what_the_model_has_seen_show_nothing_kept() -> None:
+    promises = check_promises(found([1] * 60 + [9], [0] * 61), THRESHOLDS)
+    assert promises["image"].answer == "kept"
+    good = samples_of(*["a"] * 4, *[None] * 56)
+    known = SetOn.of(samples_of("a"), samples_of("b", start=1))
+    explained = explain(promises, known, good, np.ones(60))["image"]
+    assert (explained.answer, explained.met) == ("not refuted", 4)
+    assert "4 of these pictures are of groups that the model has seen" in explained.describe()
+    assert explain(promises, known, samples_of(*["c"] * 60), np.ones(60))["image"].answer == "kept"
 
 
 def test_scores_are_those_of_the_model_that_is_in_force_or_none(run: RunFolder, tmp_path: Path) -> None:
