@@ -180,7 +180,7 @@ class Check(Config):
         return self.answer == "broken" or self.measured.interval[0] > self.promise.rate
 
     def flattered_by(self, met: int) -> Self:
-        """The same, when so many of the pictures are siblings of those that the model has seen: they show nothing kept."""
+        """The same, when so many of the pictures are siblings of what the model has seen: these show nothing kept."""
         answer = "not refuted" if met and self.answer == "kept" else self.answer
         return self.model_copy(update={"met": met, "answer": answer})
 
