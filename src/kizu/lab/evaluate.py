@@ -19,7 +19,7 @@ from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.decision.calibration import Thresholds
 from kizu.lab.measured_set import choose_measured, refuse_known
 from kizu.lab.predictions import Predictions, predict_samples
-from kizu.lab.shown import ShownProbability, measure_shown
+from kizu.lab.shown import ShownProbability, is_of_model, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
@@ -209,7 +209,7 @@ def measure_run(
     bundle, probability = folder.open_bundle().for_category(None), folder.read_probability()
     chosen = choose_measured(folder, bundle, manifest, work=work)
     evaluation = replace(evaluate(bundle, chosen.samples, work=work), data=chosen.data)
-    if probability is not None and probability.version in (None, bundle.manifest.version):
+    if probability is not None and is_of_model(folder, bundle, probability.version):
         found = evaluation.predictions
         labels = np.array([p.sample.label == "defect" for p in found])
         shown = measure_shown(probability, labels, np.array([p.score for p in found]))

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from kizu.core.work import Work
-from kizu.lab.update import Updated, roll_back, update_run
+from kizu.lab.update import Updated, update_run
+from kizu.lab.versions import roll_back
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import Step
