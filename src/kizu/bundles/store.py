@@ -51,14 +51,8 @@ def load(folder: Path) -> Bundle:
             raise BundleError(f"{path} is missing from its bundle", hint=_AGAIN)
         if _hash(path) != expected:
             raise BundleError(f"{path} has changed since its bundle was written", hint=_AGAIN)
-    try:
-        manifest = BundleManifest.parse(index["manifest"], where=str(folder / INDEX))
-    except ConfigError as error:
-        raise BundleError(
-            error.message, hint="it was written by another version of kizu: train anew"
-        ) from error
     return Bundle(
-        manifest=manifest,
+        manifest=_parse_manifest(folder, index),
         graph=_read_bytes(folder / GRAPH),
         arrays={_array(name): _read_array(folder / name) for name in index["files"] if name != GRAPH},
         stored_sha256=str(index["sha256"]),
@@ -68,6 +62,11 @@ def load(folder: Path) -> Bundle:
 def read_hash(folder: Path) -> str:
     """The hash of the bundle at `folder`, as its index says, without reading the rest. Raises `BundleError`."""
     return str(_read_index(folder)["sha256"])
+
+
+def read_bundle_manifest(folder: Path) -> BundleManifest:
+    """What the bundle at `folder` says of itself, without reading or checking the rest. Raises `BundleError`."""
+    return _parse_manifest(folder, _read_index(folder))
 
 
 def ensure_outside(path: Path) -> None:
@@ -163,6 +162,15 @@ def _read_index(folder: Path) -> dict[str, Any]:
             hint="train anew",
         )
     return index
+
+
+def _parse_manifest(folder: Path, index: dict[str, Any]) -> BundleManifest:
+    try:
+        return BundleManifest.parse(index["manifest"], where=str(folder / INDEX))
+    except ConfigError as error:
+        raise BundleError(
+            error.message, hint="it was written by another version of kizu: train anew"
+        ) from error
 
 
 def _ensure_exact(folder: Path, listed: dict[str, str]) -> None:

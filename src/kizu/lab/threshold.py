@@ -104,10 +104,15 @@ def set_by_rule(
     with folder.locked() as still_there:
         bundle = folder.open_bundle().for_category(None)
         config = _config(folder, bundle, settings)
+        keeps_image = "image" in bundle.manifest.by_hand and settings.keys() <= _PIXEL_FIELDS
         stays_by_hand = "pixel" in bundle.manifest.by_hand and not _PIXEL_FIELDS & settings.keys()
         keeps_pixels = stays_by_hand or _keeps_pixels(config, bundle.manifest)
         thresholds = _thresholds_by(config, folder, bundle, keeps_pixels=keeps_pixels, work=work)
-        change = Change(thresholds, config, by_hand=("pixel",) if stays_by_hand else ())
+        if keeps_image:
+            thresholds = thresholds.model_copy(update={"image": bundle.manifest.thresholds.image})
+        by_hand: tuple[Literal["image", "pixel"], ...] = ("image",) if keeps_image else ()
+        by_hand += (_PIXEL,) if stays_by_hand else ()
+        change = Change(thresholds, config, by_hand=by_hand)
         told = reason or f"by the rule {thresholds.image.rule.describe()}"
         return put_thresholds(folder, bundle, change, told, still_there)
 

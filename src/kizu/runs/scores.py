@@ -61,6 +61,14 @@ class CalibrationScores(Stored):
             peaks=tuple(map(float, peaks)),
         )
 
+    def part(self, category: str) -> Self:
+        """Those of one category of a model of several, whose ids begin with its name; of a model of one, all."""
+        rows = [index for index, name in enumerate(self.ids) if name.startswith(f"{category}/")]
+        if not rows:
+            return self
+        names = ("ids", "groups", "scores", "peaks")
+        return self.model_copy(update={k: tuple(getattr(self, k)[row] for row in rows) for k in names})
+
     def arrays(self) -> tuple[F32, F32]:
         """Scores (N,) and peaks (N,), as they were computed."""
         return np.array(self.scores, np.float32), np.array(self.peaks, np.float32)
