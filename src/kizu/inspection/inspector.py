@@ -121,9 +121,9 @@ class Inspector:
             roi=roi,
         )
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, name: str, value: object = None) -> NoReturn:
         raise AttributeError(
-            f"{name!r} of an inspector cannot be set: with_threshold(...) gives another one, as Inspector.open(...) does"
+            f"{name!r} of an inspector cannot be set: with_threshold(...) gives another one, and Inspector.open does"
         )
 
     __delattr__ = __setattr__  # type: ignore[assignment]
