@@ -53,7 +53,7 @@ def _offer(
     if rule == "conformal_confident" and config.false_alarm_rate is None:
         config = config.model_copy(update={"false_alarm_rate": CONFIDENT_RATE})
     if rule in LABELLED_RULES and labelled is None:
-        return Offer(rule, None, "needs labelled images")
+        return Offer(rule, None, "needs labels")
     try:
         found = image_threshold(config, scores, validation=labelled)
     except CalibrationError as error:
@@ -69,8 +69,8 @@ def _needs(config: CalibrationConfig) -> str:
         "mean_sigma": 2,
     }
     if config.rule in counts:
-        return f"needs {counts[config.rule]} good images"
-    return "needs good and defective images" if config.rule in LABELLED_RULES else ""
+        return f"needs {counts[config.rule]} images"
+    return "needs both kinds" if config.rule in LABELLED_RULES else ""
 
 
 def given_threshold(value: float) -> Threshold:

@@ -126,7 +126,7 @@ class Inspector:
             f"{name!r} of an inspector cannot be set: with_threshold(...) gives another one, and Inspector.open does"
         )
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    __delattr__ = __setattr__
 
     @classmethod
     def open(cls, folder: Path | str, *, signed_by: Path | None = None, **options: Any) -> Self:

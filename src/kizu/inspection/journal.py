@@ -37,11 +37,14 @@ class Line(NamedTuple):
 class Journal:
     """The lines of one inspection, in one folder."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], *, belongs_to: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any] | None, *, belongs_to: str | None = None
+    ) -> None:
         """Open or go on with the journal in `folder`, which is held until the block of the journal ends.
 
-        `settings` is what the lines depend on; `belongs_to` the only folder of images that they may be of. Raises
-        `OutputError` when the folder holds lines of others, cannot be written, or is written by another command.
+        `settings` is what the lines depend on, None: whatever those did that are there; `belongs_to` the only folder of
+        images that they may be of. Raises `OutputError` when the folder holds lines of others, cannot be written, or is
+        written by another command.
         """
         self.path = folder / "preds.jsonl"
         self._synced = time.monotonic()
@@ -49,7 +52,8 @@ class Journal:
             opening.enter_context(locked(folder))
             for pictures in (folder / "masks", folder / "overlays"):
                 sweep_file_parts(pictures, deep=True)
-            self._check_settings(folder / "settings.json", settings, belongs_to)
+            if settings is not None:
+                self._check_settings(folder / "settings.json", settings, belongs_to)
             try:
                 self._handle = os.open(
                     self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), mode=0o666

@@ -19,7 +19,7 @@ from kizu.core.files import read_json, read_jsonl, replace_whole, write_json, wr
 from kizu.core.provenance import utc_now
 from kizu.decision.calibration import Thresholds
 from kizu.decision.policy import told_apart
-from kizu.inspection.journal import Journal, lines_of, read_settings, write_settings
+from kizu.inspection.journal import Journal, lines_of, owner_of, read_settings, write_settings
 from kizu.inspection.ledger import Ledger, is_open
 from kizu.inspection.records import Prediction, Record, csv_lines, parse_record
 from kizu.inspection.report import Report, ReportThresholds
@@ -83,14 +83,14 @@ def redecide_folder(folder: Path, limits: Limits, reason: str) -> Redecision:
     The same call again after a kill completes it. Raises `OutputError` for a folder that holds no results or is in use
     by another command, and for results in a region of interest; `DataError` for lines of another model.
     """
-    settings = read_settings(folder)
-    if settings.get("roi") is not None:
-        raise OutputError(
-            f"{folder} was inspected in a region of interest, where the map decides and no score does",
-            hint=_AGAIN,
-        )
-    owner = read_json(folder / "settings.json").get("images")
-    with Journal(folder, settings, belongs_to=owner) as journal:
+    read_settings(folder)  # a folder without results is left as it is
+    with Journal(folder, None) as journal:
+        settings = read_settings(folder)
+        if settings.get("roi") is not None:
+            raise OutputError(
+                f"{folder} was inspected in a region of interest, where the map decides and no score does",
+                hint=_AGAIN,
+            )
         Ledger(journal, folder)  # of two lines of one picture, that a kill left, one stands
         counts = _count(journal, limits)
         changes = counts.ok_to_ng + counts.ng_to_ok + counts.stayed
@@ -102,7 +102,7 @@ def redecide_folder(folder: Path, limits: Limits, reason: str) -> Redecision:
         _write_report(folder, Ledger(journal, folder), limits)
         if not changes:
             counts.flaws_unknown = sum(is_open(line.record) for line in _standing(journal))
-    return Redecision(counts, limits.image, was_there=not changes, images=owner)
+    return Redecision(counts, limits.image, was_there=not changes, images=owner_of(folder))
 
 
 def _standing(journal: Journal) -> Iterator[Any]:

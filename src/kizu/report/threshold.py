@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 BINS_BELOW, BINS_ABOVE = 12, 8
 """Rows of the histogram on either side of the threshold in force."""
-LABEL_WIDTH, LEAST_BAR = 10, 4
+LABEL_WIDTH, LEAST_BAR = 12, 4
 PICTURE_BINS = 40
 
 
@@ -33,6 +33,7 @@ def threshold_text(found: Overview) -> str:
         "",
         *histogram_lines(_series(found), found.thresholds.image.value),
         "",
+        *_wrapped("what each rule would set and promise, and how many images it rejects:"),
         _rules_table(found),
     ]
     if found.test is not None:
@@ -98,11 +99,11 @@ def histogram_edges(scores: F64, threshold: float) -> F64:
     if low == high:
         step = max(abs(low), 1.0) * 1e-6
         return np.array([low - step, low])
-    first = np.nextafter(low, -np.inf)  # so that the lowest score is in the first bin
+    first = low - 1e-9 * max(abs(low), abs(high))  # so that the lowest score is in the first bin
     if not low <= threshold < high:
-        return np.linspace(first, high, BINS_BELOW + 1)
-    below = np.linspace(first, threshold, BINS_BELOW + 1)
-    return np.concatenate([below, np.linspace(threshold, high, BINS_ABOVE + 1)[1:]])
+        return np.unique(np.linspace(first, high, BINS_BELOW + 1))
+    sides = (np.linspace(first, threshold, BINS_BELOW + 1), np.linspace(threshold, high, BINS_ABOVE + 1))
+    return np.unique(np.concatenate(sides))
 
 
 def threshold_figure(found: Overview) -> bytes:
@@ -164,7 +165,7 @@ def _by_kind(name: str, known: Labelled) -> dict[str, F32]:
 
 def _rules_table(found: Overview) -> str:
     series = _series(found)
-    head = ["rule", "value", "promises at most", *(f"{name.split()[-1]} NG" for name in series)]
+    head = ["rule", "value", "promises at most", *(name.split()[-1] for name in series)]
     rows = [["(in force)", *_told(found.thresholds.image, series.values())]]
     for offer in found.offers:
         if offer.threshold is None:

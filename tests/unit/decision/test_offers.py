@@ -39,8 +39,8 @@ def test_what_a_rule_needs_is_enough_and_one_less_is_not(rate: float, confidence
 
 def test_rules_on_labelled_images_want_both_kinds() -> None:
     for labelled, told in (
-        (None, "needs labelled images"),
-        ((GOOD, GOOD > 0), "needs good and defective images"),
+        (None, "needs labels"),
+        ((GOOD, GOOD > 0), "needs both kinds"),
     ):
         offers = {o.rule: o for o in list_offers(CalibrationConfig(), GOOD, labelled=labelled)}
         for rule in ("f1_max", "cost"):

@@ -1,7 +1,8 @@
-"""Verdicts made again from scores are those of an inspection with that threshold; what scores do not tell is not told."""
+"""Verdicts made again from scores are those of an inspection with that threshold; no more is told than scores tell."""
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def out(run: RunFolder, tmp_path: Path) -> Path:
             tmp_path / "in" / f"{number}.png", picture if number < PLAIN else with_flaw(picture, 20, 20)
         )
     (tmp_path / "in" / "broken.png").write_bytes(b"nothing")
+    os.utime(tmp_path / "in" / "broken.png", (0, 0))  # nobody is still writing it
     inspect(run, tmp_path)
     return tmp_path / "out"
 
@@ -126,7 +128,8 @@ def test_what_it_writes_fits_schema_report_and_table(run: RunFolder, out: Path) 
     assert (report["num_ng"], report["num_images"], report["num_errors"]) == (count, 9, 1)
     assert report["thresholds"]["rule"] == "set by hand"
     assert (report["thresholds"]["count"], report["thresholds"]["false_alarm_rate"]) == (0, None)
-    rows = {row["image_path"]: row["label"] for row in csv.DictReader((out / "preds.csv").open())}
+    table = csv.DictReader((out / "preds.csv").read_text().splitlines())
+    rows = {row["image_path"]: row["label"] for row in table}
     assert {Path(name).name: label for name, label in rows.items() if label} == labels(out)
 
 
@@ -220,7 +223,7 @@ def test_scores_of_another_model_are_not_decided_by(run: RunFolder, out: Path, t
     encode_png(tmp_path / "new/a.png", part_picture(900))
     update_run(run, tmp_path / "new", reason="test")
     content = (out / "preds.jsonl").read_bytes()
-    with pytest.raises(DataError, match="9 lines of .* are of another model"):
+    with pytest.raises(DataError, match=r"9 lines of .* are of another model"):
         by_run(run, out)
     assert (out / "preds.jsonl").read_bytes() == content
     roll_back(run)
@@ -300,5 +303,5 @@ def test_one_that_is_killed_is_completed_by_the_same_call(
     assert {r.redecided.at for r in standing(out).values() if r.redecided} == {json.loads(row)["at"]}
     assert json.loads((out / "report.json").read_text())["num_ng"] == PLAIN + FLAWED - 3
     assert pictures(out) == named(out)
-    assert not [path for path in out.rglob(".kizu*")]
+    assert not list(out.rglob(".kizu*"))
     inspect(run, tmp_path)
