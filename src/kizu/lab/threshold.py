@@ -69,9 +69,9 @@ def look_at_thresholds(
 ) -> Overview:
     """Of a run of one category; nothing is changed. `settings`: numbers for the rules.
 
-    Raises `BundleError` for a run of several, `CalibrationError` where no scores were kept and none can be had.
+    Raises `ConfigError` for a run of several, `CalibrationError` where no scores were kept and none can be had.
     """
-    bundle = folder.open_bundle().for_category(None)
+    bundle = _open(folder)
     scores = read_or_score(folder, bundle, work)
     known = read_chosen_scores(folder) if labelled is None else Labelled(*labelled.arrays)
     offers = list_offers(
@@ -99,10 +99,10 @@ def set_by_rule(
     A pixel threshold that these settings do not concern stays. Raises `CalibrationError` where the images cannot
     support a rule, `ConfigError` for settings that are none, `OutputError` while another command changes the run.
     """
-    if _config(folder, folder.open_bundle(), settings).rule in LABELLED_RULES:
+    if _config(folder, _open(folder), settings).rule in LABELLED_RULES:
         return _set_on_validation(folder, settings, reason, work)
     with folder.locked() as still_there:
-        bundle = folder.open_bundle().for_category(None)
+        bundle = _open(folder)
         config = _config(folder, bundle, settings)
         keeps_image = "image" in bundle.manifest.by_hand and settings.keys() <= _PIXEL_FIELDS
         stays_by_hand = "pixel" in bundle.manifest.by_hand and not _PIXEL_FIELDS & settings.keys()
@@ -125,7 +125,7 @@ def set_by_labels(
     The images are known ever after: none of them is measured with this run. Raises as `set_by_rule`.
     """
     with folder.locked() as still_there:
-        bundle = folder.open_bundle().for_category(None)
+        bundle = _open(folder)
         manifest = bundle.manifest
         config = _config(folder, bundle, settings)
         if config.rule not in LABELLED_RULES:
@@ -161,7 +161,7 @@ def set_by_value(
     if image is None and pixel is None:
         raise ConfigError("no value was given", hint="give a score, such as 1.38")
     with folder.locked() as still_there:
-        bundle = folder.open_bundle().for_category(None)
+        bundle = _open(folder)
         manifest = bundle.manifest
         changed, by_hand = manifest.thresholds, manifest.by_hand
         if image is not None:
@@ -186,11 +186,21 @@ def _set_on_validation(
             "labelled images are needed for this rule, and the data set has no validation split",
             hint="give labelled scores with --from, or set test defects apart: kizu evaluate --tune-on-validation",
         )
-    bundle = folder.open_bundle().for_category(None)
+    bundle = _open(folder)
     before = bundle.manifest.version
     now = compute_thresholds(folder, _config(folder, bundle, settings), reason=reason, work=work)
     version = folder.open_bundle().manifest.version
     return ThresholdsSet(version, bundle.manifest.thresholds, now, was_there=version == before)
+
+
+def _open(folder: RunFolder) -> Bundle:
+    bundle = folder.open_bundle()
+    if bundle.manifest.thresholds_by_category:
+        raise ConfigError(
+            f"{folder.path} is of several categories, and these keep the thresholds that they were trained with",
+            hint="in Python: Inspector.open(run, category=...).with_threshold(...); or train one run for each",
+        )
+    return bundle
 
 
 def _config(folder: RunFolder, bundle: Bundle, settings: Settings) -> CalibrationConfig:

@@ -207,6 +207,21 @@ def test_labelled_scores_set_it_and_are_not_measured(run: RunFolder, tmp_path: P
     assert list_labelled(run.path) == list(rows.rows)  # known ever after
 
 
+def test_a_run_of_several_categories_keeps_its_thresholds(tmp_path: Path) -> None:
+    for name, seed in (("plate", 0), ("disc", 700)):
+        category(tmp_path / "data", name, seed)
+    run = train_run(run_config(tmp_path / "data", "plate,disc"), tmp_path / "runs").folder
+    for change in (
+        lambda: look_at_thresholds(run),
+        lambda: set_by_value(run, image=1),
+        lambda: set_by_rule(run, {"rule": "maximum"}),
+        lambda: set_by_labels(run, labelled([1, 2], 1), {"rule": "f1_max"}),
+    ):
+        with pytest.raises(ConfigError, match="is of several categories"):
+            change()
+    assert read_history(run.path).steps == ()
+
+
 def test_rules_on_labelled_images_want_a_validation_split_or_a_file(run: RunFolder) -> None:
     with pytest.raises(ConfigError, match="no validation split") as refused:
         set_by_rule(run, {"rule": "f1_max"})
