@@ -87,7 +87,7 @@ def test_by_value_to_the_line_and_back(run: Path, trained: Path) -> None:
     done = kizu("threshold", run, "--value", value, "--reason", "a missed scratch in March")
     assert done.stdout.strip() == "2"
     assert "set by hand; no guarantee" in done.stderr
-    assert "good images that it was calibrated on are above it" in done.stderr
+    assert "of the 1 calibration images are above it" in done.stderr
     assert "a missed scratch in March" in kizu("versions", "--run-dir", run).stdout
     assert "a missed scratch in March" in (run / "model_card.md").read_text()
 

@@ -100,7 +100,7 @@ def _tell_set(changed: "ThresholdsChanged", *, as_json: bool) -> None:
         say(f"in its place by zone {done.thresholds.zones.describe()}", err=True)
     if changed.rejected is not None:
         above, count = changed.rejected
-        say(f"{above} of {count} good images that it was calibrated on are above it", err=True)
+        say(f"{above} of the {count} calibration images are above it", err=True)
     tell_stale(changed.stale)
     if as_json:
         thresholds = done.thresholds.model_dump(mode="json")

@@ -138,8 +138,8 @@ def _count(journal: Journal, limits: Limits) -> Counts:
         counts.flaws_unknown += now == "NG" and not _knows_flaws(record, limits)
     if strange:
         raise DataError(
-            f"{strange} lines of {journal.path} are of another model than the run's, and its thresholds say nothing of"
-            " their scores",
+            f"{strange} lines of {journal.path} are of another model, or of a bundle that the run does not have: its"
+            " thresholds say nothing of their scores",
             hint=_AGAIN,
         )
     return counts

@@ -155,7 +155,7 @@ def _ensure_of_this_model(path: Path, folder: RunFolder, bundles: set[str], work
     mine = {read_hash(place) for place in places if place.is_dir() and read_fit_hash(place) == here}
     if bundles - mine:
         raise DataError(
-            f"{path} has scores of another model than the one that is in force in {folder.path}",
+            f"{path} has scores of another model than the one in force in {folder.path}, or of an unknown bundle",
             hint="inspect these pictures with this run, and label them again",
         )
 
