@@ -70,11 +70,11 @@ def put_thresholds(
     if not reason.strip():
         raise ConfigError("other thresholds need a reason", hint="say in a few words why")
     sweep_versions(folder.path)
-    before = read_history(folder.path).in_force
+    before, known = read_history(folder.path).in_force, folder.read_thresholds()
     wanted = change.of(bundle.manifest)
     if wanted == bundle.manifest and change.labelled == tuple(list_labelled(folder.path, before)):
         if before != FIRST:
-            write_thresholds(folder, bundle, bundle)
+            write_thresholds(folder, known, bundle, bundle)
         return ThresholdsSet(before, bundle.manifest.thresholds, wanted.thresholds, was_there=True)
     number = find_next_version(folder.path)
     manifest = wanted.model_copy(
@@ -102,7 +102,7 @@ def put_thresholds(
         reason=reason,
     )
     put_in_force(folder.path, step)
-    write_thresholds(folder, bundle, replace(bundle, manifest=manifest, stored_sha256=digest))
+    write_thresholds(folder, known, bundle, replace(bundle, manifest=manifest, stored_sha256=digest))
     return ThresholdsSet(number, bundle.manifest.thresholds, manifest.thresholds)
 
 
@@ -122,9 +122,9 @@ def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = 
             raise ConfigError(f"version {target} is in force already")
         place = version_folder(folder.path, target)
         if not place.is_dir():
-            known = sorted({1, *(step.version for step in history.steps)})
-            raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, known))}")
-        bundle = load(place)
+            numbers = sorted({1, *(step.version for step in history.steps)})
+            raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, numbers))}")
+        bundle, known = load(place), folder.read_thresholds()
         step = Step(
             action="rollback",
             version=target,
@@ -134,18 +134,20 @@ def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = 
             reason=reason,
         )
         put_in_force(folder.path, step)
-        if folder.thresholds.exists():
-            write_thresholds(folder, None, bundle)
+        if known is not None:
+            write_thresholds(folder, known, None, bundle)
     return step
 
 
-def write_thresholds(folder: RunFolder, before: Bundle | None, now: Bundle) -> None:
+def write_thresholds(
+    folder: RunFolder, known: ThresholdsFile | None, before: Bundle | None, now: Bundle
+) -> None:
     """`thresholds.json`: those in force, and those that were, the oldest first.
 
     Those that the file, or the training, tells as in force were, whatever came between: an update set others, or the
-    same call put these in force before and was killed. `before`: the bundle that was in force, where it is at hand.
+    same call put these in force before and was killed. `known`: what it says now; `before`: the bundle that was in
+    force, where it is at hand.
     """
-    known = folder.read_thresholds()
     told = (
         ToldThresholds.of(folder.read_meta().thresholds) if known is None else ToldThresholds.of_file(known)
     )

@@ -13,7 +13,7 @@ from tests.support import category, part_picture, run_config
 
 from kizu.bundles.store import load
 from kizu.core import locks
-from kizu.core.errors import CalibrationError, ConfigError, OutputError
+from kizu.core.errors import CalibrationError, ConfigError, DataError, OutputError
 from kizu.core.split import Split
 from kizu.core.work import Work
 from kizu.data.manifest import Sample, read_manifest
@@ -322,6 +322,16 @@ def test_a_change_that_is_killed_is_made_by_the_same_call(run: RunFolder, where:
     assert (told.image.value, len(told.before)) == (3.25, 1)
     assert roll_back(run).version == 1
     assert load(run.bundle).bundle_sha256 == digest
+
+
+def test_a_broken_file_beside_them_is_told_before_anything_changes(run: RunFolder) -> None:
+    set_by_value(run, image=3.25)
+    run.thresholds.write_text("{")
+    for change in (lambda: set_by_value(run, image=4), lambda: roll_back(run)):
+        with pytest.raises(DataError, match=r"thresholds\.json"):
+            change()
+    assert read_history(run.path).in_force == 2
+    assert [path.name for path in (run.path / "versions").iterdir()] == ["2"]
 
 
 def test_two_at_once_do_not_lose_each_other(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
