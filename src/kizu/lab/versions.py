@@ -123,7 +123,9 @@ def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = 
         place = version_folder(folder.path, target)
         if not place.is_dir():
             numbers = sorted({1, *(step.version for step in history.steps)})
-            raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, numbers))}")
+            raise ConfigError(
+                f"there is no version {target}", hint=f"there are {', '.join(map(str, numbers))}"
+            )
         bundle, known = load(place), folder.read_thresholds()
         step = Step(
             action="rollback",
