@@ -41,6 +41,7 @@ def evaluate(
         if found is not None:
             say(f"image threshold {found.image.describe()}", err=True)
             say(f"pixel threshold {(found.zones or found.pixel).describe()}", err=True)
+            say("a version of the run has them: kizu versions, kizu rollback", err=True)
         evaluated = evaluate(run_dir, data, work)
     _show(evaluated, shown)
 

@@ -80,6 +80,21 @@ class Tally:
         assumed_good: ReportAssumedGood | None = None,
     ) -> Report:
         """All of it. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
+        head: dict[str, Any] = {
+            "model": manifest.model,
+            "category": manifest.category,
+            "run_id": manifest.run_id,
+            "thresholds": ReportThresholds.of(manifest.thresholds),
+        }
+        if passed_over:
+            head["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
+        if assumed_good is not None:
+            head["assumed_good"] = assumed_good
+        return self.report_under(head)
+
+    def report_under(self, head: dict[str, Any]) -> Report:
+        """The same with what is not counted as given: `model`, `category`, `run_id`, `thresholds`, and where there is
+        any, `passed_over` and `assumed_good`."""
         counted = self._counted.values()
         n, ng = len(counted), sum(item.is_anomaly for item in counted)
         optional: dict[str, Any] = {}
@@ -90,15 +105,7 @@ class Tally:
             "num_beyond_scale": sum(item.is_beyond_scale for item in counted),
         }
         optional |= {name: count for name, count in told.items() if count}
-        if assumed_good is not None:
-            optional["assumed_good"] = assumed_good
-        if passed_over:
-            optional["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
         return Report(
-            model=manifest.model,
-            category=manifest.category,
-            run_id=manifest.run_id,
-            thresholds=ReportThresholds.of(manifest.thresholds),
             num_images=n,
             num_ok=n - ng,
             num_ng=ng,
@@ -110,6 +117,7 @@ class Tally:
             outcomes={"inspected": n, **Counter(self._failed.values())},
             num_superseded=self.superseded,
             **optional,
+            **head,
         )
 
     def _defect_stats(self, ng: int) -> DefectStats:

@@ -21,7 +21,7 @@ from kizu.decision.promise import Check, Kind
 from kizu.lab.measured_set import choose_measured
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.promises import Promises, SetOn, check_promises, explain, read_set_on, told
-from kizu.lab.shown import ShownProbability, measure_shown
+from kizu.lab.shown import ShownProbability, is_of_model, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval, bootstrap_interval
@@ -225,7 +225,7 @@ def measure_run(
     if not chosen.is_own:  # groups of another set may have the same names
         set_on = replace(set_on, seen=frozenset())
     evaluation = evaluation.explained(set_on)
-    if probability is not None and probability.version in (None, bundle.manifest.version):
+    if probability is not None and is_of_model(folder, bundle, probability.version):
         found = evaluation.predictions
         labels = np.array([p.sample.label == "defect" for p in found])
         shown = measure_shown(probability, labels, np.array([p.score for p in found]))

@@ -56,6 +56,11 @@ class Section:
     groups: Sequence[Group]
 
 
+def _without_chosen(evaluation: Evaluation) -> str:
+    left_out = 0 if evaluation.data is None else evaluation.data.left_out
+    return f" ({left_out} left out, for thresholds were chosen on them)" if left_out else ""
+
+
 def run_section(inspector: Inspector, evaluation: Evaluation) -> Section:
     """What the page says of one evaluation; its shown cases are inspected again, by what was measured, to draw them."""
     manifest = inspector.manifest
@@ -64,6 +69,7 @@ def run_section(inspector: Inspector, evaluation: Evaluation) -> Section:
     facts = {
         "Data": f"{fitted_on.dataset} / {manifest.category}: fitted on {fitted_on.fit_count}, calibrated on"
         f" {fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective"
+        + _without_chosen(evaluation)
         + _of_another(evaluation, fitted_on.dataset, manifest.category),
         "Method": f"{manifest.model} on {manifest.backbone.name} ({', '.join(manifest.embedding['layers'])}),"
         f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",

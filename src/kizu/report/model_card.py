@@ -56,6 +56,7 @@ def write_model_card(folder: RunFolder) -> Path:
         parts=_parts(metrics) if metrics and metrics.categories else [],
         part_head=["", *(ROWS[key].title for key in OF_PARTS)],
         counts=(metrics.counts if metrics else None) or {},
+        left_out=metrics.data.left_out if metrics and metrics.data else 0,
         reasons=metrics.reasons if metrics else {},
         limits=_limits(manifest),
         settings=json.dumps(manifest.detector, ensure_ascii=False),
@@ -127,7 +128,7 @@ def _limits(manifest: BundleManifest) -> list[str]:
             f"The false-alarm rate of {rate:.3g} holds for good parts like those it was set on, on average over such"
             " sets; it says nothing of how many flaws are found."
         )
-    if manifest.thresholds.image.count < 20:
+    if 0 < manifest.thresholds.image.count < 20:
         limits.append(
             f"{manifest.thresholds.image.count} images set the image threshold: another draw would move it visibly."
         )

@@ -137,6 +137,8 @@ class MeasuredOn(Stored):
     """Over ids, labels, splits and the bytes of images and masks."""
     left_out: int = 0
     """Test images on which the run's thresholds were chosen: they are not measured."""
+    left_out_ids: tuple[str, ...] = ()
+    """Which ones."""
 
 
 class ToldCheck(Check):
