@@ -20,11 +20,12 @@ from kizu.data.batches import LeftOut, stream
 from kizu.data.check import first_look
 from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
-from kizu.data.scan import DataConfig, scan_data
+from kizu.data.scan import AUTO, DataConfig, scan_data
 from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
+from kizu.lab.grouping import group_good
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
@@ -77,6 +78,8 @@ def train_run(
         *(problem.told() for problem in first_look(manifest, work)),
         *([crop] if crop else []),
     )
+    if config.data.group == AUTO:
+        manifest = group_good(manifest, config.placement, work=work)
     cut = cut_good(manifest, config)
     config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
