@@ -42,5 +42,5 @@ def run_trial(
     with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
         seconds = {"predict": time.perf_counter() - start}
         with work.limit():
-            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds, seed=config.seed)
+            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds)
         yield Trial(fitted, found, replace(evaluation, seconds=seconds | evaluation.seconds))

@@ -51,6 +51,7 @@ def write_model_card(folder: RunFolder) -> Path:
         sha256=sha256,
         thresholds=_thresholds(manifest),
         rows=_rows(metrics) if metrics and metrics.counts else [],
+        without_interval=_without_interval(metrics),
         parts=_parts(metrics) if metrics and metrics.categories else [],
         part_head=["", *(ROWS[key].title for key in OF_PARTS)],
         counts=(metrics.counts if metrics else None) or {},
@@ -86,6 +87,11 @@ def _rows(metrics: MetricsFile) -> list[tuple[str, str, str]]:
         told = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
         rows.append((ROWS[key].title, number(metrics.values.get(key)), told))
     return rows
+
+
+def _without_interval(metrics: MetricsFile | None) -> list[tuple[str, str]]:
+    told = metrics.without_interval if metrics else {}
+    return [(ROWS[key].title, why) for key, why in told.items() if key in MEASURED]
 
 
 def _parts(metrics: MetricsFile) -> list[list[str]]:
