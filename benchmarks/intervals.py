@@ -1,7 +1,7 @@
 """How often the printed intervals hold the true value, and how often a comparison is wrong, where the truth is known.
 
     .venv/bin/python benchmarks/intervals.py            # the tables of docs/intervals.md, some five minutes on one core
-    .venv/bin/python benchmarks/intervals.py --only auroc auprc rates paired seeds --simulations 100
+    .venv/bin/python benchmarks/intervals.py --only auroc auprc aupro rates paired seeds --simulations 100
 
 Scores are drawn from known distributions, so that the true value is an integral; then the functions that `kizu
 evaluate` and `kizu compare` call are asked. Seeded: the same tables each time.
@@ -12,17 +12,21 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
+from drawn_maps import KINDS, draw_maps
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from score_shapes import F64, SHAPES, Setting
 
 from kizu.core.randomness import rng_for
 from kizu.metrics.auprc_interval import auprc_interval
+from kizu.metrics.aupro_interval import aupro_intervals
 from kizu.metrics.auroc_interval import auroc_interval, structural_components
 from kizu.metrics.compare import delong, exchange_test
 from kizu.metrics.decision_intervals import decision_intervals
 from kizu.metrics.decisions import Confusion
 from kizu.metrics.intervals import mean_interval
+from kizu.metrics.overlap import aupro_of
+from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.ranking import auprc
 from kizu.metrics.undefined import Undefined
 
@@ -104,6 +108,33 @@ def _area_table(metric: str, simulations: int, beside: dict[str, Method]) -> Non
     print("\n| shape of the scores | mean over all of the table | least | most |\n|---|---|---|---|")
     for shape, values in by_shape.items():
         print(f"| {shape} | {np.mean(values):.3f} | {min(values):.2f} | {max(values):.2f} |")
+
+
+def aupro_table(simulations: int) -> None:
+    limits = (0.30, 0.05)
+    print("| good + flawed | AU-PRO@0.30 | AU-PRO@0.05 |\n|---|---|---|")
+    truths = {}
+    for name, kind in KINDS.items():
+        pixels = rank_pixels(*draw_maps(kind, 3000, 3000, rng_for(0, "aupro, truth", name)))
+        truths[name] = [aupro_of(pixels, limit) for limit in limits]
+    for good, flawed in ((6, 17), (10, 20), (20, 10), (20, 63), (36, 36), (100, 10), (60, 200)):
+        covered = []
+        for name, kind in KINDS.items():
+            rng = rng_for(0, "aupro", name, str(good), str(flawed))
+            held = []
+            for _ in range(simulations):
+                maps, masks = draw_maps(kind, good, flawed, rng)
+                found = aupro_intervals(rank_pixels(maps, masks), maps, masks, limits)
+                held.append(
+                    [holds((one.low, one.high), true) for one, true in zip(found, truths[name], strict=True)]
+                )
+            covered.append(np.mean(held, axis=0))
+        print(
+            f"| {good} + {flawed} | {' | '.join(cells(list(each)) for each in np.transpose(covered))} |",
+            flush=True,
+        )
+    told = "; ".join(f"{name} {truth[0]:.3f}, {truth[1]:.3f}" for name, truth in truths.items())
+    print(f"\nTrue values (simulated with 3000 + 3000): {told}.")
 
 
 RATES = {
@@ -207,8 +238,13 @@ def seeds_table(simulations: int) -> None:
 
 
 TABLES = {
-    "auroc": auroc_table, "rates": rates_table, "paired": paired_table, "seeds": seeds_table, "auprc": auprc_table,
-}  # fmt: skip
+    "auroc": auroc_table,
+    "auprc": auprc_table,
+    "aupro": aupro_table,
+    "rates": rates_table,
+    "paired": paired_table,
+    "seeds": seeds_table,
+}
 
 
 def main() -> None:
@@ -220,7 +256,7 @@ def main() -> None:
     asked = parser.parse_args()
     for name in asked.only:
         print(f"\n### {name}\n")
-        TABLES[name](asked.simulations * (5 if name == "rates" else 1))
+        TABLES[name](asked.simulations * (5 if name == "rates" else 1) // (2 if name == "aupro" else 1))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.shown import ShownProbability, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion
-from kizu.metrics.image_intervals import image_intervals
 from kizu.metrics.intervals import Interval
 from kizu.metrics.suite import evaluate as measure
 from kizu.pipeline.opened import open_pipeline
@@ -136,7 +135,6 @@ def measure_predictions(found: Predictions, thresholds: Thresholds) -> Evaluatio
         pixel_threshold=thresholds.pixel.value if field is None else found.fields(field),
         mapped=found.mapped,
     )
-    ranges = image_intervals(defective, scores, thresholds.image.value)
     return Evaluation(
         metrics=result.values,
         reasons=result.reasons,
@@ -145,8 +143,8 @@ def measure_predictions(found: Predictions, thresholds: Thresholds) -> Evaluatio
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
         confusion={"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn},
-        intervals=ranges.intervals,
-        without_interval=ranges.missing,
+        intervals=result.intervals,
+        without_interval=result.without_interval,
         breakdown=breakdown(
             defective,
             scores,

@@ -21,8 +21,13 @@ class ImageIntervals(NamedTuple):
     """Why a metric of images has none."""
 
 
-def image_intervals(labels: Bool, scores: Reals, threshold: float, *, level: float = 0.95) -> ImageIntervals:
-    """Of N images that do not depend on each other: labels (N,) True = defective, raw scores (N,); errors as `rank`."""
+def image_intervals(
+    labels: Bool, scores: Reals, threshold: float | None, *, level: float = 0.95
+) -> ImageIntervals:
+    """Of N images that do not depend on each other: labels (N,) True = defective, raw scores (N,); errors as `rank`.
+
+    `threshold` None: none of decisions.
+    """
     found: dict[str, Interval] = {}
     missing: dict[str, str] = {}
 
@@ -34,6 +39,8 @@ def image_intervals(labels: Bool, scores: Reals, threshold: float, *, level: flo
 
     keep("image_auroc", lambda: auroc_interval(labels, scores, level=level))
     keep("image_auprc", lambda: auprc_interval(labels, scores, level=level))
+    if threshold is None:
+        return ImageIntervals(found, missing)
     decided = decision_intervals(confusion(labels, scores, threshold, noun="images"), level=level)
     found |= {f"image_{name}": interval for name, interval in decided.items()}
     return ImageIntervals(found, missing)

@@ -105,7 +105,7 @@ def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> 
     notes = [
         f"Frozen pipeline {frozen.sha256[:16]}; choices: {frozen.origin.how}; development categories: {dev}.",
         f"Mean over {len(frozen.seeds)} seed(s) ± standard deviation; [..]: 95 % interval over test images, as if none"
-        " depended on another (docs/intervals.md). Columns without it have none that was measured to hold.",
+        " depended on another (docs/intervals.md). Without it: none was measured to hold.",
         "F1 (FPR=1%): at the threshold carried from the development categories; F1 (deployed): at the threshold set on"
         " held-out good images.",
     ]

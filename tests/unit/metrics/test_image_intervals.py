@@ -26,6 +26,10 @@ def test_each_stands_by_the_key_of_its_metric() -> None:
     assert found.missing == {}
 
 
+def test_without_a_threshold_nothing_is_decided() -> None:
+    assert image_intervals(LABELS, SCORES, None).intervals.keys() == {"image_auroc", "image_auprc"}
+
+
 def test_one_kind_alone_says_what_is_missing() -> None:
     found = image_intervals(LABELS & False, SCORES, 1.0)
     assert found.intervals.keys() == {"image_specificity", "image_overkill_rate", "image_accuracy"}
