@@ -46,7 +46,7 @@ def run_trial(
     with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
         seconds = {"predict": time.perf_counter() - start}
         with work.limit():
-            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds, seed=config.seed)
+            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds)
         set_on = SetOn.of(cut.fit, cut.calibration, fitted.calibration.scores.astype(np.float64))
         evaluation = evaluation.explained(set_on)
         yield Trial(fitted, found, replace(evaluation, seconds=seconds | evaluation.seconds))

@@ -155,6 +155,8 @@ class MetricsFile(Stored):
     values: dict[str, float | None]
     """The metrics, which lie flat in the file; None where the data cannot give one."""
     intervals: dict[str, Span] = Field(default_factory=dict)
+    without_interval: dict[str, str] = Field(default_factory=dict)
+    """Why a metric of images has no interval."""
     reasons: dict[str, str] = Field(default_factory=dict)
     """Why a metric is None."""
     counts: dict[str, int] | None = None
