@@ -16,9 +16,11 @@ from kizu.data.depth import with_scale
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import hold_out, k_folds
 from kizu.inspection.inspector import Inspector
+from kizu.inspection.rethreshold import KeptScores
 from kizu.lab.fit import Identity, Sides, fit_bundle
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
+from kizu.runs.scores import CalibrationScores
 
 Picture = Path | str | NDArray[Any]
 Content = tuple[str, ...]
@@ -60,7 +62,10 @@ def fit(
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
     with work.limit():
         fitted = fit_bundle(config, _cut(different, config, place), identity, work=work)
-    return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
+    held = fitted.calibration
+    names = [Sample(str(number), Path(str(number))) for number in range(len(held.scores))]
+    known = CalibrationScores.of("", names, held.scores, held.peaks, folds=config.calibration.folds)
+    return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline, kept=KeptScores(known=known))
 
 
 def _cut(different: Content, config: PipelineConfig, place: Callable[[Content], PlacedImages]) -> Sides:
