@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from kizu.core.work import Work
 from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest
@@ -12,6 +14,7 @@ from kizu.lab.evaluate import Evaluation, measure_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
 from kizu.lab.grouping import group_good
 from kizu.lab.predictions import Predictions, predict_samples
+from kizu.lab.promises import SetOn
 from kizu.lab.train import cut_good
 from kizu.pipeline.config import PipelineConfig
 
@@ -43,5 +46,7 @@ def run_trial(
     with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
         seconds = {"predict": time.perf_counter() - start}
         with work.limit():
-            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds, seed=config.seed)
+            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds)
+        set_on = SetOn.of(cut.fit, cut.calibration, fitted.calibration.scores.astype(np.float64))
+        evaluation = evaluation.explained(set_on)
         yield Trial(fitted, found, replace(evaluation, seconds=seconds | evaluation.seconds))

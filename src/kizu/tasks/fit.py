@@ -17,10 +17,12 @@ from kizu.data.depth import with_scale
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import hold_out, k_folds
 from kizu.inspection.inspector import Inspector
+from kizu.inspection.rethreshold import KeptScores
 from kizu.lab.fit import Identity, Sides, fit_bundle
 from kizu.lab.grouping import group_pictures
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
+from kizu.runs.scores import CalibrationScores
 
 Picture = Path | str | NDArray[Any]
 Content = tuple[str, ...]
@@ -65,7 +67,10 @@ def fit(
     with work.limit():
         samples = _samples(sources, hashes, config, work if group == "auto" else None)
         fitted = fit_bundle(config, _cut(samples, config, place), identity, work=work)
-    return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
+    held = fitted.calibration
+    names = [Sample(str(number), Path(str(number))) for number in range(len(held.scores))]
+    known = CalibrationScores.of("", names, held.scores, held.peaks, folds=config.calibration.folds)
+    return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline, kept=KeptScores(known=known))
 
 
 def _samples(

@@ -107,6 +107,10 @@ class ThresholdOptions:
     pixel_metric: Annotated[
         PixelMetric, Flag("For --tune-on-validation: what the pixel threshold makes highest.")
     ] = PixelMetric.F1
+    reason: Annotated[
+        str | None,
+        Flag("For either: why; it is kept with the new version. Default: what was set."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
