@@ -35,8 +35,6 @@ FINE = (0.1, 0.3)
 LEAST_PX, LEAST_AREA, LEAST_PART = 24, 48 * 48, 0.25
 """What two pictures must have in common: of a side, in all, and of the smaller one. Of less there are too few phases
 for chance to have no say."""
-LOOKED_PX = 224
-"""Of each side of what they have in common the middle part is compared: the rim fades out anyway."""
 LEAST_OUTLINE = 0.4
 """Pictures that share less of the coarse detail are not looked at more closely."""
 SLOPES = (0.04, 0.1, 0.2)
@@ -253,7 +251,7 @@ def _overlap(first: U8, second: U8, dy: int, dx: int) -> tuple[U8, U8] | None:
     for length, other, shift in zip(first.shape, second.shape, (dy, dx), strict=True):
         start, stop = max(0, shift), min(length, other + shift)
         common *= max(0, stop - start)
-        size = _quick_length(min(stop - start, LOOKED_PX))
+        size = _quick_length(stop - start)
         if size < LEAST_PX:
             return None
         start += (stop - start - size) // 2

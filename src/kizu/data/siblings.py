@@ -38,8 +38,9 @@ from kizu.data.likeness import (
 from kizu.data.series import Series, read_series
 
 SURE = 0.8
-"""Fine detail that only two pictures of one thing share. Measured: most exposures of one tile share more with another
-one, different boards of one design up to .76, different nuts and solar cells hardly any (`benchmarks/siblings.py`)."""
+"""Fine detail that two pictures of one thing share, as a rule, and others do not. Chosen on good training pictures:
+most exposures of one tile share more with another one, boards of one design up to .76. No bound: docs/choices.md has
+what it misses and what it joins on others."""
 ALIKE = 0.3
 """Fine detail that unrelated pictures do not share."""
 OUTLINE = 0.6
