@@ -25,7 +25,8 @@ class Threshold(Config):
 
     value: float
     rule: Rule
-    split: Split
+    split: Split | None
+    """None: it rests on no images."""
     count: int
     """How many images it rests on."""
     false_alarm_rate: float | None = None
@@ -78,12 +79,18 @@ class Threshold(Config):
             else f"false alarms at most {self.false_alarm_rate:.3g} of good parts"
             + ("" if self.confidence is None else f" with {self.confidence:.0%} confidence")
         )
-        return f"{self.value:.6g} ({self.rule.describe()} on {self.count} {self.split} images; {promise})"
+        on = "" if self.split is None else f" on {self.count} {self.split} images"
+        return f"{self.value:.6g} ({self.rule.describe()}{on}; {promise})"
 
 
 def smallest_count(false_alarm_rate: float) -> int:
     """How many calibration images a conformal threshold at this rate needs: n >= 1/a - 1."""
     return math.ceil(1 / false_alarm_rate - 1 - 1e-9)
+
+
+def smallest_confident_count(false_alarm_rate: float, confidence: float) -> int:
+    """The same for `conformal_confident`: n >= log(1 - confidence) / log(1 - a)."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - false_alarm_rate) - 1e-9)
 
 
 def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Split.CALIBRATION) -> Threshold:
@@ -139,11 +146,11 @@ def conformal_confident(
     ranks = np.arange(1, n + 1)
     enough = np.flatnonzero(betainc(n + 1 - ranks, ranks, false_alarm_rate) >= confidence - 1e-12)
     if enough.size == 0:
-        needed = math.ceil(math.log(1 - confidence) / math.log(1 - false_alarm_rate) - 1e-9)
         raise CalibrationError(
             f"{n} calibration images cannot support a false-alarm rate of {false_alarm_rate:g} with"
             f" {confidence:.0%} confidence",
-            hint=f"use at least {needed}, or the rule conformal, which holds on average",
+            hint=f"use at least {smallest_confident_count(false_alarm_rate, confidence)}, or the rule conformal, which"
+            " holds on average",
         )
     return Threshold(
         value=just_above(scores, int(ranks[enough[0]])),

@@ -62,7 +62,7 @@ class PadimConfig(DetectorConfig):
     They take D, r and 1 numbers per position and feature."""
     keep_moments: bool = False
     """Store what `kizu update` needs to learn more good images: count, means and scatter. The bundle of full
-    covariances grows by half. Not for `low_rank`, which needs all images together."""
+    covariances doubles. Not for `low_rank`, which needs all images together."""
     rank: Annotated[int, Field(ge=1)] = 32
     """r: free directions of `low_rank`. Images less one at most are used: so many have a variance."""
     epsilon: Annotated[float, Field(gt=0)] = 0.1
@@ -142,7 +142,10 @@ class FittedPadim:
                 hint="train anew with keep_moments: true (not with covariance low_rank), or anew on all images",
             )
         stream = self._of_this_grid(check_features(embeddings, work))
-        return _fit_stream(self.config, stream, self.channels, deepcopy(self.moments))
+        updated = _fit_stream(self.config, stream, self.channels, deepcopy(self.moments))
+        assert updated.moments is not None
+        _tell_few(self.config, updated.moments.count, self.gaussian.mean.shape[1], work)
+        return updated
 
     def _of_this_grid(self, stream: Iterable[F32]) -> Iterator[F32]:
         for embedding in stream:
@@ -194,15 +197,18 @@ class Padim:
         return FittedPadim(self.config, gaussian, (h, w), channels)
 
     def _while_there_is_room(self, stream: Iterable[F32], count: int, work: Work) -> Iterator[F32]:
-        for index, embedding in enumerate(stream):
-            if index == 0:
+        seen = dim = 0
+        for embedding in stream:
+            if seen == 0:
                 _, h, w, dim = embedding.shape
                 ensure_room(
                     self._count_bytes(count, h * w, dim),
                     work,
                     hint="take fewer `features`, `covariance: low_rank` or `diagonal`, or a smaller image",
                 )
+            seen += len(embedding)
             yield embedding
+        _tell_few(self.config, seen, min(self.config.features, dim), work)
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """What is learned and what it is made from: scatter, or the features that do not go to disk."""
@@ -247,6 +253,16 @@ def _fit_stream(
     assert moments is not None
     gaussian = kind.fit(moments, config.epsilon)
     return FittedPadim(config, gaussian, grid_hw, channels, moments if config.keep_moments else None)
+
+
+def _tell_few(config: PadimConfig, count: int, features: int, work: Work) -> None:
+    """Full covariances of no more images than features are known in fewer directions than there are."""
+    if config.covariance == "full" and count <= features:
+        work.note(
+            f"PaDiM learns {features} features from {count} good images: they vary in {count - 1} directions at most, "
+            f"and epsilon ({config.epsilon:g}) stands for the variance in all others; give more good images than "
+            "features, fewer `features`, or `covariance: low_rank`"
+        )
 
 
 def choose(x: F32, channels: I64 | None) -> F32:

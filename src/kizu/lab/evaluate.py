@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from kizu.core.files import write_json
 from kizu.core.threads import spread
 from kizu.core.types import F32
 from kizu.core.work import Work
-from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.data.manifest import Manifest, Sample
 from kizu.decision.calibration import Thresholds
-from kizu.lab.measured_set import choose_measured, refuse_known
+from kizu.decision.promise import Check, Kind
+from kizu.lab.measured_set import choose_measured
 from kizu.lab.predictions import Predictions, predict_samples
-from kizu.lab.shown import ShownProbability, measure_shown
+from kizu.lab.promises import Promises, SetOn, check_promises, explain, read_set_on, told
+from kizu.lab.shown import ShownProbability, is_of_model, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval
@@ -66,6 +68,14 @@ class Evaluation:
     """Of the bundle on disk that was measured; None where it is in memory only."""
     data: MeasuredOn | None = None
     """The set that the predictions are of, where they are of one."""
+    promises: Promises = field(default_factory=dict[Kind, Check])
+    """What the thresholds promise of good images, beside what these measured."""
+
+    def explained(self, set_on: SetOn) -> Self:
+        """The same with what may have broken its promises."""
+        good = [p for p in self.predictions if p.sample.label == "good"]
+        scores = np.array([p.score for p in good])
+        return replace(self, promises=explain(self.promises, set_on, [p.sample for p in good], scores))
 
     def as_json(self) -> dict[str, Any]:
         """`metrics.json`: flat metrics first, then what qualifies them."""
@@ -81,6 +91,7 @@ class Evaluation:
                 axis: {name: asdict(cell) for name, cell in cells.items()}
                 for axis, cells in self.breakdown.items()
             },
+            **({"promises": told(self.promises)} if self.promises else {}),
             **({} if self.shown is None else {"probability": asdict(self.shown)}),
             **({} if self.bundle_sha256 is None else {"bundle_sha256": self.bundle_sha256}),
             **({} if self.data is None else {"data": self.data.model_dump(mode="json")}),
@@ -155,6 +166,7 @@ def measure_predictions(found: Predictions, thresholds: Thresholds) -> Evaluatio
                 range(len(found.samples)),
             ),
         ),
+        promises=check_promises(found, thresholds),
         seconds={"measure": time.perf_counter() - start},
     )
 
@@ -190,12 +202,16 @@ def measure_run(
 
     `manifest`: another data set to evaluate on, whose numbers get a folder of their own; None: the one that the run was
     trained on. Which of the test images: `choose_measured`, with its errors. A run of several categories has
-    `evaluate_parts`.
+    `parts.evaluate_parts`.
     """
     bundle, probability = folder.open_bundle().for_category(None), folder.read_probability()
     chosen = choose_measured(folder, bundle, manifest, work=work)
     evaluation = replace(evaluate(bundle, chosen.samples, work=work), data=chosen.data)
-    if probability is not None and probability.version in (None, bundle.manifest.version):
+    set_on = read_set_on(folder, bundle.manifest)
+    if not chosen.is_own:  # groups of another set may have the same names
+        set_on = replace(set_on, seen=frozenset())
+    evaluation = evaluation.explained(set_on)
+    if probability is not None and is_of_model(folder, bundle, probability.version):
         found = evaluation.predictions
         labels = np.array([p.sample.label == "defect" for p in found])
         shown = measure_shown(probability, labels, np.array([p.score for p in found]))
@@ -205,7 +221,7 @@ def measure_run(
         place = folder.elsewhere(data.dataset, data.category, data.manifest_sha256)
     measured = MeasuredRun(evaluation, bundle, place)
     with folder.writing():
-        _write(place, evaluation)
+        write_evaluation(place, evaluation)
         if on_written is not None:
             on_written(measured)
     return measured
@@ -216,54 +232,8 @@ def evaluate_run(folder: RunFolder, manifest: Manifest | None = None, *, work: W
     return measure_run(folder, manifest, work=work).evaluation
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredParts:
-    """The same of a run of several categories."""
-
-    by_category: dict[str, Evaluation]
-    bundle: Bundle
-
-
-def evaluate_parts(
-    folder: RunFolder, *, work: Work = Work(), on_written: Callable[[MeasuredParts], object] | None = None
-) -> MeasuredParts:
-    """A run of several categories: each on its own test split with its own thresholds.
-
-    Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
-    metrics, and their mean over the categories that have them. `on_written` as for `measure_run`.
-    """
-    bundle, manifest = folder.open_bundle(), read_manifest(folder.manifest)
-    refuse_known(folder, bundle, manifest)
-    found = {}
-    for name in manifest.parts:
-        part = manifest.part(name)
-        data = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
-        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=data)
-    measured = MeasuredParts(found, bundle)
-    with folder.writing():
-        for name, evaluation in found.items():
-            _write(folder.part(name), evaluation)
-        told = {
-            "bundle_sha256": bundle.bundle_sha256,
-            "mean": mean_metrics(list(found.values())),
-            "categories": {name: evaluation.metrics for name, evaluation in found.items()},
-        }
-        write_json(folder.metrics, told)
-        if on_written is not None:
-            on_written(measured)
-    return measured
-
-
-def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
-    """Of each metric, over the evaluations that have it; None where none has."""
-    means: dict[str, float | None] = {}
-    for key in evaluations[0].metrics:
-        known = [value for e in evaluations if (value := e.metrics[key]) is not None]
-        means[key] = float(np.mean(known)) if known else None
-    return means
-
-
-def _write(place: RunFolder, evaluation: Evaluation) -> None:
+def write_evaluation(place: RunFolder, evaluation: Evaluation) -> None:
+    """`preds_test.jsonl` and `metrics.json`. For who holds `RunFolder.writing`."""
     write_predictions(place.predictions, evaluation.predictions)
     write_json(place.metrics, evaluation.as_json())
 

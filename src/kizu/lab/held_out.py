@@ -13,7 +13,7 @@ from kizu.data.manifest import Sample, read_manifest
 from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, keep_held_out
 from kizu.lab.predictions import predict_samples
 from kizu.runs.folder import RunFolder
-from kizu.runs.versions import ADDED, FIRST, read_history, version_folder
+from kizu.runs.versions import ADDED, read_history, version_folder
 
 
 def read_sides(folder: RunFolder, version: int | None = None) -> tuple[list[Sample], list[Sample]]:
@@ -32,10 +32,11 @@ def read_sides(folder: RunFolder, version: int | None = None) -> tuple[list[Samp
 
 def list_added(folder: RunFolder, version: int | None = None) -> list[Sample]:
     """What the updates that lead to a version, None for the one in force, have added to the fit."""
+    history = read_history(folder.path)
     return [
         sample
-        for number in read_history(folder.path).lineage(version)
-        if number != FIRST
+        for number in history.lineage(version)
+        if number in history.made("update")
         for sample in read_manifest(version_folder(folder.path, number).with_name(ADDED)).samples
     ]
 

@@ -20,15 +20,17 @@ from kizu.data.batches import LeftOut, stream
 from kizu.data.check import first_look
 from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
-from kizu.data.scan import DataConfig, scan_data
+from kizu.data.scan import AUTO, DataConfig, scan_data
 from kizu.data.splits import ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
+from kizu.lab.grouping import group_good
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder, make_run, run_path
+from kizu.runs.scores import write_calibration
 
 
 class RunConfig(PipelineConfig):
@@ -76,6 +78,8 @@ def train_run(
         *(problem.told() for problem in first_look(manifest, work)),
         *([crop] if crop else []),
     )
+    if config.data.group == AUTO:
+        manifest = group_good(manifest, config.placement, work=work)
     cut = cut_good(manifest, config)
     config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
@@ -96,6 +100,7 @@ def train_run(
         skipped = tuple(sample.id for sample in left_out.reasons)
         meta = _meta(fitted, cut, skipped, save(fitted.bundle, folder.bundle), time.perf_counter() - start)
         write_stored(folder.meta, meta)
+        write_calibration(folder.path, cut.scored(skipped), fitted.calibration, folds=len(cut.folds) or None)
         if on_written is not None:
             on_written(folder)
     return TrainedRun(RunFolder(path), fitted.bundle, fitted.seconds, skipped, fitted)
@@ -171,6 +176,11 @@ class Cut:
     folds: tuple[tuple[tuple[Sample, ...], tuple[Sample, ...]], ...] = ()
     parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     """`calibration` by category, for a model of several."""
+
+    def scored(self, skipped: Sequence[str] = ()) -> tuple[Sample, ...]:
+        """`calibration` in the order in which it is scored, without the images whose ids are `skipped`."""
+        held = [sample for _, side in self.folds for sample in side] if self.folds else self.calibration
+        return tuple(sample for sample in held if sample.id not in skipped)
 
     def sides(self, config: PipelineConfig, on_broken: LeftOut | None = None) -> Sides:
         """The same as images, read when the fit comes to them."""

@@ -1,4 +1,4 @@
-"""More good images for a finished run: a new version of its bundle, and the way back to an earlier one.
+"""More good images for a finished run: a new version of its bundle.
 
 New images go to the fit side only. Thresholds are set anew by the rules in force, on the images that these were applied
 to: good ones that the run held out, or labelled ones. No version has learned them, so a promise is what it was, for
@@ -116,8 +116,6 @@ def _update(
     still_there()
     folder.ensure_in_force(bundle)  # where locks do not reach, as on some shares
     digest = _write(folder, Bundle(manifest, bundle.graph, updated.fitted.state()), added)
-    if chosen is not None:
-        write_stored(folder.probability, chosen.probability(manifest.version))
     step = Step(
         action="update",
         version=manifest.version,
@@ -128,6 +126,8 @@ def _update(
         images_added=len(learned),
     )
     put_in_force(folder.path, step)
+    if chosen is not None:
+        write_stored(folder.probability, chosen.probability(manifest.version))
     return Updated(
         manifest.version,
         tuple(sample.id for sample in learned),
@@ -224,36 +224,6 @@ def _described(bundle: Bundle, setting: _Setting, thresholds: Thresholds, learne
             "parent": bundle.bundle_sha256,
         }
     )
-
-
-def roll_back(folder: RunFolder, to: int | None = None, *, reason: str | None = None) -> Step:
-    """Put an earlier version in force again: `to`, or the one that the present one was made from.
-
-    It is read and checked first. Raises `ConfigError` when there is no such version or it is in force, `BundleError`
-    when it is damaged, `OutputError` while another command changes the run.
-    """
-    with folder.locked():
-        sweep_versions(folder.path)
-        history = read_history(folder.path)
-        target = history.parent(history.in_force) if to is None else to
-        if target is None:
-            raise ConfigError("version 1 is in force, and there is none before it")
-        if target == history.in_force:
-            raise ConfigError(f"version {target} is in force already")
-        place = version_folder(folder.path, target)
-        if not place.is_dir():
-            known = sorted({1, *(step.version for step in history.steps)})
-            raise ConfigError(f"there is no version {target}", hint=f"there are {', '.join(map(str, known))}")
-        step = Step(
-            action="rollback",
-            version=target,
-            before=history.in_force,
-            at=utc_now(),
-            bundle_sha256=load(place).bundle_sha256,
-            reason=reason,
-        )
-        put_in_force(folder.path, step)
-    return step
 
 
 def _ensure_as_they_were(samples: Sequence[Sample]) -> None:

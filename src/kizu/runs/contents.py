@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, computed_field, model_validator
 
 from kizu.core.config import Stored
 from kizu.decision.calibration import Thresholds
+from kizu.decision.promise import Check, Kind
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 
@@ -136,6 +137,16 @@ class MeasuredOn(Stored):
     """Over ids, labels, splits and the bytes of images and masks."""
     left_out: int = 0
     """Test images on which the run's thresholds were chosen: they are not measured."""
+    left_out_ids: tuple[str, ...] = ()
+    """Which ones."""
+
+
+class ToldCheck(Check):
+    """A promise beside what was measured, with a sentence for who opens the file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    says: str
 
 
 class MetricsFile(Stored):
@@ -157,6 +168,10 @@ class MetricsFile(Stored):
     """Of the bundle that was measured; None where it was in memory only."""
     data: MeasuredOn | None = None
     """None: of a time when the file did not say so, and then the run's own."""
+    promises: dict[Kind, ToldCheck] = Field(default_factory=dict)
+    """"image" and "pixel"; empty: of several categories, or of a time when the file did not say so."""
+    promises_by_category: dict[str, dict[Kind, ToldCheck]] = Field(default_factory=dict)
+    """The same of each of several categories."""
 
     @model_validator(mode="before")
     @classmethod

@@ -52,7 +52,8 @@ EXAMPLES: dict[str, Rule] = {
 
 
 def test_the_examples_are_of_every_rule() -> None:
-    assert {rule.name for rule in EXAMPLES.values()} == set(get_args(RuleName))
+    never_a_sentence = {"value"}
+    assert {rule.name for rule in EXAMPLES.values()} == set(get_args(RuleName)) - never_a_sentence
 
 
 @pytest.mark.parametrize("folds", [None, 5])

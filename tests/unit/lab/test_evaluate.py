@@ -14,7 +14,8 @@ from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 from kizu.imaging.placement import PlacementConfig
-from kizu.lab.evaluate import Evaluation, Prediction, mean_metrics, measure_predictions, write_predictions
+from kizu.lab.evaluate import Evaluation, Prediction, measure_predictions, write_predictions
+from kizu.lab.parts import mean_metrics
 from kizu.lab.predictions import PackedMask, Predictions
 from kizu.lab.shown import ShownProbability
 from kizu.metrics.image_intervals import image_intervals

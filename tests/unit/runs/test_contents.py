@@ -20,7 +20,8 @@ from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, read_run_config, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
-from kizu.lab.update import roll_back, update_run
+from kizu.lab.update import update_run
+from kizu.lab.versions import roll_back
 from kizu.protocol.compare import RunComparison, compare_runs
 from kizu.protocol.freeze import Origin, freeze, read_frozen, write_frozen
 from kizu.protocol.frozen import evaluate_frozen
@@ -105,11 +106,11 @@ READERS: dict[str, tuple[Callable[[Path], object], ...]] = {
         lambda root: evaluate_run(run_of(root)),
     ),
     f"{RUN}/versions/2/added.jsonl": (computed, updated),
-    f"{RUN}/versions/2/bundle/bundle.json": (
+    f"{RUN}/versions/3/bundle/bundle.json": (
         lambda root: Inspector.open(root / RUN),
         lambda root: evaluate_run(run_of(root)),
     ),
-    f"{RUN}/versions/2/bundle/graph.onnx": (lambda root: Inspector.open(root / RUN),),
+    f"{RUN}/versions/3/bundle/graph.onnx": (lambda root: Inspector.open(root / RUN),),
     f"{RUN}/export/export_meta.json": (
         lambda root: read_model(root / RUN / "export/model.xml"),
         lambda root: export_run(run_of(root)),
