@@ -85,7 +85,7 @@ def _evaluate_frozen(
         found = evaluate_frozen_file(frozen, CategoriesOptions(data.root, data.layout), work)
     if found.figures is not None:
         say(f"wrote {found.figures}: the first seed's figures", err=True)
-    say(f"wrote {found.output_dir}/report.md and report.html", err=True)
+    say(f"wrote {found.folder}/report.md and report.html", err=True)
     told = [result.metrics for result in found.results]
     if shown.as_json:
         say_text(json.dumps(told, indent=2))

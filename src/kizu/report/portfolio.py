@@ -14,8 +14,9 @@ from kizu.decision.promise import Check
 from kizu.metrics.compare import Difference
 from kizu.metrics.suite import ROWS
 from kizu.protocol.compare import between_methods
+from kizu.protocol.dev import name_unchecked
 from kizu.protocol.freeze import FrozenPipeline
-from kizu.protocol.frozen import MethodResult
+from kizu.protocol.frozen import MethodResult, pipeline_folder
 from kizu.report.figures import auroc_scatter
 from kizu.report.promises import promise_cells
 
@@ -105,7 +106,9 @@ def _own_fields(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[MethodResult]) -> None:
-    """`report.md`, `report.html`, and where matplotlib is installed `figs/auroc.png`."""
+    """`report.md`, `report.html`, and where matplotlib is installed `figs/auroc.png`, in this pipeline's own folder of
+    `output_dir` (`pipeline_folder`): another one's report stays."""
+    folder = pipeline_folder(output_dir, frozen)
     notes = portfolio_notes(frozen, results)
     promised = promise_rows(results)
     text = "# Evaluation of a frozen pipeline\n\n" + portfolio_table(results) + "\n\n"
@@ -114,7 +117,7 @@ def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[
     compared = comparison_rows(results)
     if compared:
         text += "## Methods beside each other\n\n" + _markdown(COMPARED, compared) + "\n\n"
-    write_text(output_dir / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
+    write_text(folder / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
     environment = Environment(
         loader=PackageLoader("kizu.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -128,12 +131,12 @@ def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[
         notes=notes,
         version=package_versions()["kizu"],
     )
-    write_text(output_dir / "report.html", page)
+    write_text(folder / "report.html", page)
     drawn = [r for r in results if None not in _aurocs(r)]
     if drawn and find_spec("matplotlib") is not None:
         image, pixel = zip(*map(_aurocs, drawn), strict=True)
         names = [f"{r.category}, {r.method}" for r in drawn]
-        write_bytes(output_dir / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
+        write_bytes(folder / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
 
 
 def _difference(found: Difference) -> str:
@@ -170,6 +173,8 @@ def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> 
         f" {count + 1}."
         for category, count in others.items()
     ]
+    notes += dict.fromkeys(caveat for r in results for caveat in r.caveats)
+    notes += name_unchecked(frozen.origin.dev)
     reasons = {
         f"{r.category}, {r.method}: {key} is missing ({why})"
         for r in results

@@ -16,7 +16,7 @@ from kizu.data.manifest import Manifest
 from kizu.decision.standard import StandardThreshold
 from kizu.imaging.codec import encode_png
 from kizu.protocol.freeze import Origin, freeze
-from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen
+from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen, pipeline_folder
 
 SEEDS = (0, 1, 5)
 
@@ -163,7 +163,8 @@ def test_each_seed_is_shown_with_its_trial_and_its_folder_while_its_maps_are_the
     shown: list[int] = []
 
     def show(category: str, method: str, result: SeedResult, folder: Path) -> None:
-        assert (category, method, folder) == ("disc", "mean", tmp_path / f"disc/mean/seed-{result.seed}")
+        home = pipeline_folder(tmp_path, frozen)
+        assert (category, method, folder) == ("disc", "mean", home / f"disc/mean/seed-{result.seed}")
         assert result.trial.fitted.bundle.manifest.seed == result.seed
         assert len(result.trial.found.net_maps) == len(result.trial.evaluation.predictions) == 8
         assert result.metrics == json.loads((folder / "metrics.json").read_text())
