@@ -24,7 +24,7 @@ from kizu.metrics.auroc_interval import auroc_interval, structural_components
 from kizu.metrics.compare import delong, exchange_test
 from kizu.metrics.decision_intervals import decision_intervals
 from kizu.metrics.decisions import Confusion
-from kizu.metrics.intervals import mean_interval
+from kizu.metrics.intervals import Interval, mean_interval
 from kizu.metrics.overlap import aupro_of
 from kizu.metrics.pixels import rank_pixels
 from kizu.metrics.ranking import auprc
@@ -63,7 +63,7 @@ def percentile(labels: NDArray[np.bool_], scores: F64, rng: np.random.Generator)
 
 
 def cells(covered: Sequence[float]) -> str:
-    """Mean over the shapes, and the shapes that are held least and most often."""
+    """Mean, and least and most, over shapes of scores or over ranges of rates."""
     return f"{np.mean(covered):.3f} ({min(covered):.2f} to {max(covered):.2f})"
 
 
@@ -117,7 +117,7 @@ def aupro_table(simulations: int) -> None:
     for name, kind in KINDS.items():
         pixels = rank_pixels(*draw_maps(kind, 3000, 3000, rng_for(0, "aupro, truth", name)))
         truths[name] = [aupro_of(pixels, limit) for limit in limits]
-    for good, flawed in ((6, 17), (10, 20), (20, 10), (20, 63), (36, 36), (100, 10), (60, 200)):
+    for good, flawed in ((10, 20), (20, 10), (20, 63), (36, 36), (100, 10), (60, 200)):
         covered = []
         for name, kind in KINDS.items():
             rng = rng_for(0, "aupro", name, str(good), str(flawed))
@@ -146,27 +146,37 @@ RATES = {
 
 def rates_table(simulations: int) -> None:
     names = ("recall", "overkill_rate", "precision", "f1", "accuracy")
-    print(f"| good + defective | true rates | {' | '.join(names)} |\n|{'---|' * (len(names) + 2)}")
-    for (n, m), (told, (recalls, overkills)) in product(SIZES, RATES.items()):
-        rng = rng_for(0, "rates", str(n), str(m), told)
-        held: dict[str, list[bool]] = {name: [] for name in names}
-        known: dict[tuple[int, int], dict[str, Limits]] = {}
-        for _ in range(simulations):
-            r, o = rng.uniform(*recalls), rng.uniform(*overkills)
-            tp, fp = int(rng.binomial(m, r)), int(rng.binomial(n, o))
-            if (tp, fp) not in known:
-                found = decision_intervals(Confusion(tp, fp, n - fp, m - tp))
-                known[tp, fp] = {name: (found[name].low, found[name].high) for name in names if name in found}
-            truth = {
-                "recall": r, "overkill_rate": o, "precision": m * r / (m * r + n * o),
-                "f1": 2 * m * r / (m * r + m + n * o), "accuracy": (m * r + n * (1 - o)) / (m + n),
-            }  # fmt: skip
-            for name, limits in known[tp, fp].items():
-                held[name].append(holds(limits, truth[name]))
-        print(
-            f"| {n} + {m} | {told} | {' | '.join(f'{np.mean(held[name]):.3f}' for name in names)} |",
-            flush=True,
-        )
+    print(f"| good + defective | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
+    for good, defective in SIZES:
+        covered: dict[str, list[float]] = {name: [] for name in names}
+        for told in RATES:
+            for name, held in _decided(good, defective, told, simulations).items():
+                covered[name].append(float(np.mean(held)))
+        print(f"| {good} + {defective} | {' | '.join(cells(covered[name]) for name in names)} |", flush=True)
+    print(f"\nOver {'; '.join(RATES)}.")
+
+
+def _decided(n: int, m: int, told: str, simulations: int) -> dict[str, list[bool]]:
+    """Whether each rate was held, each time."""
+    rng = rng_for(0, "rates", str(n), str(m), told)
+    held: dict[str, list[bool]] = {}
+    known: dict[tuple[int, int], dict[str, Interval]] = {}
+    for _ in range(simulations):
+        r, o = (rng.uniform(*between) for between in RATES[told])
+        tp, fp = int(rng.binomial(m, r)), int(rng.binomial(n, o))
+        if (tp, fp) not in known:
+            known[tp, fp] = decision_intervals(Confusion(tp, fp, n - fp, m - tp))
+        truth = {
+            "recall": r,
+            "overkill_rate": o,
+            "precision": m * r / (m * r + n * o),
+            "f1": 2 * m * r / (m * r + m + n * o),
+            "accuracy": (m * r + n * (1 - o)) / (m + n),
+        }
+        for name in truth.keys() & known[tp, fp].keys():
+            found = known[tp, fp][name]
+            held.setdefault(name, []).append(holds((found.low, found.high), truth[name]))
+    return held
 
 
 def paired_scores(

@@ -91,9 +91,9 @@ def test_zones_decide_pixels_in_place_of_the_pixel_threshold(found: Predictions)
 def test_intervals_are_those_of_its_images_at_its_threshold(found: Predictions) -> None:
     measured = measure_predictions(found, THRESHOLDS)
     expected = image_intervals(found.defective, SCORES.astype(np.float64), THRESHOLDS.image.value)
-    assert expected.intervals.items() <= measured.intervals.items()
-    assert measured.intervals.keys() - expected.intervals.keys() == {"aupro_030", "aupro_005"}
-    assert measured.without_interval == {}
+    assert measured.intervals == expected.intervals
+    assert measured.without_interval.keys() == {"aupro_030", "aupro_005"}
+    assert "10 of each are needed" in measured.without_interval["aupro_030"]
     assert measured.intervals["image_auroc"].low < measured.metrics["image_auroc"]
     good = replace(
         found,

@@ -60,7 +60,7 @@ def test_images_that_are_there_twice_say_nothing_new_of_each_pixel() -> None:
 
 
 def test_what_is_found_without_a_mistake_has_a_bound() -> None:
-    maps, masks = drawn(6, 17, np.random.default_rng(2), shift=1000.0)
+    maps, masks = drawn(10, 17, np.random.default_rng(2), shift=1000.0)
     (found,) = aupro_intervals(rank_pixels(maps, masks), maps, masks, (0.3,))
     assert found.high == 1
     assert 0.7 < found.low < 0.95
@@ -80,13 +80,13 @@ def test_it_holds_the_true_value_nineteen_times_in_twenty(good: int, flawed: int
 
 
 def test_too_few_images_have_none_and_the_suite_says_why() -> None:
-    maps, masks = drawn(1, 5, np.random.default_rng(4))
-    with pytest.raises(Undefined, match="5 images with flaws and 1 without: two of each"):
+    maps, masks = drawn(9, 12, np.random.default_rng(4))
+    with pytest.raises(Undefined, match="12 images with flaws and 9 without: 10 of each"):
         aupro_intervals(rank_pixels(maps, masks), maps, masks, (0.3,))
-    labels = np.arange(6) < 5
+    labels = np.arange(21) < 12
     told = evaluate(labels, labels + 0.0, image_threshold=0.5, maps=maps, masks=masks, pixel_threshold=2.0)
     assert told.values["aupro_030"] is not None
-    assert "two of each" in told.without_interval["aupro_030"]
+    assert "10 of each" in told.without_interval["aupro_030"]
     assert "aupro_030" not in told.intervals
     alone = evaluate(labels, labels + 0.0, image_threshold=0.5)
     assert "aupro_030" not in alone.without_interval
