@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.data.test_siblings import exposure
+from tests.support import exposure
 
 from kizu.core.errors import OutputError
 from kizu.core.work import Work

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from tests.support import texture
 
 from kizu.core.types import U8
 from kizu.data.likeness import (
@@ -19,14 +20,6 @@ from kizu.data.likeness import (
     small_of,
     spectrum,
 )
-
-
-def texture(seed: int, hw: tuple[int, int] = (200, 260)) -> U8:
-    """Grain of all sizes, as a machined surface has it."""
-    rng = np.random.default_rng(seed)
-    layers = [ndimage.gaussian_filter(rng.normal(size=hw), size) * size for size in (0.8, 2, 6)]
-    total = sum(layers)
-    return np.asarray(np.clip(128 + 40 * total / np.std(total), 0, 255), np.uint8)
 
 
 def share(first: U8, second: U8) -> Shared:

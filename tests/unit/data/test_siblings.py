@@ -4,22 +4,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tests.unit.data.test_likeness import texture
+from tests.support import exposure, texture
 
 from kizu.core.types import U8
 from kizu.core.work import Work
 from kizu.data.evidence import Seen
 from kizu.data.likeness import detail_of
 from kizu.data.siblings import find_siblings
-
-
-def exposure(part: int, shot: int, hw: tuple[int, int] = (160, 200)) -> U8:
-    """One of several photographs of a part: another exposure, another cut, another noise."""
-    rng = np.random.default_rng([part, shot])
-    scene = texture(part, (hw[0] + 20, hw[1] + 20)).astype(float)
-    top, left = rng.integers(0, 20, 2)
-    picture = scene[top : top + hw[0], left : left + hw[1]] * rng.uniform(0.4, 1) + rng.normal(0, 3, hw)
-    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def see(pictures: dict[str, U8], taken: dict[str, float] | None = None) -> list[Seen]:

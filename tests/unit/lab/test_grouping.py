@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.data.test_siblings import exposure
+from tests.support import exposure
 
 from kizu.core.work import Work
 from kizu.data.layouts.mvtec_ad import scan
