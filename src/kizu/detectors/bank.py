@@ -43,13 +43,20 @@ class BankConfig(DetectorConfig):
 
 
 @contextmanager
-def gather(embeddings: Iterator[F32], count: int, work: Work) -> Iterator[tuple[F32, tuple[int, int, int]]]:
+def gather(
+    embeddings: Iterator[F32], count: int, work: Work, kept: F32 | None = None
+) -> Iterator[tuple[F32, tuple[int, int, int]]]:
     """All patches (N * P, D) of embeddings (N, h, w, D), and (N, h, w); in a file where memory would not do.
 
-    `count`: how many images come, at most. The patches are gone after the block.
+    `count`: how many images come, at most. `kept`: as in `Embeddings`, of these very ones. The patches are gone after
+    the block.
     """
     first = next(embeddings)
     n, h, w, dim = first.shape
+    if kept is not None:
+        n += sum(map(len, embeddings))
+        yield kept[: n * h * w], (n, h, w)
+        return
     with work.feature_array(max(count, n) * h * w, dim) as features:
         filled = 0
         for embedding in chain([first], embeddings):

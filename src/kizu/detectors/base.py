@@ -67,6 +67,8 @@ class Embeddings:
     groups: Sequence[int] | None = None
     """(N,) which of the images that came belong together, complete when all batches are read; None: not told, and
     nobody asks what a fit without some of them would say."""
+    kept: F32 | None = None
+    """(N * P, D) where each batch lies too once it has come; who needs all of them together need not copy them."""
 
 
 class Drawn(NamedTuple):

@@ -185,7 +185,8 @@ class Patchcore:
         self, embeddings: Embeddings, *, rng: np.random.Generator, work: Work = Work()
     ) -> FittedPatchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
-        with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
+        stream = check_features(embeddings, work)
+        with gather(stream, embeddings.count, work, embeddings.kept) as (features, _):
             picked = pick(features, embeddings.groups, self.config, rng, work)
             bank = build_bank(features[picked.rows], exact_integer_product())
         return FittedPatchcore(self.config, bank, picked.coverage, picked.groups)

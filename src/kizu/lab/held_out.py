@@ -104,7 +104,8 @@ def score_set(
     placement, rng = bundle.placement, rng_for(bundle.seed, "pixels")
     if held.left_out:
         batches = place_groups(held.samples, placement, held.numbers)
-        return score_left_out(config, scorer, batches, rng, count=len(held.samples), work=work)
+        scored = ((scorer.leave_out(images, groups), groups) for images, groups in batches)
+        return score_left_out(config, scored, rng, count=len(held.samples), work=work)
     with predict_samples(
         scorer, held.samples, placement, with_masks=False, stage="calibration", work=work
     ) as found:

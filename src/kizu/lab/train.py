@@ -26,7 +26,7 @@ from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
 from kizu.lab.grouping import group_good
-from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, place_groups
+from kizu.lab.scheme import held_fraction, leaves_out, place_grouped
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
@@ -205,9 +205,7 @@ class Cut:
             return Sides(
                 fit=place_grouped(self.fit, placement, self._numbers(self.fit), on_broken),
                 calibration=PlacedImages(0, ()),
-                left_out=place_groups(
-                    self.calibration, placement, self._numbers(self.calibration), on_broken
-                ),
+                left_out=True,
                 validation=_label(self.validation, placement, on_broken),
             )
         return Sides(

@@ -73,11 +73,16 @@ class Pipeline:
     def leave_out(self, images: U8, groups: I64) -> Scores:
         """Images (N, H, W, 3) that it was fitted on, whole `groups` (N,) of them: what a fit without its group would
         say of each. Raises `ConfigError` for a fit that cannot tell, `CalibrationError` as `LeavesOut`."""
+        with self.work.limit():
+            embedding = self.embedder.embed(images)
+        return self.leave_out_embedding(embedding, (images.shape[1], images.shape[2]), groups)
+
+    def leave_out_embedding(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """The same of images whose embedding (N, h, w, D) is there already."""
         if not isinstance(self.fitted, LeavesOut) or not self.detector.leaves_out:
             raise ConfigError(f"this {self.detector.kind} cannot tell what it would say without an image")
         with self.work.limit():
-            embedding = self.embedder.embed(images)
-            return self.fitted.leave_out(embedding, (images.shape[1], images.shape[2]), groups)
+            return self.fitted.leave_out(embedding, input_hw, groups)
 
     @property
     def updatable(self) -> Updatable:
@@ -110,25 +115,40 @@ def open_pipeline(bundle: Bundle, work: Work = Work()) -> Pipeline:
 
 
 def embed_all(
-    embedder: Embedder, images: PlacedImages, placement: PlacementConfig, turns: tuple[int, ...] = (0,)
+    embedder: Embedder,
+    images: PlacedImages,
+    placement: PlacementConfig,
+    turns: tuple[int, ...] = (0,),
+    kept: F32 | None = None,
 ) -> Embeddings:
-    """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn)."""
+    """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn).
+
+    `kept`: (N * P, D) room for what it makes of them as they are.
+    """
     told: list[int] = []
+    filled = 0
 
     def batches() -> Iterator[F32]:
+        nonlocal filled
         for batch in images.batches:
             tiles = cut(batch, placement)
             for quarter in turns:
                 if images.groups is not None:
                     own = images.groups[-len(batch) :]
                     told.extend(np.repeat(own, len(tiles) // len(batch)).tolist())
-                yield embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
+                embedding = embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
+                if kept is not None and quarter == 0:
+                    rows = embedding.reshape(-1, embedding.shape[-1])
+                    kept[filled : filled + len(rows)] = rows
+                    filled += len(rows)
+                yield embedding
 
     return Embeddings(
         batches=batches(),
         count=images.count * tiles_per_image(placement) * len(turns),
         input_hw=placement.image_size,
         groups=None if images.groups is None else told,
+        kept=kept if turns == (0,) else None,
     )
 
 

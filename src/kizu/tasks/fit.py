@@ -20,7 +20,7 @@ from kizu.inspection.inspector import Inspector
 from kizu.inspection.rethreshold import KeptScores
 from kizu.lab.fit import Identity, Sides, fit_bundle
 from kizu.lab.grouping import group_pictures
-from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, place_groups
+from kizu.lab.scheme import held_fraction, leaves_out, place_grouped
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.scores import CalibrationScores
@@ -103,9 +103,7 @@ def _cut(
         return Sides(replace(place(samples), groups=None), PlacedImages(0, ()), folds=parts)
     count = max(numbers.values()) + 1
     if leaves_out(config, count):
-        by_group = sorted(samples, key=lambda sample: numbers[sample.id])
-        left_out = place_groups(*_with_copies(by_group, numbers, sources, placement))
-        return Sides(place(samples), PlacedImages(0, ()), left_out=left_out)
+        return Sides(place(samples), PlacedImages(0, ()), left_out=True)
     fit_side, held = hold_out(samples, held_fraction(config, count), rng_for(config.seed, "hold_out"))
     return Sides(replace(place(fit_side), groups=None), place(held))
 
