@@ -126,15 +126,15 @@ def embed_all(
     `kept`: (N * P, D) room for what it makes of them as they are.
     """
     told: list[int] = []
-    filled = 0
+    seen = filled = 0
 
     def batches() -> Iterator[F32]:
-        nonlocal filled
+        nonlocal seen, filled
         for batch in images.batches:
             tiles = cut(batch, placement)
             for quarter in turns:
                 if images.groups is not None:
-                    own = images.groups[-len(batch) :]
+                    own = images.groups[seen : seen + len(batch)]
                     told.extend(np.repeat(own, len(tiles) // len(batch)).tolist())
                 embedding = embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
                 if kept is not None and quarter == 0:
@@ -142,6 +142,7 @@ def embed_all(
                     kept[filled : filled + len(rows)] = rows
                     filled += len(rows)
                 yield embedding
+            seen += len(batch)
 
     return Embeddings(
         batches=batches(),
