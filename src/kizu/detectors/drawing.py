@@ -59,8 +59,8 @@ def nearest(graph: GraphBuilder, queries: str, bank: F32, k: int) -> Nearest:
     """The `k` rows of `bank` (M, D) nearest to each of `queries` (Q, D), in L2.
 
     Found by |b|^2 / 2 - q.b, both centred; the distance is then taken from the difference itself, so that what a
-    product rounds away costs no digit of it. The product is float32's, but of a tight bank float64's (`is_tight`), which
-    takes twice the time; OpenVINO makes it float32 again, without a word.
+    product rounds away costs no digit of it. The product is float32's, but of a tight bank float64's (`is_tight`),
+    which takes twice the time; OpenVINO makes it float32 again, without a word.
     """
     tight = is_tight(bank)
     kind = np.float64 if tight else np.float32
