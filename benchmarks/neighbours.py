@@ -5,7 +5,8 @@
 All cases take turns. "product" is queries times bank, written to memory, nothing searched: the limit of plain exact
 search. "float" fuses it with the search; "8 bits" and "7 bits" find candidates by integer products and prove the
 nearest by true distances. 7 bits are what processors without a dot-product instruction multiply exactly; there 8 bits
-are left out. All are exact, and are compared here. "measured" is how many vectors a query was measured against.
+are left out (`without_vnni.c` makes any processor such a one). All are exact, and are compared here. "measured" is
+how many vectors a query was measured against.
 """
 
 from typing import Any
