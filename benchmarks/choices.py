@@ -1,5 +1,5 @@
 """Which defaults, and why: one change at a time, on the three real sets, several seeds. Writes the tables of
-docs/choices.md.
+docs/choices.md, and beside each the promise of false alarms and what the good test images of each seed measured.
 
     .venv/bin/python benchmarks/choices.py --json benchmarks/results/choices.json [--only defaults]
 """
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from kizu.data.scan import DataConfig
-from kizu.lab.evaluate import evaluate_run
+from kizu.lab.evaluate import Evaluation, evaluate_run
 from kizu.lab.train import RunConfig, train_run
+from kizu.report.promises import HEAD, promise_cells
 from kizu.report.tables import text_table
 
 SHARED = Path(os.environ.get("KIZU_SHARED", Path(__file__).parents[2] / "shared")) / "data"
@@ -58,13 +59,13 @@ STUDIES: dict[str, list[tuple[str, str, Change]]] = {
 }
 
 
-def measure(name: str, model: str, change: Change, seed: int, folder: Path) -> dict[str, float | None]:
+def measure(name: str, model: str, change: Change, seed: int, folder: Path) -> Evaluation:
     """One run of one set."""
     dataset, category = name.split("/")
     config = RunConfig(data=DataConfig(root=SHARED / dataset, category=category), seed=seed)
     config = config.with_detector(model, {}).changed(change, where="choices")
     run = train_run(config, folder, run_id=f"{time.time_ns()}")
-    return evaluate_run(run.folder).metrics
+    return evaluate_run(run.folder)
 
 
 def main() -> None:
@@ -76,19 +77,24 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         for study in options.only:
-            rows = []
+            rows, promised = [], []
             for model, label, change in STUDIES[study]:
                 for name in SETS:
                     runs = [
                         measure(name, model, change, seed, Path(scratch)) for seed in range(options.seeds)
                     ]
-                    means = {key: float(np.mean([run[key] for run in runs])) for key in KEYS}
-                    spread = {key: float(np.ptp([run[key] for run in runs])) for key in KEYS}
+                    means = {key: float(np.mean([run.metrics[key] for run in runs])) for key in KEYS}
+                    spread = {key: float(np.ptp([run.metrics[key] for run in runs])) for key in KEYS}
+                    checks = [run.promises["image"] for run in runs]
                     results.append({"study": study, "model": model, "variant": label, "set": name, "mean": means,
-                                    "range": spread})  # fmt: skip
+                                    "range": spread, "promises": [check.describe() for check in checks]})  # fmt: skip
                     cells = [f"{means[key]:.3f} ±{spread[key] / 2:.3f}" for key in KEYS]
                     rows.append([f"{model} {label}", name.split("/")[1], *cells])
+                    columns = zip(*map(promise_cells, checks), strict=True)
+                    promised.append([*rows[-1][:2], *(", ".join(dict.fromkeys(c)) if n in (0, 3) else ", ".join(c)
+                                                      for n, c in enumerate(columns))])  # fmt: skip
             print(f"\n{study}\n{text_table(['', 'set', *KEYS], rows)}", flush=True)
+            print(f"\n{text_table(['', 'set', *HEAD[1:]], promised)}", flush=True)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(results, indent=1) + "\n")

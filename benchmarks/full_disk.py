@@ -67,6 +67,7 @@ def main() -> None:
     failed = False
     with tempfile.TemporaryDirectory(prefix="full-") as scratch:
         os.environ["KIZU_CACHE"] = str(Path(scratch, "cache"))
+        os.environ["KIZU_STATE"] = str(Path(scratch, "state"))
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
         template, disk = Ground.make_template(Path(scratch, "template")), Path(scratch, "disk")
         disk.mkdir()

@@ -24,6 +24,8 @@ from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import FIRST, read_history
 from kizu.runtimes.model import read_model
 
+VALUE = 0.25
+"""The threshold that a killed command sets."""
 PICTURES = ("mask_path", "overlay_path")
 
 
@@ -116,6 +118,22 @@ def judge_update(ground: Ground, pictures: Path, notes: list[str], exit_code: in
         yield "lost"
     if exit_code == 0 and not is_carded(ground.run, bundle.stored_sha256):
         notes.append("the card is of another version")
+        yield "stale"
+
+
+def judge_threshold(ground: Ground, _: Path, __: list[str], exit_code: int) -> Iterator[str]:
+    """The value is in force, made once, of the version that was, and the card is of it."""
+    if exit_code != 0:
+        yield "failed"
+    history, bundle = read_history(ground.run.path), load(ground.run.bundle)
+    if bundle.manifest.thresholds.image.value != VALUE or bundle.manifest.version != history.in_force:
+        yield "lost"
+    if len(history.steps) != 1:
+        yield "doubled"
+    told = ground.run.read_thresholds()
+    if told is None or told.bundle_sha256 != bundle.stored_sha256 or len(told.before) != 1:
+        yield "stale"
+    if not is_carded(ground.run, bundle.stored_sha256):
         yield "stale"
 
 

@@ -6,13 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kill_ground import TRAIN, Ground, draw
-from kill_judges import judge_export, judge_freeze, judge_inspection, judge_training, judge_update
+from kill_judges import (
+    VALUE,
+    judge_export,
+    judge_freeze,
+    judge_inspection,
+    judge_threshold,
+    judge_training,
+    judge_update,
+)
 
 from kizu.core.errors import KizuError
 
 PRELOAD = [
     "onnxruntime", "scipy.linalg", "kizu.cli.main", "kizu.tasks.design", "kizu.tasks.export", "kizu.tasks.inspect",
-    "kizu.tasks.train", "kizu.tasks.update",
+    "kizu.tasks.threshold", "kizu.tasks.train", "kizu.tasks.update",
 ]  # fmt: skip
 """Loaded once, before commands are forked."""
 
@@ -85,6 +93,11 @@ def update(ground: Ground) -> Command:
     return Command(ground, arguments, "more", judge_update, may_change_meanwhile=False)
 
 
+def threshold(ground: Ground) -> Command:
+    arguments = ["threshold", str(ground.run.path), "--value", str(VALUE), "--reason", "soak"]
+    return Command(ground, arguments, "more", judge_threshold)
+
+
 def export(ground: Ground) -> Command:
     return Command(ground, ["export", "--run-dir", str(ground.run.path)], "more", judge_export)
 
@@ -95,5 +108,6 @@ def freeze(ground: Ground) -> Command:
 
 
 COMMANDS: dict[str, Callable[[Ground], Command]] = {
-    "inspect": inspect, "watch": watch, "train": train, "update": update, "export": export, "freeze": freeze,
+    "inspect": inspect, "watch": watch, "train": train, "update": update, "threshold": threshold,
+    "export": export, "freeze": freeze,
 }  # fmt: skip

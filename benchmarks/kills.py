@@ -200,6 +200,7 @@ def main() -> None:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         os.environ["KIZU_CACHE"] = str(Path(scratch, "cache"))
+        os.environ["KIZU_STATE"] = str(Path(scratch, "state"))
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
         template = Ground.make_template(Path(scratch, "template"))
         tallies = {name: Tally() for name in names}

@@ -1,6 +1,7 @@
 """What several test folders need: drawn pictures, real pictures, a cache of their own."""
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,13 @@ SHARED = Path(os.environ.get("KIZU_SHARED", Path(__file__).parents[2] / "shared"
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache."""
     os.environ["KIZU_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["KIZU_STATE"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test knows what another has evaluated."""
+    monkeypatch.setenv("KIZU_STATE", str(tmp_path_factory.getbasetemp() / "states" / secrets.token_hex(8)))
 
 
 @pytest.fixture(scope="session")

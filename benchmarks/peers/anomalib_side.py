@@ -24,7 +24,7 @@ from anomalib.models.components import AnomalibModule, KCenterGreedy
 from anomalib.pre_processing import PreProcessor
 from measuring import least_ms, least_seconds, peak_mb, resident_mb, seconds_of
 from peers import lite0
-from peers.job import REPEATS, SECONDS, Job, Outcome, per_image_ms
+from peers.job import REPEATS, SECONDS, Job, Outcome, per_image_ms, write_found
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import Compose, Normalize, Resize
 
@@ -50,7 +50,10 @@ class SomeSteps(Patchcore):
         self.model.embedding_store.clear()
         sampler = KCenterGreedy(embedding, self.coreset_sampling_ratio)
         size, sampler.coreset_size = sampler.coreset_size, 1
+        chance = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002 - the peer's own generators
         projecting = seconds_of(sampler.select_coreset_idxs)
+        torch.set_rng_state(chance[0])
+        np.random.set_state(chance[1])  # noqa: NPY002 - so that the whole loop's projection is the one that counts
         sampler.coreset_size = self.measured_steps
         picks: list[int] = []
         picking = seconds_of(lambda: picks.extend(sampler.select_coreset_idxs())) - projecting
@@ -92,8 +95,13 @@ def loader(files: Sequence[str], side_px: int, batch: int) -> DataLoader:
 
 
 def fit(job: Job, engine: Engine) -> tuple[AnomalibModule, dict[str, float]]:
-    """The fitted model, and seconds by stage; the extrapolated ones where the job says so."""
-    torch.manual_seed(0)
+    """The fitted model, and seconds by stage; the extrapolated ones where the job says so.
+
+    Its features and its first pick come from PyTorch's generator, its projection from NumPy's, which no option of its
+    own seeds.
+    """
+    torch.manual_seed(job.seed)
+    np.random.seed(job.seed)  # noqa: NPY002 - the peer's own generator
     start = time.perf_counter()
     model = build(job)
     own_fit, own_seconds = model.fit, []
@@ -173,46 +181,61 @@ def go_first() -> None:
         setting.write_text("1000")
 
 
+def new_engine(scratch: str) -> Engine:
+    """One without logs and bars."""
+    return Engine(
+        default_root_dir=scratch,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def measure(job: Job, folder: Path, scratch: str) -> None:
+    """Of the first seed: times, memory, scores."""
+    idle = resident_mb()
+    engine = new_engine(scratch)
+    model, seconds = fit(job, engine)
+    fit_peak = peak_mb()
+    images = decoded(job)
+    streamed = loader(job.streamed, job.side_px, PREDICT_BATCH)
+    predicting = least_seconds(
+        lambda: engine.predict(model, dataloaders=[streamed], return_predictions=False), REPEATS
+    )
+    model.eval()
+    latency = latencies(model, images)
+    write_found(folder, job.seed, *judge_all(model, job))
+    peak = peak_mb()
+    extra = {"exported_ms": exported_ms(model, engine, job, images[0], Path(scratch, "openvino"))}
+    Outcome(
+        fit_seconds=seconds,
+        is_extrapolated=job.measured_steps is not None,
+        latency_ms=latency,
+        images_per_second=len(job.streamed) / predicting,
+        idle_mb=idle,
+        fit_peak_mb=fit_peak,
+        peak_mb=peak,
+        model_mb=model_mb(engine, model, Path(scratch, "torch")),
+        versions={name: version(name) for name in ("anomalib", "torch", "timm", "lightning", "openvino")},
+        extra=extra,
+    ).write(folder)
+
+
 def main() -> None:
     go_first()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    idle = resident_mb()
     folder = Path(sys.argv[1])
     job = Job.read(folder / "job.json")
     with tempfile.TemporaryDirectory() as scratch:
-        engine = Engine(
-            default_root_dir=scratch,
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        model, seconds = fit(job, engine)
-        fit_peak = peak_mb()
-        images = decoded(job)
-        streamed = loader(job.streamed, job.side_px, PREDICT_BATCH)
-        predicting = least_seconds(
-            lambda: engine.predict(model, dataloaders=[streamed], return_predictions=False), REPEATS
-        )
-        model.eval()
-        latency = latencies(model, images)
-        scores, maps = judge_all(model, job)
-        peak = peak_mb()
-        extra = {"exported_ms": exported_ms(model, engine, job, images[0], Path(scratch, "openvino"))}
-        Outcome(
-            fit_seconds=seconds,
-            is_extrapolated=job.measured_steps is not None,
-            latency_ms=latency,
-            images_per_second=len(job.streamed) / predicting,
-            idle_mb=idle,
-            fit_peak_mb=fit_peak,
-            peak_mb=peak,
-            model_mb=model_mb(engine, model, Path(scratch, "torch")),
-            versions={name: version(name) for name in ("anomalib", "torch", "timm", "lightning", "openvino")},
-            extra=extra,
-        ).write(folder, scores, maps)
+        if job.is_timed:
+            measure(job, folder, scratch)
+        for seed in job.more_seeds if job.is_timed else job.all_seeds():
+            other = job.of_seed(seed)
+            model, _ = fit(other, new_engine(scratch))
+            write_found(folder, seed, *judge_all(model, other))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """What both sides of the comparison are told and what they answer. Standard library and NumPy only.
 
-Each side is a program that reads a job, works, and writes `outcome.json`, `scores.npy` and `maps.npy` beside it.
+Each side is a program that reads a job, works, and writes `outcome.json` and, for each seed, `scores-<seed>.npy` and
+`maps-<seed>.npy` beside it.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ LATENCY_IMAGES = 16
 REPEATS = 2
 SECONDS = 2.0
 """Of latency measurements, per batch size."""
+FEWEST_STEPS = 2
+"""Of the peer's own loop, where only its rule matters: those that time one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,26 @@ class Job:
     layers: tuple[str, ...] = ("blocks.2", "blocks.4")
     measured_steps: int | None = None
     """The peer's own loop picks only so many patches and the rest of its time is extrapolated."""
+    seed: int = 0
+    """Of all chance on both sides: features drawn, projection, first pick."""
+    more_seeds: tuple[int, ...] = ()
+    """Fitted and scored as well, and nothing else measured of them."""
+    is_timed: bool = True
+    """False: of `seed` too only scores and maps are wanted."""
+
+    @property
+    def title(self) -> str:
+        """The method and its coreset: "patchcore 1%"."""
+        return self.method if self.method != "patchcore" else f"{self.method} {self.coreset:.0%}"
+
+    def all_seeds(self) -> tuple[int, ...]:
+        """The first, then the others."""
+        return (self.seed, *self.more_seeds)
+
+    def of_seed(self, seed: int) -> "Job":
+        """The same for another seed. Whole loops are for the first one: the others take the short way."""
+        steps = self.measured_steps if seed == self.seed and self.is_timed else FEWEST_STEPS
+        return replace(self, seed=seed, more_seeds=(), measured_steps=steps)
 
     @property
     def streamed(self) -> list[str]:
@@ -63,7 +86,7 @@ class Job:
     def read(cls, path: Path) -> "Job":
         """What `write` wrote."""
         values = json.loads(path.read_text())
-        return cls(**{**values, "layers": tuple(values["layers"])})
+        return cls(**values | {key: tuple(values[key]) for key in ("layers", "more_seeds")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +108,29 @@ class Outcome:
     versions: dict[str, str]
     extra: dict[str, Any]
 
-    def write(self, folder: Path, scores: Map, maps: Map) -> None:
-        """Beside the job: `scores` (N,) and `maps` (N, H, W), raw, in the order of the test files."""
-        np.save(folder / "scores.npy", scores.astype(np.float32))
-        np.save(folder / "maps.npy", maps.astype(np.float32))
+    def write(self, folder: Path) -> None:
+        """Beside the job."""
         (folder / "outcome.json").write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path) -> "Outcome":
         """What `write` wrote."""
         return cls(**json.loads((folder / "outcome.json").read_text()))
+
+
+def write_found(folder: Path, seed: int, scores: Map, maps: Map) -> None:
+    """`scores` (N,) and `maps` (N, H, W), raw, in the order of the test files."""
+    np.save(folder / f"scores-{seed}.npy", scores.astype(np.float32))
+    np.save(folder / f"maps-{seed}.npy", maps.astype(np.float32))
+
+
+def take_found(folder: Path, seed: int) -> tuple[Map, Map]:
+    """What `write_found` wrote; the files are removed, for maps of many seeds are large."""
+    paths = [folder / f"{name}-{seed}.npy" for name in ("scores", "maps")]
+    scores, maps = (np.load(path) for path in paths)
+    for path in paths:
+        path.unlink()
+    return scores, maps
 
 
 def per_image_ms(judge: Callable[[list[Any]], object], images: list[Any]) -> dict[str, float]:

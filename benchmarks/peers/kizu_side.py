@@ -8,7 +8,7 @@ import numpy as np
 from fitting import BATCH_SIZE, FeatureClock, bank_rows, from_files
 from fitting import fit as fit_on
 from measuring import folder_mb, least_seconds, peak_mb, resident_mb
-from peers.job import REPEATS, Job, Map, Outcome, per_image_ms
+from peers.job import REPEATS, Job, Map, Outcome, per_image_ms, write_found
 
 from kizu.bundles.store import save
 from kizu.core.provenance import package_versions
@@ -37,6 +37,7 @@ def config_of(job: Job) -> PipelineConfig:
             "detector": detectors[job.method],
             "embedding": {"layers": job.layers, "normalisation": "half"},
             "placement": {"image_size": job.side_px},
+            "seed": job.seed,
         },
         where="job",
     )
@@ -46,7 +47,7 @@ def fit(job: Job, config: PipelineConfig) -> tuple[FittedBundle, dict[str, float
     """The bundle with its thresholds, and seconds by stage."""
     clock = FeatureClock()
     sides = (from_files(list(map(Path, files)), config.placement) for files in (job.fit, job.calibrate))
-    fitted = fit_on(config, *sides, clock)
+    fitted = fit_on(config, *sides, Work(on_progress=clock))
     seconds = clock.stages(fitted.seconds)
     return fitted, seconds | {"total": sum(seconds.values())}
 
@@ -95,10 +96,9 @@ def save_queries(fitted: FittedBundle, job: Job, config: PipelineConfig, path: P
     np.save(path, embedding.reshape(-1, embedding.shape[-1]))
 
 
-def main() -> None:
+def measure(job: Job, folder: Path) -> None:
+    """Of the first seed: times, memory, scores."""
     idle = resident_mb()
-    folder = Path(sys.argv[1])
-    job = Job.read(folder / "job.json")
     config = config_of(job)
     fitted, seconds = fit(job, config)
     fit_peak = peak_mb()
@@ -109,7 +109,7 @@ def main() -> None:
         lambda images: inspect_arrays(inspector, images), [decode(file) for file in job.shown]
     )
     save_queries(fitted, job, config, folder / "queries.npy")
-    scores, maps = judge_all(fitted, job, config)
+    write_found(folder, job.seed, *judge_all(fitted, job, config))
     Outcome(
         fit_seconds=seconds,
         is_extrapolated=False,
@@ -121,7 +121,18 @@ def main() -> None:
         model_mb=folder_mb(folder / "bundle"),
         versions=package_versions(),
         extra={"bank": bank_rows(fitted), "exported_ms": exported_ms(fitted, job, folder / "model.onnx")},
-    ).write(folder, scores, maps)
+    ).write(folder)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    job = Job.read(folder / "job.json")
+    if job.is_timed:
+        measure(job, folder)
+    for seed in job.more_seeds if job.is_timed else job.all_seeds():
+        other = job.of_seed(seed)
+        config = config_of(other)
+        write_found(folder, seed, *judge_all(fit(other, config)[0], other, config))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def test_train_evaluate_inspect(product: Path, tmp_path: Path, model: str) -> No
     )  # fmt: skip
     run = Path(trained.stdout.strip().splitlines()[-1])
     assert run == tmp_path / model / "plate" / "r1"
-    expected = {"config.yaml", "meta.json", "manifest.jsonl", "bundle", "model_card.md"}
+    expected = {"calibration.json", "config.yaml", "meta.json", "manifest.jsonl", "bundle", "model_card.md"}
     assert {p.name for p in run.iterdir()} == expected
 
     metrics = json.loads(kizu("evaluate", "--run-dir", run, "--json").stdout)
@@ -351,6 +351,8 @@ def test_help_of_every_command() -> None:
         ["update"],
         ["rollback"],
         ["versions"],
+        ["threshold"],
+        ["redecide"],
         ["backbones"],
     ):
         assert "Usage" in ask(*command, "--help").stdout

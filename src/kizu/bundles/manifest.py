@@ -54,6 +54,9 @@ class BundleManifest(Config):
     tuned_for: PixelMetric | None = None
     """They were chosen later, on labelled images, for the highest F1 of images and this one of pixels; what these
     images cannot give is by `calibration`. None: all is."""
+    by_hand: tuple[Literal["image", "pixel"], ...] = ()
+    """Which of the thresholds none of these rules set: they are values somebody gave, or rest on labelled scores from a
+    file. An update cannot set them anew."""
     seed: int
     backbone: BackboneRecord
     fitted_on: FittedOn

@@ -5,8 +5,9 @@ graph.onnx           image -> embedding
 arrays/<name>.npy    what the detector learned
 """
 
+import os
 import re
-from dataclasses import replace
+import shutil
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -18,7 +19,6 @@ from kizu.bundles.manifest import FORMAT, Bundle, BundleManifest
 from kizu.core.errors import BundleError, ConfigError, OutputError
 from kizu.core.files import new_folder, read_json, write_json
 from kizu.core.hashing import hash_file, hash_value
-from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
 
 INDEX = "bundle.json"
 GRAPH = "graph.onnx"
@@ -51,14 +51,8 @@ def load(folder: Path) -> Bundle:
             raise BundleError(f"{path} is missing from its bundle", hint=_AGAIN)
         if _hash(path) != expected:
             raise BundleError(f"{path} has changed since its bundle was written", hint=_AGAIN)
-    try:
-        manifest = BundleManifest.parse(index["manifest"], where=str(folder / INDEX))
-    except ConfigError as error:
-        raise BundleError(
-            error.message, hint="it was written by another version of kizu: train anew"
-        ) from error
     return Bundle(
-        manifest=manifest,
+        manifest=_parse_manifest(folder, index),
         graph=_read_bytes(folder / GRAPH),
         arrays={_array(name): _read_array(folder / name) for name in index["files"] if name != GRAPH},
         stored_sha256=str(index["sha256"]),
@@ -68,6 +62,11 @@ def load(folder: Path) -> Bundle:
 def read_hash(folder: Path) -> str:
     """The hash of the bundle at `folder`, as its index says, without reading the rest. Raises `BundleError`."""
     return str(_read_index(folder)["sha256"])
+
+
+def read_bundle_manifest(folder: Path) -> BundleManifest:
+    """What the bundle at `folder` says of itself, without reading or checking the rest. Raises `BundleError`."""
+    return _parse_manifest(folder, _read_index(folder))
 
 
 def ensure_outside(path: Path) -> None:
@@ -86,28 +85,43 @@ def is_bundle(folder: Path) -> bool:
     return (folder / INDEX).is_file()
 
 
-def set_thresholds(
-    folder: Path,
-    bundle: Bundle,
-    thresholds: Thresholds,
-    *,
-    calibration: CalibrationConfig | None,
-    tuned_for: PixelMetric | None = None,
-) -> Bundle:
-    """Give the bundle at `folder`, which was read as `bundle`, other thresholds in one step, and say by which rules.
+def save_beside(folder: Path, bundle: Bundle, manifest: BundleManifest, place: Path) -> str:
+    """Write as `place` what the bundle at `folder`, which was read as `bundle`, holds, under another manifest; whole or
+    not at all. Its hash is returned.
 
-    It has another hash then. Raises `BundleError` when it is no longer the one that was read, `OutputError` when it
-    cannot be written.
+    Files of a bundle are never changed where they lie, so that both may have the same ones (hard links): another
+    threshold costs a few kilobytes. Where the file system has no links, or the user no right to them, they are copied.
+    Raises `BundleError` when it is no longer the one that was read, `OutputError` when `place` cannot be written.
     """
     index = _read_index(folder)
     if index["sha256"] != bundle.stored_sha256:
         raise BundleError(f"{folder} has changed since it was read", hint="run the same command again")
-    changes = {"thresholds": thresholds, "calibration": calibration, "tuned_for": tuned_for}
-    manifest = bundle.manifest.model_copy(update=changes)
     body = {"manifest": manifest.model_dump(mode="json"), "files": index["files"]}
     digest = hash_value(body)
-    write_json(folder / INDEX, {**body, "sha256": digest})
-    return replace(bundle, manifest=manifest, stored_sha256=digest)
+    with new_folder(place) as temporary:
+        (temporary / ARRAYS).mkdir()
+        for name, expected in index["files"].items():
+            if not _link_or_copy(folder / name, temporary / name) and _hash(temporary / name) != expected:
+                raise BundleError(f"{folder / name} has changed since it was read", hint=_AGAIN)
+        write_json(temporary / INDEX, {**body, "sha256": digest}, durable=False)
+    return digest
+
+
+def read_fit_hash(folder: Path) -> str:
+    """The hash of what makes scores, graph and arrays, whatever the thresholds. Raises `BundleError`."""
+    return hash_value(_read_index(folder)["files"])
+
+
+def _link_or_copy(source: Path, target: Path) -> bool:
+    """Whether it is a link. One that could not be synced, as it may not be written, is a copy."""
+    if os.access(source, os.W_OK):
+        try:
+            target.hardlink_to(source)
+            return True
+        except OSError:
+            pass  # none on this file system, or too many, or another's file
+    shutil.copyfile(source, target)
+    return False
 
 
 def _write(bundle: Bundle, folder: Path) -> str:
@@ -148,6 +162,15 @@ def _read_index(folder: Path) -> dict[str, Any]:
             hint="train anew",
         )
     return index
+
+
+def _parse_manifest(folder: Path, index: dict[str, Any]) -> BundleManifest:
+    try:
+        return BundleManifest.parse(index["manifest"], where=str(folder / INDEX))
+    except ConfigError as error:
+        raise BundleError(
+            error.message, hint="it was written by another version of kizu: train anew"
+        ) from error
 
 
 def _ensure_exact(folder: Path, listed: dict[str, str]) -> None:

@@ -31,8 +31,11 @@ def design(options: DesignOptions, where: CategoriesOptions, using: WorkOptions,
 
 def freeze(options: FreezeOptions, where: CategoriesOptions) -> None:
     """Write the one file that `kizu evaluate --frozen` takes: all settings, thresholds, seeds, hashes."""
+    from kizu.protocol.dev import name_unchecked
     from kizu.tasks.design import freeze_choices
 
     frozen = freeze_choices(options, where)
+    for note in name_unchecked(frozen.origin.dev):
+        say(f"note: {note}", err=True)
     say(f"{', '.join(frozen.methods)}; sha256 {frozen.sha256}", err=True)
     say(str(options.output))

@@ -41,11 +41,13 @@ def evaluate(
         if found is not None:
             say(f"image threshold {found.image.describe()}", err=True)
             say(f"pixel threshold {(found.zones or found.pixel).describe()}", err=True)
+            say("a version of the run has them: kizu versions, kizu rollback", err=True)
         evaluated = evaluate(run_dir, data, work)
     _show(evaluated, shown)
 
 
 def _show(evaluated: "Evaluated", shown: ShownAs) -> None:
+    from kizu.report.promises import promise_table, promise_text
     from kizu.report.tables import metrics_table, number, text_table
 
     if not evaluated.drawn:
@@ -60,9 +62,11 @@ def _show(evaluated: "Evaluated", shown: ShownAs) -> None:
             for key, value in evaluated.mean.items()
         ]
         say_text(text_table(["", *found, "mean"], rows))
+        say_text("\n" + promise_table((name, evaluation.promises) for name, evaluation in found.items()))
     else:
         (evaluation,) = found.values()
         say_text(metrics_table(evaluation.metrics, evaluation.reasons))
+        say_text("\n" + promise_text(evaluation.promises))
 
 
 def _evaluate_frozen(
@@ -74,13 +78,18 @@ def _evaluate_frozen(
         )
     if data.category is not None:
         raise ConfigError("--frozen takes --categories, not --category")
-    from kizu.report.portfolio import portfolio_table
+    from kizu.report.portfolio import portfolio_table, promise_rows, promises_table
     from kizu.tasks.frozen import evaluate_frozen_file
 
     with start_work(shown, using) as work:
         found = evaluate_frozen_file(frozen, CategoriesOptions(data.root, data.layout), work)
     if found.figures is not None:
         say(f"wrote {found.figures}: the first seed's figures", err=True)
-    say(f"wrote {found.output_dir}/report.md and report.html", err=True)
+    say(f"wrote {found.folder}/report.md and report.html", err=True)
     told = [result.metrics for result in found.results]
-    say_text(json.dumps(told, indent=2) if shown.as_json else portfolio_table(found.results))
+    if shown.as_json:
+        say_text(json.dumps(told, indent=2))
+        return
+    say_text(portfolio_table(found.results))
+    if promise_rows(found.results):
+        say_text("\n" + promises_table(found.results))

@@ -41,6 +41,8 @@ def inspect(
         say(f"numbers beyond the model's scale: {report.num_beyond_scale} images", err=True)
     say(f"wrote {done.output_dir}", err=True)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
+    if report.assumed_good is not None and not shown.as_json:
+        say(*(f"{name:<9} {said}" for name, said in report.assumed_good.says))
     if fail_on_ng and done.result.num_ng:
         raise typer.Exit(exits.NG_FOUND)
     if done.result.num_failed or report.num_unread:

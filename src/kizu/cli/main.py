@@ -22,6 +22,7 @@ from kizu.cli import (
     export,
     inspect,
     recommend,
+    threshold,
     train,
     update,
     zero_shot,
@@ -86,6 +87,8 @@ app.command()(with_flags(inspect.inspect))
 app.command()(with_flags(export.export))
 app.command()(with_flags(export.verify))
 app.command()(with_flags(zero_shot.zero_shot))
+app.command()(with_flags(threshold.threshold))
+app.command()(with_flags(threshold.redecide))
 app.command()(with_flags(update.update))
 app.command()(with_flags(update.rollback))
 app.command()(with_flags(update.versions))

@@ -28,7 +28,7 @@ def update(run_dir: RunDir, options: UpdateOptions, using: WorkOptions, shown: S
         before, now = getattr(done.before, name), getattr(done.thresholds, name)
         say(f"{name} threshold {now.describe()}; before: {before.describe()}", err=True)
     say(f"the thresholds rest on {_base_of(done)} for parts that look otherwise, such as new ones", err=True)
-    _tell_stale(changed.stale)
+    tell_stale(changed.stale)
     say(str(done.version))
 
 
@@ -39,7 +39,7 @@ def rollback(run_dir: RunDir, options: RollbackOptions) -> None:
     changed = rollback(run_dir, options)
     step = changed.done
     say(f"version {step.version} is in force, no longer {step.before}", err=True)
-    _tell_stale(changed.stale)
+    tell_stale(changed.stale)
     say(str(step.version))
 
 
@@ -50,7 +50,11 @@ def versions(run_dir: RunDir) -> None:
 
     history = read_history(open_run(run_dir).path)
     for step in history.steps:
-        what = f"learned {step.images_added} images" if step.action == "update" else "rolled back"
+        what = {
+            "update": f"learned {step.images_added} images",
+            "thresholds": "other thresholds",
+            "rollback": "rolled back",
+        }[step.action]
         reason = f": {step.reason}" if step.reason else ""
         say(f"{step.at}  {step.before} -> {step.version}  {what}{reason}")
     say(f"version {history.in_force} is in force")
@@ -64,6 +68,7 @@ def _base_of(done: "Updated") -> str:
     return "the images held out when the run was trained; they promise nothing"
 
 
-def _tell_stale(metrics: Path | None) -> None:
+def tell_stale(metrics: Path | None) -> None:
+    """Say that what was measured is of another version, where there is such."""
     if metrics is not None:
         say(f"{metrics} was measured on another version: run kizu evaluate again", err=True)

@@ -112,6 +112,12 @@ def scratch_folder(place: Path | None = None) -> Iterator[Path]:
         raise _cannot_write(told, error) from error
 
 
+def is_writable(folder: Path) -> bool:
+    """Whether files may be made in `folder`, or where it is missing, whether it may be made: by rights, not by room."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(there, os.W_OK | os.X_OK)
+
+
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write `content` to `path`, whole or not at all; `durable` and errors as for `replace_whole`."""
     with replace_whole(path, durable=durable) as temporary:

@@ -50,9 +50,9 @@ class Verdict:
     """Why it is so, for a person: "score 1.387 > 1.298"."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, setting what is no field ends in a TypeError of the library
 class Policy:
-    """The rules of one line."""
+    """The rules of one line. They do not change: `Inspector.with_threshold` gives others."""
 
     thresholds: Thresholds
     config: PolicyConfig = field(default_factory=PolicyConfig)

@@ -19,6 +19,7 @@ RuleName = Literal[
     "cost",
     "pixel_f1_max",
     "pixel_iou_max",
+    "value",
 ]
 
 _Share = Annotated[float, Field(ge=0, le=1)] | None
@@ -94,6 +95,7 @@ _FIELDS: Mapping[RuleName, tuple[str, ...]] = {
     "cost": ("escape_cost", "overkill_cost", "prevalence", "expected_cost"),
     "pixel_f1_max": (),
     "pixel_iou_max": (),
+    "value": (),
 }
 _WORDS: Mapping[RuleName, Callable[[Rule], str]] = {
     "conformal": lambda rule: f"conformal@{rule.level:.4g}",
@@ -109,6 +111,7 @@ _WORDS: Mapping[RuleName, Callable[[Rule], str]] = {
     ),
     "pixel_f1_max": lambda _: "f1_max of pixels",
     "pixel_iou_max": lambda _: "iou_max of pixels",
+    "value": lambda _: "set by hand",
 }
 
 _SENTENCES: Mapping[RuleName, str] = {

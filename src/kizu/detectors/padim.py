@@ -41,8 +41,13 @@ from kizu.detectors.covariances import (
     restore_moments,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, reshape
-from kizu.scoring.lean_gaussian import fit_low_rank, highest_variance
+from kizu.scoring.gaussian import Gaussian
+from kizu.scoring.lean_gaussian import DiagonalGaussian, fit_low_rank, highest_variance
+from kizu.scoring.left_out import diagonal_without, mahalanobis_without
 from kizu.scoring.maps import ImageScoreRule
+
+LEAST_EPSILON = 0.01
+"""Full covariances with less are not asked what they would be without an image."""
 
 
 class PadimConfig(DetectorConfig):
@@ -71,6 +76,14 @@ class PadimConfig(DetectorConfig):
     image_score: ImageScoreRule = "top_patches"
     """The paper takes `max_map`, which one unlucky patch decides."""
 
+    @property
+    def leaves_out(self) -> bool:
+        """Not where all images together choose the features or the factors, nor where so little is added that float32
+        whiteners do not tell what one image more or less does."""
+        if self.covariance == "low_rank" or self.feature_choice == "variance":
+            return False
+        return self.covariance == "diagonal" or self.epsilon >= LEAST_EPSILON
+
     @model_validator(mode="after")
     def _low_rank_has_no_moments(self) -> PadimConfig:
         if self.keep_moments and self.covariance == "low_rank":
@@ -95,6 +108,20 @@ class FittedPadim:
     """(d,) which of the embedder's features are looked at, where they were chosen by their variance; None: all."""
     moments: PositionMoments | None = None
     """What the distributions were made from, where it is kept."""
+    count: int = 0
+    """How many images they are of; 0: from a time when that was not kept."""
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """As `LeavesOut` has it; see `scoring.left_out`."""
+        n, h, w, dim = embedding.shape
+        self._check_grid((h, w))
+        x = choose(embedding.reshape(n, h * w, dim), self.channels)
+        if isinstance(self.gaussian, DiagonalGaussian):
+            distances = diagonal_without(self.gaussian, x, groups, self.count, self.config.epsilon)
+        else:
+            assert isinstance(self.gaussian, Gaussian)
+            distances = mahalanobis_without(self.gaussian, x, groups, self.count)
+        return patch_scores(distances.reshape(n, h, w), input_hw, self.config, self.config.image_score)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root).
@@ -126,6 +153,8 @@ class FittedPadim:
         """
         arrays: dict[str, NDArray[Any]] = COVARIANCES[self.config.covariance].arrays(self.gaussian)
         arrays["grid_hw"] = np.array(self.grid_hw, dtype=np.int64)
+        if self.count:
+            arrays["count"] = np.array(self.count, dtype=np.int64)
         if self.channels is not None:
             arrays["channels"] = self.channels
         if self.moments is not None:
@@ -231,7 +260,8 @@ class Padim:
         covariance = self.config.covariance
         gaussian: PositionGaussian = COVARIANCES[covariance].restore(arrays)
         moments = restore_moments(FROM_MOMENTS.get(covariance), arrays)
-        return FittedPadim(self.config, gaussian, (h, w), arrays.get("channels"), moments)
+        count = int(arrays.get("count", 0))
+        return FittedPadim(self.config, gaussian, (h, w), arrays.get("channels"), moments, count)
 
 
 def _fit_stream(
@@ -252,7 +282,8 @@ def _fit_stream(
         moments.add(x)
     assert moments is not None
     gaussian = kind.fit(moments, config.epsilon)
-    return FittedPadim(config, gaussian, grid_hw, channels, moments if config.keep_moments else None)
+    kept = moments if config.keep_moments else None
+    return FittedPadim(config, gaussian, grid_hw, channels, kept, moments.count)
 
 
 def _tell_few(config: PadimConfig, count: int, features: int, work: Work) -> None:

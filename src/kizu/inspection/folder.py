@@ -15,6 +15,7 @@ from kizu.core.files import replace_whole, write_json
 from kizu.core.work import Work
 from kizu.data.manifest import Sample
 from kizu.data.passed import PassedOver
+from kizu.inspection.declared import Declared, Judged, ReportAssumedGood, measure_declared
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.journal import Journal, lines_of
 from kizu.inspection.ledger import Ledger
@@ -82,8 +83,10 @@ class FolderRunner:
         self._work = work or inspector.work
         self._make = InspectPieces(inspector, output_dir, self._options, true_mask)
 
-    def run(self, samples: Sequence[Sample]) -> FolderResult:
+    def run(self, samples: Sequence[Sample], declared: Declared | None = None) -> FolderResult:
         """Inspect `samples`, each file once, that have no line of their present content; then write `report.json`.
+
+        `declared`: all of them are good, so the report has promise and measurement. No verdict is another for that.
 
         Raises `OutputError` when the folder cannot be written or holds the results of another bundle.
         """
@@ -99,7 +102,7 @@ class FolderRunner:
                     break
                 time.sleep(pause)
                 results = self._inspect([r.named.sample for r in again if _is_worth_a_try(r)], ledger)
-            return self._result(ledger, each, skipped)
+            return self._result(ledger, each, skipped, declared)
 
     def watch(self, arrivals: Arrivals, on_record: OnRecord | None = None) -> FolderResult:
         """Inspect what `arrivals` gives, piece by piece, each content of a file once, until it ends.
@@ -128,8 +131,13 @@ class FolderRunner:
                 found = self._result(ledger, offered, sum(offered.values()))
         return found
 
-    def _result(self, ledger: Ledger, keys: Iterable[str], skipped: int) -> FolderResult:
-        report = self._report(ledger)
+    def _result(
+        self, ledger: Ledger, keys: Iterable[str], skipped: int, declared: Declared | None = None
+    ) -> FolderResult:
+        good = None
+        if declared is not None:
+            good = measure_declared(declared, self._inspector, _judged(ledger, keys))
+        report = self._report(ledger, good)
         verdicts = {key: ledger.tally.verdict(key) for key in keys}
         failed = [key for key, verdict in verdicts.items() if verdict is None]
         return FolderResult(
@@ -154,8 +162,8 @@ class FolderRunner:
             settings["refuse_pages"] = True
         return Journal(self._output_dir, settings, belongs_to=self._belongs_to)
 
-    def _report(self, ledger: Ledger) -> Report:
-        report = ledger.tally.report(self._inspector.manifest, self._passed_over())
+    def _report(self, ledger: Ledger, assumed_good: ReportAssumedGood | None = None) -> Report:
+        report = ledger.tally.report(self._inspector.manifest, self._passed_over(), assumed_good)
         write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (
@@ -218,6 +226,18 @@ class Pace:
         self._is_wanted = False
         end = time.monotonic()
         self._not_before = end + self._share * (end - start)
+
+
+def _judged(ledger: Ledger, keys: Iterable[str]) -> Iterator[Judged]:
+    """Those of the pictures that have a verdict."""
+    for key in keys:
+        verdict, score, content = (
+            ledger.tally.verdict(key),
+            ledger.tally.score(key),
+            ledger.known_content(key),
+        )
+        if verdict is not None and score is not None:
+            yield Judged(content or key, score, verdict == "NG")
 
 
 def _is_worth_a_try(result: Result) -> bool:

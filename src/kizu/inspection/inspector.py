@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.bundles.manifest import Bundle
+from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import load
 from kizu.core.errors import BundleError, MismatchError
 from kizu.core.types import F32, HW, U8, Scorer
@@ -17,11 +17,13 @@ from kizu.core.work import Work
 from kizu.data.batches import place_source
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
 from kizu.decision.regions import Region, Spot, highest_spot
+from kizu.decision.thresholds import Threshold
 from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, draw_ring, heat_overlay
 from kizu.imaging.placement import PlacementConfig, map_back, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
-from kizu.pipeline.opened import Pipeline, open_pipeline
+from kizu.inspection.rethreshold import KeptScores, Wanted, with_manifest
+from kizu.pipeline.opened import open_pipeline
 from kizu.runs.versions import bundle_in_force
 from kizu.runtimes.model import ModelFile, is_model_file, read_model
 
@@ -73,7 +75,21 @@ def bundle_folder(path: Path) -> Path:
 
 
 class Inspector:
-    """A bundle, or a model file, made ready to look at images. Safe to call from several threads."""
+    """A bundle, or a model file, made ready to look at images. Safe to call from several threads.
+
+    It stays as it is: another threshold is another inspector.
+    """
+
+    manifest: BundleManifest
+    policy: Policy
+    roi: Roi | None
+    _source: Bundle | ModelFile
+    _category: str | None
+    _work: Work
+    _kept: KeptScores
+    _scorer: Scorer
+    _zones: F32 | None
+    _picture_hw: HW | None
 
     def __init__(
         self,
@@ -83,21 +99,34 @@ class Inspector:
         policy: PolicyConfig = PolicyConfig(),
         roi: Roi | None = None,
         work: Work = Work(),
-        pipeline: Pipeline | None = None,
+        pipeline: Scorer | None = None,
+        kept: KeptScores = KeptScores(),
     ) -> None:
         """`category`: which one's thresholds hold, for a model of several. Raises `BundleError` for no such one.
 
         `roi`: flaws count only there, and the map decides in place of the image score, which is of the whole picture.
-        `pipeline`: the bundle's, where it is open already.
+        `pipeline`: what scores for it, if open already. `kept`: where the scores are that its thresholds rest on.
         """
-        self._source = source
-        self._category, self._work = category, work
-        self.manifest = source.manifest.for_category(category)
-        self.policy = Policy(self.manifest.thresholds, policy)
-        self.roi = roi
-        self._scorer: Scorer = pipeline or _open(source, work)
-        self._zones = self.manifest.thresholds.pixel_field(self.manifest.placement.seen_hw)
-        self._picture_hw = source.picture_hw if isinstance(source, ModelFile) else None
+        manifest = source.manifest.for_category(category)
+        vars(self).update(
+            _source=source,
+            _category=category,
+            _work=work,
+            _kept=kept,
+            _scorer=pipeline or _open(source, work),
+            _zones=manifest.thresholds.pixel_field(manifest.placement.seen_hw),
+            _picture_hw=source.picture_hw if isinstance(source, ModelFile) else None,
+            manifest=manifest,
+            policy=Policy(manifest.thresholds, policy),
+            roi=roi,
+        )
+
+    def __setattr__(self, name: str, value: object = None) -> NoReturn:
+        raise AttributeError(
+            f"{name!r} of an inspector cannot be set: with_threshold(...) gives another one, and Inspector.open does"
+        )
+
+    __delattr__ = __setattr__
 
     @classmethod
     def open(cls, folder: Path | str, *, signed_by: Path | None = None, **options: Any) -> Self:
@@ -112,7 +141,9 @@ class Inspector:
             raise BundleError(
                 f"{path} is not an exported file, and only those are signed", hint="give the file"
             )
-        return cls(load(bundle_folder(path)), **options)
+        bundle = load(bundle_folder(path))
+        run = path if (path / "bundle").is_dir() else None
+        return cls(bundle, kept=KeptScores(run, bundle.manifest.version), **options)
 
     @property
     def placement(self) -> PlacementConfig:
@@ -141,8 +172,42 @@ class Inspector:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It is opened anew where it arrives."""
-        options = (self._category, self.policy.config, self.roi, self._work.portable())
+        options = (self._category, self.policy.config, self.roi, self._work.portable(), self._kept)
         return _reopen, (type(self), self._source, *options)
+
+    @property
+    def threshold(self) -> Threshold:
+        """That of image scores; in a region of interest the map decides."""
+        return self.manifest.thresholds.image
+
+    def with_threshold(
+        self,
+        value: float | Threshold | None = None,
+        *,
+        pixel: float | Threshold | None = None,
+        false_alarm_rate: float | None = None,
+        confidence: float | None = None,
+        good_scores: F32 | Sequence[float] | None = None,
+    ) -> Self:
+        """Another inspector, of the same model, with another threshold; nothing is scored, and this one stays as it is.
+
+        By `value`, and `pixel` for the pixel threshold: these promise nothing. Or by the `false_alarm_rate` that is to
+        be kept, on average or with a `confidence`, on the good images that set the thresholds before, images and pixels
+        alike; or the image threshold alone on `good_scores` (N,) of images that were not fitted on. A pixel threshold
+        takes the place of zones. Its bundle has another hash.
+        Raises `ConfigError` for what is not one of these, `CalibrationError` where images cannot support the rate.
+        """
+        wanted = Wanted(value, pixel, false_alarm_rate, confidence, good_scores)
+        manifest = wanted.change(self.manifest, self._kept, self._category)
+        return type(self)(
+            with_manifest(self._source, manifest),
+            category=self._category,
+            policy=self.policy.config,
+            roi=self.roi,
+            work=self._work,
+            pipeline=self._scorer,
+            kept=self._kept,
+        )
 
     @property
     def work(self) -> Work:
@@ -230,5 +295,6 @@ def _reopen(
     policy: PolicyConfig,
     roi: Roi | None,
     work: Work,
+    kept: KeptScores,
 ) -> Inspector:
-    return kind(source, category=category, policy=policy, roi=roi, work=work)
+    return kind(source, category=category, policy=policy, roi=roi, work=work, kept=kept)

@@ -8,7 +8,7 @@ stands: each ends in `"superseded": false}`, and that word is overwritten by one
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -37,11 +37,14 @@ class Line(NamedTuple):
 class Journal:
     """The lines of one inspection, in one folder."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], *, belongs_to: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any] | None, *, belongs_to: str | None = None
+    ) -> None:
         """Open or go on with the journal in `folder`, which is held until the block of the journal ends.
 
-        `settings` is what the lines depend on; `belongs_to` the only folder of images that they may be of. Raises
-        `OutputError` when the folder holds lines of others, cannot be written, or is written by another command.
+        `settings` is what the lines depend on, None: whatever those did that are there; `belongs_to` the only folder of
+        images that they may be of. Raises `OutputError` when the folder holds lines of others, cannot be written, or is
+        written by another command.
         """
         self.path = folder / "preds.jsonl"
         self._synced = time.monotonic()
@@ -49,7 +52,8 @@ class Journal:
             opening.enter_context(locked(folder))
             for pictures in (folder / "masks", folder / "overlays"):
                 sweep_file_parts(pictures, deep=True)
-            self._check_settings(folder / "settings.json", settings, belongs_to)
+            if settings is not None:
+                self._check_settings(folder / "settings.json", settings, belongs_to)
             try:
                 self._handle = os.open(
                     self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), mode=0o666
@@ -77,9 +81,7 @@ class Journal:
 
     def append(self, record: Record) -> int:
         """Write one line, and tell where it ends. Raises `OutputError`; then nothing of the line is left."""
-        # A name that is no UTF-8 has lone surrogates; with a backslash they are JSON's way of writing them.
-        text = json.dumps(record.as_json(), allow_nan=False, ensure_ascii=False) + "\n"
-        line = text.encode("utf-8", "backslashreplace")
+        line = _encode(record.as_json())
         self.ensure_there()
         try:
             self._write(line, self._end)
@@ -117,13 +119,14 @@ class Journal:
 
     def mark_all(self) -> None:
         """Put the mark to the lines of earlier versions, which have none: the file is written anew, whole."""
-        lines = [
-            json.dumps({**line.record.as_json(), "superseded": line.record.superseded}, ensure_ascii=False)
-            for line in self.lines()
-        ]
-        text = "".join(f"{line}\n" for line in lines)
-        with replace_whole(self.path) as temporary:
-            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        self.replace({**line.record.as_json(), "superseded": line.record.superseded} for line in self.lines())
+
+    def replace(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Write all lines anew, in one move; each as a record's `as_json`. Raises `OutputError`; nothing has changed
+        then."""
+        self.ensure_there()
+        with replace_whole(self.path) as temporary, temporary.open("wb") as out:
+            out.writelines(map(_encode, lines))
         os.dup2(_open(self.path), self._handle)
         self._end = os.fstat(self._handle).st_size
 
@@ -200,8 +203,31 @@ def _lines(path: Path) -> Iterator[Line]:
             yield Line(parse_record(values, where=where), end)
 
 
+def _encode(values: dict[str, Any]) -> bytes:
+    """A line. A name that is no UTF-8 has lone surrogates; with a backslash they are JSON's way of writing them."""
+    text = json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What the lines in `folder` were made with. Raises `OutputError` where nothing says so."""
+    found = _known_settings(folder / "settings.json").get("settings")
+    if not isinstance(found, dict) or not (folder / "preds.jsonl").is_file():
+        raise OutputError(
+            f"{folder} holds no results of kizu inspect, or does not say what they were made with",
+            hint="give the folder that kizu inspect wrote, with preds.jsonl and settings.json",
+        )
+    return found
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """What the lines in `folder` are of from now on. For who holds the journal there."""
+    path = folder / "settings.json"
+    write_json(path, {**_known_settings(path), "sha256": hash_value(settings), "settings": settings})
 
 
 def owner_of(folder: Path) -> str | None:

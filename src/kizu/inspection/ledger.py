@@ -28,6 +28,8 @@ class Entry(NamedTuple):
     error: str | None
     pictures: tuple[str, ...]
     """Mask and overlay, as paths."""
+    is_final: bool
+    """It stays as it is for as long as the picture does."""
 
 
 class Ledger:
@@ -68,7 +70,7 @@ class Ledger:
         A picture that is gone since it was judged is done.
         """
         entry = self._entries.get(identify(sample.path))
-        if entry is None or entry.source is None or entry.outcome not in FINAL:
+        if entry is None or entry.source is None or not entry.is_final:
             return False
         stamp = stamp_at(sample.path)
         return stamp is None or entry.source.is_surely_still(stamp)
@@ -76,7 +78,7 @@ class Ledger:
     def known_content(self, key: str) -> str | None:
         """The hash of the content that the line of this picture is of; None where it has none that stays."""
         entry = self._entries.get(key)
-        if entry is None or entry.source is None or entry.outcome not in FINAL:
+        if entry is None or entry.source is None or not entry.is_final:
             return None
         return entry.source.sha256
 
@@ -105,6 +107,7 @@ class Ledger:
             source,
             record.error if isinstance(record, Failure) else None,
             _pictures(record),
+            record.outcome in FINAL and not is_open(record),
         )
         if source is None and isinstance(record, Prediction):
             self._old_paths[record.image_path] = key
@@ -128,6 +131,13 @@ class Ledger:
             _, found, name = Path(saved or "").as_posix().rpartition(f"/{folder}/")
             if found and (self._output_dir / folder / name).exists():  # wherever the folder was at that time
                 self.names.take(PurePosixPath(name).with_suffix("").as_posix(), key)
+
+
+def is_open(record: Record) -> bool:
+    """Whether the picture must be looked at again: it was called NG by its score alone, and where is not known."""
+    return (
+        isinstance(record, Prediction) and record.redecided is not None and not record.redecided.flaws_known
+    )
 
 
 def _pictures(record: Record) -> tuple[str, ...]:

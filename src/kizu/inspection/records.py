@@ -20,6 +20,7 @@ from kizu.data.manifest import Label as TrueLabel
 from kizu.decision.policy import Basis, Label
 from kizu.decision.regions import Region, Spot
 from kizu.inspection.inspector import Inspection
+from kizu.inspection.redecided import Redecided
 from kizu.inspection.report import Count, Outcome, Report
 from kizu.inspection.source import Source
 from kizu.inspection.written import Listed, MayBeAbsent, Written, json_schema
@@ -66,7 +67,7 @@ class HighestSpot(Written):
 
 
 OF_SOURCE = "which file was judged, and the content that it held; lines of earlier versions do not say it"
-OF_SUPERSEDED = "true: the picture has been judged again since, and this line counts no more"
+OF_SUPERSEDED = "true: the picture has been judged, or its score decided on, again; this line counts no more"
 
 _LABEL_AND_VERDICT: JsonDict = {
     "if": {"properties": {"label": {"const": "OK"}}},
@@ -126,6 +127,9 @@ class Prediction(Written, json_schema_extra=_LABEL_AND_VERDICT):
     )
     outcome: Literal["inspected"] = Field(default="inspected", description="it was inspected")
     source: MayBeAbsent[Source] = Field(default=None, description=OF_SOURCE)
+    redecided: MayBeAbsent[Redecided] = Field(
+        default=None, description="that the verdict was made again from the score, without the picture"
+    )
     superseded: bool = Field(default=False, description=OF_SUPERSEDED)
 
     @model_validator(mode="after")

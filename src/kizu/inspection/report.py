@@ -8,6 +8,7 @@ from kizu.data.passed import NOT_READ, PassedOver
 from kizu.decision.calibration import Thresholds
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
+from kizu.inspection.declared import ReportAssumedGood
 from kizu.inspection.written import Listed, MayBeAbsent, Written
 
 Count = Annotated[int, Field(ge=0)]
@@ -31,7 +32,7 @@ class ReportThresholds(Written):
     quantile_pixel: float | None = Field(description="the same of the pixel threshold")
     rule: str = Field(description="what set the image threshold")
     pixel_rule: str = Field(description="what set the pixel threshold")
-    count: Annotated[int, Field(ge=1)] = Field(description="how many images the image threshold rests on")
+    count: Count = Field(description="how many images the image threshold rests on; 0: it was set by hand")
     false_alarm_rate: float | None = Field(
         description="at most this part of new good images is NG; null where the rule promises nothing"
     )
@@ -115,8 +116,13 @@ class Report(Written):
     num_beyond_scale: MayBeAbsent[Count] = Field(
         default=None, description="images with numbers beyond the scale of the model; absent: none"
     )
+    assumed_good: MayBeAbsent[ReportAssumedGood] = Field(
+        default=None,
+        description="with --assume-good: promise and measurement, on the pictures of that call alone",
+    )
     num_superseded: MayBeAbsent[Count] = Field(
-        default=None, description="lines that count no more, as their picture changed and was judged again"
+        default=None,
+        description="lines that count no more: their picture was judged, or their score decided on, again",
     )
 
     @property

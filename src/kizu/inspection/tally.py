@@ -9,6 +9,7 @@ from kizu.bundles.manifest import BundleManifest
 from kizu.core.provenance import utc_now
 from kizu.data.passed import PassedOver
 from kizu.decision.policy import Label
+from kizu.inspection.declared import ReportAssumedGood
 from kizu.inspection.records import Failure, Record
 from kizu.inspection.report import (
     DefectStats,
@@ -67,8 +68,33 @@ class Tally:
         counted = self._counted.get(key)
         return None if counted is None else "NG" if counted.is_anomaly else "OK"
 
-    def report(self, manifest: BundleManifest, passed_over: Sequence[PassedOver] = ()) -> Report:
+    def score(self, key: str) -> float | None:
+        """The raw score of this picture; None as for `verdict`."""
+        counted = self._counted.get(key)
+        return None if counted is None else counted.score
+
+    def report(
+        self,
+        manifest: BundleManifest,
+        passed_over: Sequence[PassedOver] = (),
+        assumed_good: ReportAssumedGood | None = None,
+    ) -> Report:
         """All of it. Without predictions: counts 0, rates 0.0, `defect_stats` null, `score_stats` left out."""
+        head: dict[str, Any] = {
+            "model": manifest.model,
+            "category": manifest.category,
+            "run_id": manifest.run_id,
+            "thresholds": ReportThresholds.of(manifest.thresholds),
+        }
+        if passed_over:
+            head["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
+        if assumed_good is not None:
+            head["assumed_good"] = assumed_good
+        return self.report_under(head)
+
+    def report_under(self, head: dict[str, Any]) -> Report:
+        """The same with what is not counted as given: `model`, `category`, `run_id`, `thresholds`, and where there is
+        any, `passed_over` and `assumed_good`."""
         counted = self._counted.values()
         n, ng = len(counted), sum(item.is_anomaly for item in counted)
         optional: dict[str, Any] = {}
@@ -79,13 +105,7 @@ class Tally:
             "num_beyond_scale": sum(item.is_beyond_scale for item in counted),
         }
         optional |= {name: count for name, count in told.items() if count}
-        if passed_over:
-            optional["passed_over"] = tuple(map(ReportPassedOver.of, passed_over))
         return Report(
-            model=manifest.model,
-            category=manifest.category,
-            run_id=manifest.run_id,
-            thresholds=ReportThresholds.of(manifest.thresholds),
             num_images=n,
             num_ok=n - ng,
             num_ng=ng,
@@ -97,6 +117,7 @@ class Tally:
             outcomes={"inspected": n, **Counter(self._failed.values())},
             num_superseded=self.superseded,
             **optional,
+            **head,
         )
 
     def _defect_stats(self, ng: int) -> DefectStats:

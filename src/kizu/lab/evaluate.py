@@ -2,37 +2,33 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import DataError
 from kizu.core.files import write_json
-from kizu.core.randomness import rng_for
 from kizu.core.threads import spread
-from kizu.core.types import F32, F64, Bool
+from kizu.core.types import F32
 from kizu.core.work import Work
-from kizu.data.manifest import Manifest, Sample, read_manifest
+from kizu.data.manifest import Manifest, Sample
 from kizu.decision.calibration import Thresholds
-from kizu.lab.measured_set import choose_measured, refuse_known
+from kizu.decision.promise import Check, Kind
+from kizu.lab.measured_set import choose_measured
 from kizu.lab.predictions import Predictions, predict_samples
-from kizu.lab.shown import ShownProbability, measure_shown
+from kizu.lab.promises import Promises, SetOn, check_promises, explain, read_set_on, told
+from kizu.lab.shown import ShownProbability, is_of_model, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion
-from kizu.metrics.intervals import Interval, bootstrap_interval
-from kizu.metrics.ranking import RankingMetric, auprc, auroc
+from kizu.metrics.intervals import Interval
 from kizu.metrics.suite import evaluate as measure
-from kizu.metrics.undefined import Undefined
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.contents import MeasuredOn, PredictionRow
 from kizu.runs.folder import RunFolder
 from kizu.runs.folder import write_predictions as write_rows
-
-RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
-"""Metrics that get a bootstrap interval over images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,9 @@ class Evaluation:
     confusion: dict[str, int]
     """Images at the deployed threshold: tp, fp, tn, fn; positive is NG."""
     intervals: dict[str, Interval]
-    """Over test images, of the metrics in `RANKED`."""
+    """Over test images, as if none depended on another."""
+    without_interval: dict[str, str]
+    """Why a metric of images has none."""
     breakdown: dict[str, dict[str, Cell]]
     """By kind, size and place of the flaw."""
     seconds: dict[str, float]
@@ -70,6 +68,14 @@ class Evaluation:
     """Of the bundle on disk that was measured; None where it is in memory only."""
     data: MeasuredOn | None = None
     """The set that the predictions are of, where they are of one."""
+    promises: Promises = field(default_factory=dict[Kind, Check])
+    """What the thresholds promise of good images, beside what these measured."""
+
+    def explained(self, set_on: SetOn) -> Self:
+        """The same with what may have broken its promises."""
+        good = [p for p in self.predictions if p.sample.label == "good"]
+        scores = np.array([p.score for p in good])
+        return replace(self, promises=explain(self.promises, set_on, [p.sample for p in good], scores))
 
     def as_json(self) -> dict[str, Any]:
         """`metrics.json`: flat metrics first, then what qualifies them."""
@@ -80,10 +86,12 @@ class Evaluation:
             "reasons": self.reasons,
             "confusion": self.confusion,
             "intervals": {key: asdict(interval) for key, interval in self.intervals.items()},
+            "without_interval": self.without_interval,
             "breakdown": {
                 axis: {name: asdict(cell) for name, cell in cells.items()}
                 for axis, cells in self.breakdown.items()
             },
+            **({"promises": told(self.promises)} if self.promises else {}),
             **({} if self.shown is None else {"probability": asdict(self.shown)}),
             **({} if self.bundle_sha256 is None else {"bundle_sha256": self.bundle_sha256}),
             **({} if self.data is None else {"data": self.data.model_dump(mode="json")}),
@@ -122,8 +130,8 @@ def evaluate(
     )
 
 
-def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Evaluation:
-    """All metrics of what was found, at the masks' own resolution. `seed`: of the bootstrap."""
+def measure_predictions(found: Predictions, thresholds: Thresholds) -> Evaluation:
+    """All metrics of what was found, at the masks' own resolution."""
     start = time.perf_counter()
     defective, scores = found.defective, found.scores.astype(np.float64)
     has_masks = found.has_drawn_flaws
@@ -146,7 +154,8 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
         confusion={"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn},
-        intervals=_intervals(defective, scores, seed),
+        intervals=result.intervals,
+        without_interval=result.without_interval,
         breakdown=breakdown(
             defective,
             scores,
@@ -157,20 +166,9 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
                 range(len(found.samples)),
             ),
         ),
+        promises=check_promises(found, thresholds),
         seconds={"measure": time.perf_counter() - start},
     )
-
-
-def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
-    intervals = {}
-    for key, metric in RANKED.items():
-        try:
-            intervals[key] = bootstrap_interval(
-                defective, scores, metric, rng=rng_for(seed, "bootstrap", key)
-            )
-        except Undefined:
-            continue
-    return intervals
 
 
 def _flaw(found: Predictions, index: int, threshold: float | F32) -> Flaw | None:
@@ -204,12 +202,16 @@ def measure_run(
 
     `manifest`: another data set to evaluate on, whose numbers get a folder of their own; None: the one that the run was
     trained on. Which of the test images: `choose_measured`, with its errors. A run of several categories has
-    `evaluate_parts`.
+    `parts.evaluate_parts`.
     """
     bundle, probability = folder.open_bundle().for_category(None), folder.read_probability()
     chosen = choose_measured(folder, bundle, manifest, work=work)
     evaluation = replace(evaluate(bundle, chosen.samples, work=work), data=chosen.data)
-    if probability is not None and probability.version in (None, bundle.manifest.version):
+    set_on = read_set_on(folder, bundle.manifest)
+    if not chosen.is_own:  # groups of another set may have the same names
+        set_on = replace(set_on, seen=frozenset())
+    evaluation = evaluation.explained(set_on)
+    if probability is not None and is_of_model(folder, bundle, probability.version):
         found = evaluation.predictions
         labels = np.array([p.sample.label == "defect" for p in found])
         shown = measure_shown(probability, labels, np.array([p.score for p in found]))
@@ -219,7 +221,7 @@ def measure_run(
         place = folder.elsewhere(data.dataset, data.category, data.manifest_sha256)
     measured = MeasuredRun(evaluation, bundle, place)
     with folder.writing():
-        _write(place, evaluation)
+        write_evaluation(place, evaluation)
         if on_written is not None:
             on_written(measured)
     return measured
@@ -230,54 +232,8 @@ def evaluate_run(folder: RunFolder, manifest: Manifest | None = None, *, work: W
     return measure_run(folder, manifest, work=work).evaluation
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredParts:
-    """The same of a run of several categories."""
-
-    by_category: dict[str, Evaluation]
-    bundle: Bundle
-
-
-def evaluate_parts(
-    folder: RunFolder, *, work: Work = Work(), on_written: Callable[[MeasuredParts], object] | None = None
-) -> MeasuredParts:
-    """A run of several categories: each on its own test split with its own thresholds.
-
-    Writes `categories/<category>/metrics.json` and `preds_test.jsonl`, and the run's `metrics.json`: each category's
-    metrics, and their mean over the categories that have them. `on_written` as for `measure_run`.
-    """
-    bundle, manifest = folder.open_bundle(), read_manifest(folder.manifest)
-    refuse_known(folder, bundle, manifest)
-    found = {}
-    for name in manifest.parts:
-        part = manifest.part(name)
-        data = MeasuredOn(dataset=part.dataset, category=name, manifest_sha256=part.content_hash())
-        found[name] = replace(evaluate(bundle.for_category(name), part.test(), work=work), data=data)
-    measured = MeasuredParts(found, bundle)
-    with folder.writing():
-        for name, evaluation in found.items():
-            _write(folder.part(name), evaluation)
-        told = {
-            "bundle_sha256": bundle.bundle_sha256,
-            "mean": mean_metrics(list(found.values())),
-            "categories": {name: evaluation.metrics for name, evaluation in found.items()},
-        }
-        write_json(folder.metrics, told)
-        if on_written is not None:
-            on_written(measured)
-    return measured
-
-
-def mean_metrics(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
-    """Of each metric, over the evaluations that have it; None where none has."""
-    means: dict[str, float | None] = {}
-    for key in evaluations[0].metrics:
-        known = [value for e in evaluations if (value := e.metrics[key]) is not None]
-        means[key] = float(np.mean(known)) if known else None
-    return means
-
-
-def _write(place: RunFolder, evaluation: Evaluation) -> None:
+def write_evaluation(place: RunFolder, evaluation: Evaluation) -> None:
+    """`preds_test.jsonl` and `metrics.json`. For who holds `RunFolder.writing`."""
     write_predictions(place.predictions, evaluation.predictions)
     write_json(place.metrics, evaluation.as_json())
 

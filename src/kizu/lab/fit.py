@@ -3,8 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, Fitted
 from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.randomness import rng_for
-from kizu.core.types import F32, U8, Bool, Scorer
-from kizu.core.work import Work, memory_in_use
+from kizu.core.types import F32, I64, U8, Bool, Scorer, Scores
+from kizu.core.work import BATCH, Work, memory_in_use
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
+from kizu.decision.good_scores import number_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
@@ -41,6 +42,8 @@ class Sides:
     validation: LabelledImages | None = None
     folds: tuple[tuple[PlacedImages, PlacedImages], ...] = ()
     """(fitted on, held out): each good image is held out once."""
+    left_out: bool = False
+    """In place of `calibration`: all that is fitted on, each scored as by a fit without its group."""
     parts: Mapping[str, PlacedImages] = field(default_factory=dict)
     """In place of `calibration`, for a model of several categories: each one's own."""
 
@@ -96,15 +99,20 @@ def fit_bundle(
     watch = Stopwatch()
     with watch.stage("backbone"):
         unfitted = UnfittedPipeline.prepare(config, work)
-    estimate = memory_in_use() + unfitted.estimate_bytes(sides.fit.count)
+    estimate = memory_in_use() + unfitted.estimate_bytes(sides.fit.count, keeping=sides.left_out)
     _log.info("fit images=%d estimated_peak_mb=%d", sides.fit.count, estimate >> 20)
     if on_estimate is not None:
         on_estimate(estimate)
     counted = _Counted(sides.fit.batches)
-    with watch.stage("fit"):
-        pipeline = unfitted.fit(PlacedImages(sides.fit.count, counted), "fit", work)
-    with watch.stage("calibrate"):
-        calibrated = _calibrate(unfitted, pipeline, sides, work)
+    images = PlacedImages(sides.fit.count, counted, sides.fit.groups)
+    with ExitStack() as stack:
+        with watch.stage("fit"):
+            if sides.left_out:
+                pipeline, kept = stack.enter_context(unfitted.fit_keeping(images, "fit", work))
+            else:
+                pipeline, kept = unfitted.fit(images, "fit", work), None
+        with watch.stage("calibrate"):
+            calibrated = _calibrate(unfitted, pipeline, sides, kept, work)
     manifest = _describe(unfitted, calibrated, identity, fit_count=counted.count)
     bundle = Bundle(manifest, pipeline.embedder.model_bytes, pipeline.fitted.state())
     return FittedBundle(bundle, pipeline, calibrated.held, watch.seconds, estimate)
@@ -132,7 +140,10 @@ class _Calibrated:
     by_category: dict[str, Thresholds]
 
 
-def _calibrate(unfitted: UnfittedPipeline, pipeline: Pipeline, sides: Sides, work: Work) -> _Calibrated:
+def _calibrate(
+    unfitted: UnfittedPipeline, pipeline: Pipeline, sides: Sides, kept: F32 | None, work: Work
+) -> _Calibrated:
+    """`kept`: the embeddings of what was fitted on, where each image is left out in thought."""
     config = unfitted.config.calibration
     drawn = rng_for(unfitted.config.seed, "pixels")
     parts: dict[str, HeldOut] = {}
@@ -142,6 +153,9 @@ def _calibrate(unfitted: UnfittedPipeline, pipeline: Pipeline, sides: Sides, wor
             for name, images in sides.parts.items()
         }
         held = HeldOut.join_parts(list(parts.values()))
+    elif kept is not None:
+        scored = _leave_out(pipeline, kept, sides.fit.groups or ())
+        held = score_left_out(config, scored, drawn, count=len(kept), work=work)
     elif sides.folds:
         held = _score_folds(unfitted, sides.folds, drawn, work)
     else:
@@ -195,7 +209,43 @@ def _score_held_out(
         work.report("calibration", done, images.count)
     if not parts:
         raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
+    held = HeldOut.join_parts(parts)
+    return held if images.groups is None else replace(held, groups=number_groups(images.groups))
+
+
+def score_left_out(
+    config: CalibrationConfig,
+    scored: Iterable[tuple[Scores, I64]],
+    rng: np.random.Generator,
+    *,
+    count: int,
+    work: Work = Work(),
+) -> HeldOut:
+    """From what was said of good images that were fitted on, about `count`, each as by a fit without its group; whole
+    groups (N,) at a time."""
+    parts = []
+    done = 0
+    for scores, groups in scored:
+        parts.append(keep_held_out(config, scores.image, scores.maps, rng, groups=groups, left_out=True))
+        done += len(groups)
+        work.report("calibration", done, count)
+    if not parts:
+        raise CalibrationError("there are no calibration images", hint="give more good images")
     return HeldOut.join_parts(parts)
+
+
+def _leave_out(pipeline: Pipeline, kept: F32, groups: Sequence[int]) -> Iterator[tuple[Scores, I64]]:
+    """Group by group, in their order, from the embeddings (N, h, w, D) that `pipeline` was fitted on."""
+    numbers = np.asarray(groups, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    start = 0
+    for end in range(1, len(order) + 1):
+        is_last = end == len(order)
+        if is_last or (end - start >= BATCH and numbers[order[end]] != numbers[order[end - 1]]):
+            rows = order[start:end]
+            found = pipeline.leave_out_embedding(kept[rows], pipeline.placement.image_size, numbers[rows])
+            yield found, numbers[rows]
+            start = end
 
 
 def _score_folds(

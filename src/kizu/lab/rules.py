@@ -22,9 +22,17 @@ def read_rules(folder: RunFolder, bundle: Bundle) -> Rules:
     """Of the bundle, which was read from `folder`.
 
     One of a time when bundles did not say so was set by the run's `config.yaml`, or tuned, which its thresholds tell.
-    Raises `CalibrationError` where it was given others later and nothing tells by which rule.
+    Raises `CalibrationError` where it was given others later and nothing tells by which rule, and where a value, or
+    labelled scores from a file, set them.
     """
     manifest = bundle.manifest
+    if manifest.by_hand:
+        how = {name: getattr(manifest.thresholds, name).rule.describe() for name in manifest.by_hand}
+        told = " and ".join(f"the {name} threshold ({rule})" for name, rule in how.items())
+        raise CalibrationError(
+            f"no rule and no images of {folder.path} set {told}, so it cannot be set anew for other scores",
+            hint=f"set it by a rule first: kizu threshold {folder.path} --rule conformal",
+        )
     if manifest.calibration is not None:
         return Rules(manifest.calibration, manifest.tuned_for)
     config = read_run_config(folder).calibration

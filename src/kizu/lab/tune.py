@@ -1,64 +1,69 @@
 """Other thresholds for a finished run: by another rule on its held-out good images, or on labelled validation images.
 
-The bundle gets them, so that what is measured is what runs, and says by which rules they were set, so that an update
-keeps to these; `thresholds.json` keeps what was in force before.
+They come into force as a new version of the run's bundle, which says by which rules they were set, so that an update
+keeps to these, and why; `kizu rollback` takes them back.
 """
 
 from collections.abc import Sequence
 
-from kizu.bundles.manifest import Bundle
-from kizu.bundles.store import set_thresholds
-from kizu.core.errors import CalibrationError
-from kizu.core.files import write_json, write_stored
-from kizu.core.provenance import utc_now
+from kizu.core.files import write_stored
 from kizu.core.types import Scorer
 from kizu.core.work import Work
-from kizu.data.manifest import Sample
-from kizu.decision.calibration import CalibrationConfig, PixelMetric, Thresholds
+from kizu.data.manifest import Sample, read_manifest
+from kizu.decision.calibration import LABELLED_RULES, CalibrationConfig, PixelMetric, Thresholds
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.evaluate import Prediction, write_predictions
-from kizu.lab.held_out import read_sides, set_held_out_thresholds
+from kizu.lab.held_out import read_set, read_sides, set_held_out_thresholds
 from kizu.lab.labelled import choose_labelled, choose_thresholds
 from kizu.lab.predictions import predict_samples
+from kizu.lab.versions import Change, put_thresholds
 from kizu.pipeline.opened import open_pipeline
-from kizu.runs.contents import ThresholdsFile, ToldThresholds
 from kizu.runs.folder import RunFolder
+from kizu.runs.versions import read_history
 
 
-def compute_thresholds(folder: RunFolder, config: CalibrationConfig, *, work: Work = Work()) -> Thresholds:
-    """By the rules of `config` on the good images that the run held out.
+def compute_thresholds(
+    folder: RunFolder, config: CalibrationConfig, *, reason: str | None = None, work: Work = Work()
+) -> Thresholds:
+    """By the rules of `config` on the good images that the run held out, and where the image rule wants labelled ones,
+    on the data set's validation split. `reason`: None: which rule it is.
 
-    Raises `CalibrationError` where these cannot support a rule, or it wants labelled images; `OutputError` while
-    another command changes the run.
+    Raises `CalibrationError` where these cannot support a rule; `OutputError` while another command changes the run.
     """
-    with folder.locked():
-        bundle, before = folder.open_bundle().for_category(None), folder.read_thresholds()
-        fit, held = read_sides(folder)
-        if not held or fit == held:
-            raise CalibrationError(
-                "every good image was fitted on, so none can set a threshold now",
-                hint="train anew with this rule",
-            )
+    with folder.locked() as still_there:
+        bundle = folder.open_bundle().for_category(None)
+        fit, held = read_sides(folder)[0], read_set(folder)
+        validation = read_manifest(folder.manifest).validation() if config.rule in LABELLED_RULES else ()
         pipeline = open_pipeline(bundle, work)
-        thresholds = set_held_out_thresholds(pipeline, held, bundle.manifest, config, work=work)
-        now = set_thresholds(folder.bundle, bundle, thresholds, calibration=config)
-        _tell(folder, before, bundle, now)
-        _write_train_predictions(folder, pipeline, [*fit, *held], bundle.manifest.placement, thresholds, work)
+        thresholds = set_held_out_thresholds(
+            pipeline, held, bundle.manifest, config, validation=validation, work=work
+        )
+        told = reason or f"by the rule {thresholds.image.rule.describe()}"
+        put_thresholds(folder, bundle, Change(thresholds, config), told, still_there)
+        shown = list(dict.fromkeys([*fit, *held.samples]))
+        _write_train_predictions(
+            folder,
+            pipeline,
+            shown,
+            bundle.manifest.placement,
+            thresholds,
+            work,
+        )
     return thresholds
 
 
 def tune_on_validation(
-    folder: RunFolder, *, pixel_metric: PixelMetric = "f1", work: Work = Work()
+    folder: RunFolder, *, pixel_metric: PixelMetric = "f1", reason: str | None = None, work: Work = Work()
 ) -> Thresholds:
     """The thresholds with the highest F1 of images, and F1 or IoU of pixels, on labelled validation images.
 
     Which images, and what they set: `choose_labelled`, `choose_thresholds`. `probability.json` tells how to show a
-    score as a probability (Platt), by the same images.
+    score as a probability (Platt), by the same images. `reason`: None: that they were tuned.
     Raises `CalibrationError`, `DataError` when a file has changed since; `OutputError` while another command changes
     the run.
     """
-    with folder.locked():
-        bundle, before = folder.open_bundle().for_category(None), folder.read_thresholds()
+    with folder.locked() as still_there:
+        bundle = folder.open_bundle().for_category(None)
         manifest = bundle.manifest
         samples = choose_labelled(folder, seed=manifest.seed, may_draw=True)
         pipeline = open_pipeline(bundle, work)
@@ -67,43 +72,32 @@ def tune_on_validation(
             samples,
             manifest.placement,
             pixel_metric,
+            held=None if read_manifest(folder.manifest).validation() else read_set(folder),
             otherwise=lambda: manifest.thresholds,
             work=work,
         )
-        now = set_thresholds(
-            folder.bundle,
-            bundle,
+        by_hand = manifest.by_hand if chosen.thresholds.pixel == manifest.thresholds.pixel else ()
+        change = Change(
             chosen.thresholds,
-            calibration=manifest.calibration,
+            manifest.calibration,
             tuned_for=pixel_metric,
+            by_hand=tuple(name for name in by_hand if name == "pixel"),
         )
-        _tell(folder, before, bundle, now)
-        write_stored(folder.probability, chosen.probability(manifest.version))
+        told = reason or f"highest F1 on {len(samples)} labelled images"
+        put_thresholds(folder, bundle, change, told, still_there)
+        model = read_history(folder.path).model_of(manifest.version)  # whose scores it was learned with
+        write_stored(folder.probability, chosen.probability(model))
         fit, held = read_sides(folder)
-        _write_train_predictions(folder, pipeline, [*fit, *held], manifest.placement, chosen.thresholds, work)
+        shown = list(dict.fromkeys([*fit, *held]))
+        _write_train_predictions(
+            folder,
+            pipeline,
+            shown,
+            manifest.placement,
+            chosen.thresholds,
+            work,
+        )
     return chosen.thresholds
-
-
-def _tell(folder: RunFolder, known: ThresholdsFile | None, before: Bundle, now: Bundle) -> None:
-    """`thresholds.json`: those in force, and those that were, the oldest first.
-
-    Those that the file, or the training, tells as in force were, whatever came between: an update set others, or the
-    same call gave these to the bundle before and was killed.
-    """
-    told = (
-        ToldThresholds.of(folder.read_meta().thresholds) if known is None else ToldThresholds.of_file(known)
-    )
-    earlier = [*(() if known is None else known.before), told]
-    was = ToldThresholds.of(before.manifest.thresholds)
-    if was not in (told, ToldThresholds.of(now.manifest.thresholds)):
-        earlier.append(was)
-    content = ThresholdsFile(
-        **dict(ToldThresholds.of(now.manifest.thresholds)),
-        bundle_sha256=now.bundle_sha256,
-        written_at=utc_now(),
-        before=tuple(earlier),
-    )
-    write_json(folder.thresholds, content.as_json())
 
 
 def _write_train_predictions(

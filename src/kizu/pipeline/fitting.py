@@ -1,7 +1,9 @@
 """From settings to a fitted pipeline."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -11,7 +13,8 @@ from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import ConfigError
 from kizu.core.randomness import rng_for
-from kizu.core.work import Work
+from kizu.core.types import F32, U8
+from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import Detector, EmbeddingConfig
 from kizu.detectors.registry import make_detector
 from kizu.imaging.placement import PlacementConfig
@@ -58,15 +61,47 @@ class UnfittedPipeline:
             fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
         return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
 
-    def estimate_bytes(self, count: int) -> int:
-        """What a fit on `count` images will take at most, beside what the process holds before it."""
+    @contextmanager
+    def fit_keeping(self, images: PlacedImages, purpose: str, work: Work) -> Iterator[tuple[Pipeline, F32]]:
+        """As `fit`, and the embeddings (N, h, w, D) of the images that came, there until the block ends; in a file
+        where memory would not do."""
+        placement, config = self.config.placement, self.config.detector
+        h, w = self.embedder.grid_hw(placement.image_size)
+        with work.feature_array(images.count * h * w, self.embedder.dim) as kept:
+            counted = _Counted(images.batches)
+            turns = config.quarter_turns(images.count, placement.image_size)
+            with work.limit():
+                placed = replace(images, batches=counted)
+                embeddings = embed_all(self.embedder, placed, placement, turns, kept)
+                fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
+            pipeline = Pipeline(placement, self.embedder, fitted, config, self.work)
+            yield pipeline, kept[: counted.count * h * w].reshape(counted.count, h, w, -1)
+
+    def estimate_bytes(self, count: int, *, keeping: bool = False) -> int:
+        """What a fit on `count` images will take at most, beside what the process holds before it; `keeping`: and their
+        embeddings."""
         placement = self.config.placement
         h, w = self.embedder.grid_hw(placement.image_size)
         working = WORKING_BYTES + WORKING_BYTES_PER_PIXEL * math.prod(placement.seen_hw)
         held = self.detector.memory_bytes(
             count * tiles_per_image(placement), h * w, self.embedder.dim, self.work.memory_budget()
         )
+        if keeping:
+            held += min(count * h * w * self.embedder.dim * BYTES_PER_FLOAT, self.work.memory_budget())
         return working + held
+
+
+class _Counted:
+    """Batches, counted as they pass."""
+
+    def __init__(self, batches: Iterable[U8]) -> None:
+        self.count = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[U8]:
+        for batch in self._batches:
+            self.count += len(batch)
+            yield batch
 
 
 def _ensure_tiled(placement: PlacementConfig) -> None:

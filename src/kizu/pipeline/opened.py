@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from kizu.backbones.graph import Embedder
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError
-from kizu.core.types import F32, HW, U8, Scores
+from kizu.core.types import F32, HW, I64, U8, Scores
 from kizu.core.work import Work
-from kizu.detectors.base import Arrays, DetectorConfig, Embeddings, Fitted, Updatable
+from kizu.detectors.base import Arrays, DetectorConfig, Embeddings, Fitted, LeavesOut, Updatable
 from kizu.detectors.registry import detector_config, make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
@@ -26,6 +26,8 @@ class PlacedImages:
     count: int
     """How many there are, at most."""
     batches: Iterable[U8]
+    groups: Sequence[int] | None = None
+    """Of each image that came, complete when all batches are read; None: not told (`Embeddings.groups`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,20 @@ class Pipeline:
         with self.work.limit():
             return self.fitted.score(embedding, input_hw)
 
+    def leave_out(self, images: U8, groups: I64) -> Scores:
+        """Images (N, H, W, 3) that it was fitted on, whole `groups` (N,) of them: what a fit without its group would
+        say of each. Raises `ConfigError` for a fit that cannot tell, `CalibrationError` as `LeavesOut`."""
+        with self.work.limit():
+            embedding = self.embedder.embed(images)
+        return self.leave_out_embedding(embedding, (images.shape[1], images.shape[2]), groups)
+
+    def leave_out_embedding(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """The same of images whose embedding (N, h, w, D) is there already."""
+        if not isinstance(self.fitted, LeavesOut) or not self.detector.leaves_out:
+            raise ConfigError(f"this {self.detector.kind} cannot tell what it would say without an image")
+        with self.work.limit():
+            return self.fitted.leave_out(embedding, input_hw, groups)
+
     @property
     def updatable(self) -> Updatable:
         """The detector, as one that takes more images. Raises `ConfigError` for a method that does not."""
@@ -99,17 +115,40 @@ def open_pipeline(bundle: Bundle, work: Work = Work()) -> Pipeline:
 
 
 def embed_all(
-    embedder: Embedder, images: PlacedImages, placement: PlacementConfig, turns: tuple[int, ...] = (0,)
+    embedder: Embedder,
+    images: PlacedImages,
+    placement: PlacementConfig,
+    turns: tuple[int, ...] = (0,),
+    kept: F32 | None = None,
 ) -> Embeddings:
-    """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn)."""
+    """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn).
+
+    `kept`: (N * P, D) room for what it makes of them as they are.
+    """
+    told: list[int] = []
+    filled = 0
+
+    def batches() -> Iterator[F32]:
+        nonlocal filled
+        for batch in images.batches:
+            tiles = cut(batch, placement)
+            for quarter in turns:
+                if images.groups is not None:
+                    own = images.groups[-len(batch) :]
+                    told.extend(np.repeat(own, len(tiles) // len(batch)).tolist())
+                embedding = embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
+                if kept is not None and quarter == 0:
+                    rows = embedding.reshape(-1, embedding.shape[-1])
+                    kept[filled : filled + len(rows)] = rows
+                    filled += len(rows)
+                yield embedding
+
     return Embeddings(
-        batches=(
-            embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
-            for tiles in (cut(batch, placement) for batch in images.batches)
-            for quarter in turns
-        ),
+        batches=batches(),
         count=images.count * tiles_per_image(placement) * len(turns),
         input_hw=placement.image_size,
+        groups=None if images.groups is None else told,
+        kept=kept if turns == (0,) else None,
     )
 
 

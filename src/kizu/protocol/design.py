@@ -21,7 +21,8 @@ from kizu.detectors import DETECTORS
 from kizu.detectors.registry import method as look_up_method
 from kizu.lab.trial import run_trial
 from kizu.pipeline.config import PipelineConfig, read_yaml
-from kizu.protocol.freeze import DevSet, Origin
+from kizu.protocol.dev import dev_set
+from kizu.protocol.freeze import Origin
 
 OBJECTIVE = ("image_auroc", "aupro_030")
 """A candidate's worth is the mean of these, over categories and seeds; one that cannot be measured is left out."""
@@ -102,6 +103,7 @@ def design(
     if candidates is None:
         candidates = {kind: designs for kind, designs in list_candidates().items() if kind in METHODS}
     hashed = [manifest.with_hashes() for manifest in manifests]
+    dev = tuple(dev_set(manifest, work.quiet()) for manifest in hashed)
     total = sum(map(len, candidates.values())) * len(hashed) * len(seeds)
     done = 0
     pipelines, thresholds, evidence = {}, {}, []
@@ -129,9 +131,6 @@ def design(
             }
             for worth, config, trials, change in sorted(tried, key=lambda item: -item[0])
         ]
-    dev = tuple(
-        DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash()) for m in hashed
-    )
     origin = Origin(how="kizu design", dev=dev, evidence=tuple(evidence))
     return Design(pipelines=pipelines, thresholds=thresholds, origin=origin)
 

@@ -11,23 +11,16 @@ from pydantic import Field, field_validator
 
 from kizu.backbones.store import load_backbone
 from kizu.core.config import Config
-from kizu.core.errors import ConfigError, LeakageError
+from kizu.core.errors import ConfigError
 from kizu.core.files import read_json, write_json
 from kizu.core.hashing import hash_value
 from kizu.core.locks import locked
 from kizu.core.provenance import package_versions, utc_now
 from kizu.decision.standard import StandardThreshold
 from kizu.pipeline.config import PipelineConfig
+from kizu.protocol.dev import DevSet
 
 SEEDS = (0, 1, 2)
-
-
-class DevSet(Config):
-    """A category that choices were made on."""
-
-    dataset: str
-    category: str
-    manifest_sha256: str
 
 
 class FrozenMethod(Config):
@@ -75,16 +68,6 @@ class FrozenPipeline(Config):
     def sha256(self) -> str:
         """The hash that stands for the whole file."""
         return hash_value(self.model_dump(mode="json"))
-
-    def refuse_dev(self, dataset: str, category: str, manifest_sha256: str) -> None:
-        """Raise `LeakageError` for a category that choices were made on."""
-        for dev in self.origin.dev:
-            same_name = (dev.dataset, dev.category) == (dataset, category)
-            if same_name or dev.manifest_sha256 == manifest_sha256:
-                raise LeakageError(
-                    f"{dataset}/{category} is a category that this pipeline was designed on",
-                    hint="evaluate others, or show it apart and marked with --include-dev",
-                )
 
 
 def freeze(

@@ -1,13 +1,18 @@
 """Evaluate a frozen pipeline: fit on train/good, look at each test set once, and keep a record that it was looked at.
 
-<output_dir>/encounters.jsonl                       which frozen pipeline has met which test set
-<output_dir>/<category>/<method>/metrics.json       mean, spread over seeds, intervals
-<output_dir>/<category>/<method>/meta.json          what is not the same twice: times, machine
-<output_dir>/<category>/<method>/seed-<n>/          metrics.json, thresholds.json, preds_test.jsonl
+<output_dir>/encounters.jsonl           which frozen pipeline has met which test set (one of several ledgers)
+<output_dir>/<sha256>/                  all else, by the first characters of the frozen file's hash:
+    <category>/<method>/metrics.json    mean, spread over seeds, intervals
+    <category>/<method>/meta.json       what is not the same twice: times, machine
+    <category>/<method>/seed-<n>/       metrics.json, thresholds.json, preds_test.jsonl
+
+Before, categories lay in `output_dir` itself, where a second pipeline wrote over the first one's; what was finished
+there is taken over, and left as it is.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from kizu.core.config import Stored
-from kizu.core.errors import DataError
-from kizu.core.files import read_json, read_rows, read_stored, shape_as, write_json, write_jsonl, write_stored
+from kizu.core.errors import DataError, LeakageError
+from kizu.core.files import read_json, read_stored, shape_as, write_bytes, write_json, write_stored
 from kizu.core.hashing import hash_value
-from kizu.core.locks import locked
 from kizu.core.parts import sweep_file_parts
 from kizu.core.provenance import machine, package_versions, utc_now
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
+from kizu.data.marks import ImageMark, mark_images
 from kizu.decision.standard import StandardThreshold, carry_threshold
 from kizu.lab.evaluate import write_predictions
 from kizu.lab.predictions import Predictions
@@ -30,18 +35,13 @@ from kizu.lab.trial import Trial, run_trial
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import mean_interval
 from kizu.metrics.undefined import Undefined
+from kizu.protocol.dev import Looked, look_for_dev, name_unchecked
 from kizu.protocol.freeze import FrozenPipeline
+from kizu.protocol.ledger import LEDGER, hash_test, meet
 from kizu.runs.contents import MetricsFile
 
-
-class Encounter(Stored):
-    """A line of `encounters.jsonl`: a frozen pipeline has met a test set."""
-
-    frozen_sha256: str
-    test_sha256: str
-    category: str
-    dataset: str
-    at: str
+NAME_LENGTH = 12
+"""Characters of the hash in a folder's name."""
 
 
 class Done(Stored):
@@ -50,6 +50,15 @@ class Done(Stored):
     stamp: str
     """Of the frozen pipeline, the data and the seed."""
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of one method on one category."""
+
+    folder: Path
+    before: Path
+    """Where results of older versions lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +83,18 @@ class MethodResult:
     metrics: dict[str, Any]
     """What `metrics.json` holds."""
     others: int
-    """How many other frozen pipelines have met the same test set in this output folder."""
+    """How many other frozen pipelines have met the same test set, by all ledgers."""
+    caveats: tuple[str, ...] = ()
+    """What is to be said beside its numbers."""
 
-
-_RESTORE = "restore it: what has met a test set cannot be counted without it"
 
 OnSeed = Callable[[str, str, SeedResult, Path], None]
 """Called with category, method, what was found and the seed's folder, while the maps are there."""
+
+
+def pipeline_folder(output_dir: Path, frozen: FrozenPipeline) -> Path:
+    """Where in `output_dir` the results of this frozen pipeline lie, and no other's."""
+    return output_dir / frozen.sha256[:NAME_LENGTH]
 
 
 def evaluate_frozen(
@@ -88,55 +102,82 @@ def evaluate_frozen(
     manifests: Sequence[Manifest],
     output_dir: Path,
     *,
+    ledgers: Sequence[Path] = (),
     include_dev: bool = False,
     work: Work = Work(),
     on_seed: OnSeed | None = None,
 ) -> Iterator[MethodResult]:
     """Every method of `frozen` on every category, seed by seed; what an earlier, stopped call has finished is read.
 
-    Raises `LeakageError` for a category that the pipeline was designed on, unless `include_dev`, before anything is
-    fitted; `DataError` for one without test images. For who holds the name `output_dir`.
+    `ledgers`: those beside that of `output_dir` that encounters are noted in. Raises `LeakageError` for a category
+    that the pipeline was designed on, unless `include_dev`, and `DataError` for one without test images, before
+    anything is fitted. For who holds the name of `pipeline_folder`.
     """
-    hashed = [manifest.with_hashes(work) for manifest in manifests]
-    dev = [_is_dev(frozen, manifest, include_dev) for manifest in hashed]
-    for manifest, is_dev in zip(hashed, dev, strict=True):
-        if not manifest.test():
-            raise DataError(f"{manifest.dataset}/{manifest.category} has no test image")
-        others = meet(output_dir / "encounters.jsonl", frozen.sha256, manifest)
+    home = pipeline_folder(output_dir, frozen)
+    for manifest, marks, looked in _look(frozen, manifests, include_dev, work):
+        met = meet([output_dir / LEDGER, *ledgers], frozen.sha256, manifest, marks)
+        caveats = (*looked.caveats, *met.caveats(manifest.category))
+        work.note(*caveats)
         for name in frozen.methods:
-            folder = output_dir / manifest.category / name
+            place = Place(home / manifest.category / name, output_dir / manifest.category / name)
             seeds = {
-                seed: _seed_metrics(frozen, name, seed, manifest, folder, work, on_seed)
+                seed: _seed_metrics(frozen, name, seed, manifest, place, work, on_seed)
                 for seed in frozen.seeds
             }
             metrics = {
                 "category": manifest.category,
                 "dataset": manifest.dataset,
                 "method": name,
-                "is_dev": is_dev,
+                "is_dev": looked.leak is not None,
                 "frozen_sha256": frozen.sha256,
-                "test_sha256": _test_hash(manifest),
+                "test_sha256": hash_test(manifest),
                 **_summary(list(seeds.values())),
                 "per_seed": {str(seed): values for seed, values in seeds.items()},
             }
-            sweep_file_parts(folder)
-            write_json(folder / "metrics.json", metrics)
-            write_json(
-                folder / "meta.json",
-                {
-                    "written_at": utc_now(),
-                    "machine": machine(),
-                    "versions": package_versions(),
-                    "others": others,
-                },
+            _write_result(place.folder, metrics, met.others)
+            yield MethodResult(
+                manifest.category,
+                name,
+                looked.leak is not None,
+                place.folder,
+                metrics,
+                met.others,
+                caveats,
             )
-            yield MethodResult(manifest.category, name, is_dev, folder, metrics, others)
 
 
-def _is_dev(frozen: FrozenPipeline, manifest: Manifest, include_dev: bool) -> bool:
-    if not include_dev:
-        frozen.refuse_dev(manifest.dataset, manifest.category, manifest.content_hash())
-    return any((d.dataset, d.category) == (manifest.dataset, manifest.category) for d in frozen.origin.dev)
+def _write_result(folder: Path, metrics: dict[str, Any], others: int) -> None:
+    sweep_file_parts(folder)
+    write_json(folder / "metrics.json", metrics)
+    write_json(
+        folder / "meta.json",
+        {
+            "written_at": utc_now(),
+            "machine": machine(),
+            "versions": package_versions(),
+            "others": others,
+        },
+    )
+
+
+def _look(
+    frozen: FrozenPipeline, manifests: Sequence[Manifest], include_dev: bool, work: Work
+) -> list[tuple[Manifest, tuple[ImageMark, ...], Looked]]:
+    """Each manifest with its hashes and marks, and what it has to do with the categories of the design."""
+    found = []
+    work.note(*name_unchecked(frozen.origin.dev))
+    for manifest in manifests:
+        hashed = manifest.with_hashes(work)
+        if not hashed.test():
+            raise DataError(f"{manifest.dataset}/{manifest.category} has no test image")
+        marks = mark_images(hashed.samples, work)
+        looked = look_for_dev(frozen.origin.dev, hashed, marks)
+        if looked.leak is not None and not include_dev:
+            raise LeakageError(
+                looked.leak, hint="evaluate others, or show it apart and marked with --include-dev"
+            )
+        found.append((hashed, marks, looked))
+    return found
 
 
 def _seed_metrics(
@@ -144,15 +185,17 @@ def _seed_metrics(
     name: str,
     seed: int,
     manifest: Manifest,
-    folder: Path,
+    place: Place,
     work: Work,
     on_seed: OnSeed | None,
 ) -> dict[str, Any]:
     """Read when it was finished for this pipeline and this data, else computed and written."""
-    here = folder / f"seed-{seed}"
+    here = place.folder / f"seed-{seed}"
     stamp = hash_value([frozen.sha256, manifest.content_hash(), seed])
     done = here / "done.json"
     again = f"remove {here}, and the same command evaluates it again"
+    if not done.exists():
+        _take_over(place.before / f"seed-{seed}", here, stamp)
     if done.exists() and read_stored(done, Done, hint=again).stamp == stamp:
         known = read_json(here / "metrics.json", hint=again)
         shape_as(known, MetricsFile, str(here / "metrics.json"), hint=again)
@@ -171,6 +214,20 @@ def _seed_metrics(
             on_seed(manifest.category, name, SeedResult(seed, trial, metrics), here)
     write_stored(done, Done(stamp=stamp, seconds=round(time.perf_counter() - start, 3)))
     return metrics
+
+
+def _take_over(before: Path, here: Path, stamp: str) -> None:
+    """Copy a seed that was finished where results lay before, for the same pipeline and data; its `done.json` last."""
+    done = before / "done.json"
+    if not done.exists() or read_stored(done, Done, hint=f"remove {before}").stamp != stamp:
+        return
+    files = [path for path in sorted(before.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    for path in (*(path for path in files if path != done), done):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}", hint=f"remove {before}") from error
+        write_bytes(here / path.relative_to(before), content)
 
 
 def _at_carried(
@@ -192,7 +249,8 @@ def _at_carried(
 
 def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Over seeds, of every number: mean, sample standard deviation, and the interval of the mean by Student's t; None
-    where a seed has none. `intervals` are the mean of the seeds' own: images are redrawn, fits are not.
+    where a seed has none. `intervals` are the mean of the seeds' own, where all have one: over images, not over fits.
+    Without an interval over seeds: one seed, or the same number from all.
     """
     keys = [key for key, value in seeds[0].items() if key != "at_fpr" and not isinstance(value, dict)]
     columns = {key: [metrics[key] for metrics in seeds] for key in keys}
@@ -205,11 +263,13 @@ def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         mean[key] = float(np.mean(values)) if known else None
         spread[key] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
         if spread[key] is not None:
-            interval = mean_interval(values)
-            over_seeds[key] = [interval.low, interval.high]
+            with suppress(Undefined):
+                interval = mean_interval(values, bounds=(0, 1))
+                over_seeds[key] = [interval.low, interval.high]
     intervals = {
         key: [float(np.mean([m["intervals"][key][side] for m in seeds])) for side in ("low", "high")]
         for key in seeds[0]["intervals"]
+        if all(key in m["intervals"] for m in seeds)
     }
     return {
         "seeds": len(seeds),
@@ -218,28 +278,3 @@ def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "over_seeds": over_seeds,
         "intervals": intervals,
     }
-
-
-def _test_hash(manifest: Manifest) -> str:
-    return hash_value([[s.id, s.label, s.sha256, s.mask_sha256] for s in manifest.test()])
-
-
-def meet(path: Path, frozen_sha256: str, manifest: Manifest) -> int:
-    """Note that this pipeline meets this test set, and count the others that have.
-
-    The folder is held meanwhile, so that two evaluations at once both leave their line.
-    """
-    test_sha256 = _test_hash(manifest)
-    with locked(path.parent):
-        known = read_rows(path, Encounter, hint=_RESTORE) if path.exists() else []
-        met = {row.frozen_sha256 for row in known if row.test_sha256 == test_sha256}
-        if frozen_sha256 not in met:
-            row = Encounter(
-                frozen_sha256=frozen_sha256,
-                test_sha256=test_sha256,
-                category=manifest.category,
-                dataset=manifest.dataset,
-                at=utc_now(),
-            )
-            write_jsonl(path, [one.model_dump(mode="json") for one in (*known, row)])
-    return len(met - {frozen_sha256})

@@ -15,6 +15,7 @@ from kizu.imaging.placement import PlacementConfig, place
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
 from kizu.report.choosing import SORTS, Sort, rank_predictions
+from kizu.report.promises import TITLES, worth_telling
 from kizu.report.tables import number
 
 CASES_PER_GROUP = 6
@@ -55,6 +56,11 @@ class Section:
     groups: Sequence[Group]
 
 
+def _without_chosen(evaluation: Evaluation) -> str:
+    left_out = 0 if evaluation.data is None else evaluation.data.left_out
+    return f" ({left_out} left out, for thresholds were chosen on them)" if left_out else ""
+
+
 def run_section(inspector: Inspector, evaluation: Evaluation) -> Section:
     """What the page says of one evaluation; its shown cases are inspected again, by what was measured, to draw them."""
     manifest = inspector.manifest
@@ -63,11 +69,17 @@ def run_section(inspector: Inspector, evaluation: Evaluation) -> Section:
     facts = {
         "Data": f"{fitted_on.dataset} / {manifest.category}: fitted on {fitted_on.fit_count}, calibrated on"
         f" {fitted_on.calibration_count}, tested on {counts['good']} good and {counts['defect']} defective"
+        + _without_chosen(evaluation)
         + _of_another(evaluation, fitted_on.dataset, manifest.category),
         "Method": f"{manifest.model} on {manifest.backbone.name} ({', '.join(manifest.embedding['layers'])}),"
         f" {manifest.placement.image_size[0]} x {manifest.placement.image_size[1]}",
         "Image threshold": manifest.thresholds.image.describe(),
         "Pixel threshold": (manifest.thresholds.zones or manifest.thresholds.pixel).describe(),
+        **{
+            f"{TITLES[kind]}, {name}": said
+            for kind, check in worth_telling(evaluation.promises).items()
+            for name, said in _numbered(check.rows())
+        },
     }
     return Section(
         title=f"{manifest.category} · {manifest.model}",
@@ -96,6 +108,15 @@ def write_case_page(path: Path, evaluation: Evaluation, inspector: Inspector) ->
     """`report.html` of one run, on one data set."""
     section = run_section(inspector, evaluation)
     write_page(path, section.title, [section], evaluation.seconds)
+
+
+def _numbered(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """With a number where a name comes again, as that of likely causes does."""
+    names = [name for name, _ in rows]
+    return [
+        (name if names[:place].count(name) == 0 else f"{name} ({names[:place].count(name) + 1})", said)
+        for place, (name, said) in enumerate(rows)
+    ]
 
 
 def _of_another(evaluation: Evaluation, dataset: str, category: str) -> str:

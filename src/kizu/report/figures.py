@@ -33,7 +33,7 @@ def roc_figure(labels: Bool, scores: Reals, threshold: float, *, rng: np.random.
         _point(axes, counts.overkill_rate, counts.recall)
         _square(axes, "good parts rejected", "defects found")
 
-    return _png(draw)
+    return draw_png(draw)
 
 
 def pr_figure(labels: Bool, scores: Reals, threshold: float) -> bytes:
@@ -49,7 +49,7 @@ def pr_figure(labels: Bool, scores: Reals, threshold: float) -> bytes:
             _point(axes, counts.recall, counts.precision)
         _square(axes, "defects found", "rejected parts that are defective")
 
-    return _png(draw)
+    return draw_png(draw)
 
 
 def score_histogram(labels: Bool, scores: Reals, threshold: float) -> bytes:
@@ -76,7 +76,7 @@ def score_histogram(labels: Bool, scores: Reals, threshold: float) -> bytes:
         axes.set_ylabel("images")
         axes.legend(frameon=False, fontsize=8, loc="center right")
 
-    return _png(draw)
+    return draw_png(draw)
 
 
 def confusion_figure(counts: dict[str, int]) -> bytes:
@@ -95,7 +95,7 @@ def confusion_figure(counts: dict[str, int]) -> bytes:
         axes.set_xlabel("verdict")
         axes.set_ylabel("truth")
 
-    return _png(draw)
+    return draw_png(draw)
 
 
 def reliability_figure(bins: Reliability, ece: float, brier: float) -> bytes:
@@ -115,7 +115,7 @@ def reliability_figure(bins: Reliability, ece: float, brier: float) -> bytes:
         )
         _square(axes, "probability that was shown", "part that was defective")
 
-    return _png(draw)
+    return draw_png(draw)
 
 
 def auroc_scatter(names: Sequence[str], image: Sequence[float], pixel: Sequence[float]) -> bytes:
@@ -130,7 +130,7 @@ def auroc_scatter(names: Sequence[str], image: Sequence[float], pixel: Sequence[
         axes.legend(frameon=False, fontsize=8)
         axes.margins(0.15)
 
-    return _png(draw)
+    return draw_png(draw)
 
 
 def _band(labels: Bool, scores: Reals, rng: np.random.Generator) -> tuple[F64, F64]:
@@ -173,7 +173,8 @@ def _square(axes: "Axes", x: str, y: str) -> None:
     axes.set_ylabel(y)
 
 
-def _png(draw: Any) -> bytes:
+def draw_png(draw: Any) -> bytes:
+    """The picture that `draw` makes of empty axes. Raises `MissingExtraError` without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -12,6 +12,7 @@ from kizu.bundles.manifest import BundleManifest
 from kizu.core.files import write_text
 from kizu.detectors.registry import method
 from kizu.metrics.suite import ROWS
+from kizu.report.promises import TITLES, worth_telling
 from kizu.report.tables import number
 from kizu.runs.contents import MetricsFile
 from kizu.runs.folder import RunFolder
@@ -51,9 +52,12 @@ def write_model_card(folder: RunFolder) -> Path:
         sha256=sha256,
         thresholds=_thresholds(manifest),
         rows=_rows(metrics) if metrics and metrics.counts else [],
+        promises=_promises(metrics),
+        without_interval=_without_interval(metrics),
         parts=_parts(metrics) if metrics and metrics.categories else [],
         part_head=["", *(ROWS[key].title for key in OF_PARTS)],
         counts=(metrics.counts if metrics else None) or {},
+        left_out=metrics.data.left_out if metrics and metrics.data else 0,
         reasons=metrics.reasons if metrics else {},
         limits=_limits(manifest),
         settings=json.dumps(manifest.detector, ensure_ascii=False),
@@ -88,6 +92,25 @@ def _rows(metrics: MetricsFile) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _promises(metrics: MetricsFile | None) -> list[tuple[str, str]]:
+    """A line for each sentence of promise and measurement, of one category or of several."""
+    if metrics is None:
+        return []
+    of_parts = metrics.promises_by_category
+    named = {f"{name}, ": found for name, found in of_parts.items()} if of_parts else {"": metrics.promises}
+    return [
+        (f"{before}{TITLES[kind]}, {name}", said)
+        for before, found in named.items()
+        for kind, check in worth_telling(found).items()
+        for name, said in check.rows()
+    ]
+
+
+def _without_interval(metrics: MetricsFile | None) -> list[tuple[str, str]]:
+    told = metrics.without_interval if metrics else {}
+    return [(ROWS[key].title, why) for key, why in told.items() if key in MEASURED]
+
+
 def _parts(metrics: MetricsFile) -> list[list[str]]:
     """A row for each category, and the mean."""
     found = {**(metrics.categories or {}), "mean": metrics.mean}
@@ -111,7 +134,7 @@ def _limits(manifest: BundleManifest) -> list[str]:
             f"The false-alarm rate of {rate:.3g} holds for good parts like those it was set on, on average over such"
             " sets; it says nothing of how many flaws are found."
         )
-    if manifest.thresholds.image.count < 20:
+    if 0 < manifest.thresholds.image.count < 20:
         limits.append(
             f"{manifest.thresholds.image.count} images set the image threshold: another draw would move it visibly."
         )

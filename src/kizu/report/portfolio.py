@@ -1,24 +1,37 @@
 """The table of a frozen evaluation: every category and method, averages, intervals, and what must be said beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kizu.core.files import write_bytes, write_text
 from kizu.core.provenance import package_versions
+from kizu.decision.promise import Check
+from kizu.metrics.compare import Difference
 from kizu.metrics.suite import ROWS
 from kizu.protocol.compare import between_methods
+from kizu.protocol.dev import name_unchecked
 from kizu.protocol.freeze import FrozenPipeline
-from kizu.protocol.frozen import MethodResult
+from kizu.protocol.frozen import MethodResult, pipeline_folder
 from kizu.report.figures import auroc_scatter
+from kizu.report.promises import promise_cells
 
 CARRIED = {"image_f1_at_fpr": "F1 (FPR=1%)"}
 """At the threshold that was carried from the development categories: of a frozen evaluation, not of the suite."""
 COLUMNS = ("image_auroc", "image_auprc", *CARRIED, "image_f1", "aupro_030", "aupimo")
 HEAD = ("Category", "Method", *(CARRIED.get(key) or ROWS[key].short or ROWS[key].title for key in COLUMNS))
+PROMISED = (
+    "Category",
+    "Method",
+    "Good pictures",
+    "False alarms at most",
+    "Measured, by seed",
+    "Verdict, by seed",
+)
 COMPARED = ("Category", "Methods", "Difference of image AUROC", "p (Holm)", "Test")
 
 
@@ -40,6 +53,11 @@ def portfolio_table(results: Sequence[MethodResult]) -> str:
     return _markdown(HEAD, portfolio_rows(results))
 
 
+def promises_table(results: Sequence[MethodResult]) -> str:
+    """Promise and measurement, as Markdown."""
+    return _markdown(PROMISED, promise_rows(results))
+
+
 def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows)
@@ -51,7 +69,7 @@ def comparison_rows(results: Sequence[MethodResult]) -> list[list[str]]:
         [
             found.category,
             f"{found.first} - {found.second}",
-            f"{found.difference.value:+.3f} [{found.difference.low:+.3f}, {found.difference.high:+.3f}]",
+            _difference(found.difference),
             f"{found.corrected_p:.3g}",
             found.difference.method,
         ]
@@ -59,31 +77,73 @@ def comparison_rows(results: Sequence[MethodResult]) -> list[list[str]]:
     ]
 
 
+def promise_rows(results: Sequence[MethodResult]) -> list[list[str]]:
+    """What the image thresholds promise of good images, beside what the good test images measured, for each seed.
+
+    Without those that were evaluated when this was not measured yet.
+    """
+    rows = []
+    for r in results:
+        found = [promises["image"] for m in r.metrics["per_seed"].values() if (promises := m.get("promises"))]
+        cells = [promise_cells(Check.model_validate(_own_fields(one))) for one in found]
+        if not cells:
+            continue
+        promised, measured, _, pictures, verdicts = zip(*cells, strict=True)
+        rows.append(
+            [
+                r.category + (" (dev)" if r.is_dev else ""),
+                r.method,
+                *(", ".join(dict.fromkeys(column)) for column in (pictures, promised)),
+                *(", ".join(column) for column in (measured, verdicts)),
+            ]
+        )
+    return rows
+
+
+def _own_fields(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that a file holds, without what is told beside them."""
+    return {key: value for key, value in told.items() if key in Check.model_fields}
+
+
 def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[MethodResult]) -> None:
-    """`report.md`, `report.html`, and where matplotlib is installed `figs/auroc.png`."""
+    """`report.md`, `report.html`, and where matplotlib is installed `figs/auroc.png`, in this pipeline's own folder of
+    `output_dir` (`pipeline_folder`): another one's report stays."""
+    folder = pipeline_folder(output_dir, frozen)
     notes = portfolio_notes(frozen, results)
+    promised = promise_rows(results)
     text = "# Evaluation of a frozen pipeline\n\n" + portfolio_table(results) + "\n\n"
+    if promised:
+        text += "## Promise and measurement\n\n" + promises_table(results) + "\n\n"
     compared = comparison_rows(results)
     if compared:
         text += "## Methods beside each other\n\n" + _markdown(COMPARED, compared) + "\n\n"
-    write_text(output_dir / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
+    write_text(folder / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
     environment = Environment(
         loader=PackageLoader("kizu.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("portfolio.html").render(
         head=HEAD,
         rows=portfolio_rows(results),
+        promised_head=PROMISED,
+        promised=promised,
         compared_head=COMPARED,
         compared=compared,
         notes=notes,
         version=package_versions()["kizu"],
     )
-    write_text(output_dir / "report.html", page)
+    write_text(folder / "report.html", page)
     drawn = [r for r in results if None not in _aurocs(r)]
     if drawn and find_spec("matplotlib") is not None:
         image, pixel = zip(*map(_aurocs, drawn), strict=True)
         names = [f"{r.category}, {r.method}" for r in drawn]
-        write_bytes(output_dir / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
+        write_bytes(folder / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
+
+
+def _difference(found: Difference) -> str:
+    text = f"{found.value:+.3f}"
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def _aurocs(result: MethodResult) -> tuple[float | None, float | None]:
@@ -96,10 +156,15 @@ def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> 
     dev = ", ".join(f"{d.dataset}/{d.category}" for d in frozen.origin.dev) or "none named"
     notes = [
         f"Frozen pipeline {frozen.sha256[:16]}; choices: {frozen.origin.how}; development categories: {dev}.",
-        f"Mean over {len(frozen.seeds)} seed(s) ± standard deviation; [..]: 95 % bootstrap interval over test images.",
+        f"Mean over {len(frozen.seeds)} seed(s) ± standard deviation; [..]: 95 % interval over test images, as if none"
+        " depended on another (docs/intervals.md). Without it: none was measured to hold.",
         "F1 (FPR=1%): at the threshold carried from the development categories; F1 (deployed): at the threshold set on"
         " held-out good images.",
     ]
+    if promise_rows(results):
+        notes.append(
+            "Promise and measurement: of verdicts on promises that are kept, one in twenty may say broken by chance."
+        )
     if any(r.is_dev for r in results):
         notes.append("(dev): the pipeline was designed on this category; it is left out of the averages.")
     others = {r.category: r.others for r in results if r.others}
@@ -108,6 +173,8 @@ def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> 
         f" {count + 1}."
         for category, count in others.items()
     ]
+    notes += dict.fromkeys(caveat for r in results for caveat in r.caveats)
+    notes += name_unchecked(frozen.origin.dev)
     reasons = {
         f"{r.category}, {r.method}: {key} is missing ({why})"
         for r in results

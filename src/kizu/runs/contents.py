@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, computed_field, model_validator
 
 from kizu.core.config import Stored
 from kizu.decision.calibration import Thresholds
+from kizu.decision.promise import Check, Kind
 from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 
@@ -23,7 +24,9 @@ class RunMeta(Stored):
     fit: tuple[str, ...]
     """Ids of the images that were fitted on."""
     calibration: tuple[str, ...]
-    """Ids of those that set the thresholds; with folds the same as `fit`."""
+    """Ids of those that set the thresholds, in the order of `calibration_scores`; with folds the same as `fit`."""
+    left_out: bool = False
+    """They are all that was fitted on, and each was scored as by a fit without its group."""
     skipped: tuple[str, ...] = ()
     """Ids of broken images that were left out."""
     thresholds: Thresholds
@@ -136,6 +139,16 @@ class MeasuredOn(Stored):
     """Over ids, labels, splits and the bytes of images and masks."""
     left_out: int = 0
     """Test images on which the run's thresholds were chosen: they are not measured."""
+    left_out_ids: tuple[str, ...] = ()
+    """Which ones."""
+
+
+class ToldCheck(Check):
+    """A promise beside what was measured, with a sentence for who opens the file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    says: str
 
 
 class MetricsFile(Stored):
@@ -144,6 +157,8 @@ class MetricsFile(Stored):
     values: dict[str, float | None]
     """The metrics, which lie flat in the file; None where the data cannot give one."""
     intervals: dict[str, Span] = Field(default_factory=dict)
+    without_interval: dict[str, str] = Field(default_factory=dict)
+    """Why a metric of images has no interval."""
     reasons: dict[str, str] = Field(default_factory=dict)
     """Why a metric is None."""
     counts: dict[str, int] | None = None
@@ -155,6 +170,10 @@ class MetricsFile(Stored):
     """Of the bundle that was measured; None where it was in memory only."""
     data: MeasuredOn | None = None
     """None: of a time when the file did not say so, and then the run's own."""
+    promises: dict[Kind, ToldCheck] = Field(default_factory=dict)
+    """"image" and "pixel"; empty: of several categories, or of a time when the file did not say so."""
+    promises_by_category: dict[str, dict[Kind, ToldCheck]] = Field(default_factory=dict)
+    """The same of each of several categories."""
 
     @model_validator(mode="before")
     @classmethod

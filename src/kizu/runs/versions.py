@@ -3,6 +3,7 @@
 bundle/                        version 1, as it was trained
 versions/<n>/bundle/           a later one, whole
 versions/<n>/added.jsonl       the images that it learned beside those of the version it came from
+versions/<n>/labelled.jsonl    the labelled images that its thresholds were chosen on, where they are of a file
 versions/<n>/.new              it has not been in force yet
 versions.json                  which one is in force, and every step that led there
 
@@ -23,6 +24,7 @@ from kizu.core.parts import folder_part
 
 HISTORY = "versions.json"
 ADDED = "added.jsonl"
+LABELLED = "labelled.jsonl"
 NEW = ".new"
 """In a version's folder until it is in force: one that still has it when nobody holds the run never came so far."""
 FIRST = 1
@@ -31,7 +33,8 @@ FIRST = 1
 class Step(Stored):
     """One change of what is in force."""
 
-    action: Literal["update", "rollback"]
+    action: Literal["update", "thresholds", "rollback"]
+    """`thresholds`: the same model, and the same scores, with other thresholds."""
     version: int
     """In force from then on."""
     before: int
@@ -43,7 +46,7 @@ class Step(Stored):
 
     @model_validator(mode="after")
     def _made_of_an_earlier_one(self) -> Self:
-        if self.action == "update" and self.version <= self.before:
+        if self.action != "rollback" and self.version <= self.before:
             raise ValueError(f"version {self.version} cannot have been made from version {self.before}")
         return self
 
@@ -56,7 +59,21 @@ class History(Stored):
 
     def parent(self, version: int) -> int | None:
         """The version that `version` was made from; None for the first, and for one that never came into force."""
-        made = [step.before for step in self.steps if step.action == "update" and step.version == version]
+        made = self._maker(version)
+        return None if made is None else made.before
+
+    def model_of(self, version: int) -> int:
+        """The version that learned what `version` knows: that one, or where it only has other thresholds, the one that
+        it goes back to. The scores of both are the same."""
+        made = self._maker(version)
+        return version if made is None or made.action == "update" else self.model_of(made.before)
+
+    def made(self, action: Literal["update", "thresholds"]) -> tuple[int, ...]:
+        """The versions that such a step made, the first one first."""
+        return tuple(step.version for step in self.steps if step.action == action)
+
+    def _maker(self, version: int) -> Step | None:
+        made = [step for step in self.steps if step.action != "rollback" and step.version == version]
         return made[0] if made else None
 
     def lineage(self, of: int | None = None) -> tuple[int, ...]:

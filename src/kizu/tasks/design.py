@@ -8,7 +8,8 @@ from kizu.core.registry import look_up
 from kizu.core.work import Work
 from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.design import Design, design, list_candidates, read_candidates, read_design
-from kizu.protocol.freeze import DevSet, FrozenPipeline, Origin, freeze, write_frozen
+from kizu.protocol.dev import dev_set
+from kizu.protocol.freeze import FrozenPipeline, Origin, freeze, write_frozen
 from kizu.tasks.data import scan_all
 from kizu.tasks.lab_options import DesignOptions, FreezeOptions
 from kizu.tasks.options import CategoriesOptions, parse_seeds
@@ -54,8 +55,5 @@ def _by_hand(options: FreezeOptions, where: CategoriesOptions) -> Design:
     if len(pipelines) < len(configs):
         raise ConfigError("two of the configs are of one method", hint="give one for each method")
     manifests = scan_all(options.dev, where, flag="--dev") if options.dev else []
-    dev = tuple(
-        DevSet(dataset=m.dataset, category=m.category, manifest_sha256=m.content_hash())
-        for m in (manifest.with_hashes() for manifest in manifests)
-    )
+    dev = tuple(map(dev_set, manifests))
     return Design(pipelines=pipelines, thresholds={}, origin=Origin(how=options.note, dev=dev))

@@ -12,12 +12,10 @@ from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import (
     Evaluation,
-    MeasuredParts,
     MeasuredRun,
-    evaluate_parts,
-    mean_metrics,
     measure_run,
 )
+from kizu.lab.parts import MeasuredParts, evaluate_parts, mean_metrics
 from kizu.lab.train import read_run_config
 from kizu.lab.tune import compute_thresholds, tune_on_validation
 from kizu.report.cases import write_case_page
@@ -55,10 +53,13 @@ class Evaluated:
 
 
 def set_thresholds(run_dir: Path, options: ThresholdOptions, work: Work) -> Thresholds | None:
-    """Set them anew as asked; None: nothing was asked. Raises `ConfigError` for options that contradict each other."""
+    """Set them anew as asked, as a new version of the run; None: nothing was asked.
+
+    Raises `ConfigError` for options that contradict each other.
+    """
     zones = parse_grid("--zones", options.zones) if options.zones else None
     changes = drop_none(rule=options.rule, false_alarm_rate=options.false_alarm_rate, zones=zones)
-    if not (options.compute_thresholds or options.tune_on_validation or changes):
+    if not (options.compute_thresholds or options.tune_on_validation or changes or options.reason):
         return None
     if options.compute_thresholds == options.tune_on_validation:
         raise ConfigError("give one of --compute-thresholds and --tune-on-validation")
@@ -66,10 +67,12 @@ def set_thresholds(run_dir: Path, options: ThresholdOptions, work: Work) -> Thre
         raise ConfigError("--rule, --false-alarm-rate and --zones go with --compute-thresholds only")
     folder = open_run(run_dir)
     if options.tune_on_validation:
-        return tune_on_validation(folder, pixel_metric=options.pixel_metric.value, work=work)
+        return tune_on_validation(
+            folder, pixel_metric=options.pixel_metric.value, reason=options.reason, work=work
+        )
     values = read_run_config(folder).calibration.model_dump(mode="json")
     config = CalibrationConfig.parse({**values, **changes}, where="options")
-    return compute_thresholds(folder, config, work=work)
+    return compute_thresholds(folder, config, reason=options.reason, work=work)
 
 
 def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from kizu.bundles.store import ensure_outside
 from kizu.core.errors import ConfigError, OutputError
-from kizu.core.files import write_bytes
+from kizu.core.files import is_writable, write_bytes
 from kizu.core.locks import locked, locked_name
 from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.inspection.inspector import Inspector
 from kizu.protocol.freeze import read_frozen
-from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen
+from kizu.protocol.frozen import MethodResult, SeedResult, evaluate_frozen, pipeline_folder
+from kizu.protocol.ledger import LEDGER, user_ledger
 from kizu.report.gallery import write_figures
 from kizu.report.portfolio import write_portfolio
 from kizu.tasks.data import scan_all
@@ -28,9 +29,10 @@ class Portfolio:
     """Every method on every category, and where it is written."""
 
     results: list[MethodResult]
-    output_dir: Path
+    folder: Path
+    """In the output folder, this pipeline's own."""
     figures: Path | None
-    """Where the first seed's figures lie; None: nothing could be drawn."""
+    """Where the first seed's figures lie beside the frozen file; None: nothing could be drawn, or it is sealed."""
 
 
 def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work: Work) -> Portfolio:
@@ -43,7 +45,11 @@ def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work:
     frozen = read_frozen(options.frozen)
     output_dir = options.output_dir or OUTPUT_DIR
     ensure_outside(output_dir)
-    figures = options.frozen.parent / "figs"
+    home = pipeline_folder(output_dir, frozen)
+    figures = options.frozen.parent / "figs" / home.name
+    copied = is_writable(figures)
+    if not copied:
+        work.note(f"{figures} cannot be written: the figures lie in {home} only")
 
     def draw(category: str, method: str, result: SeedResult, folder: Path) -> None:
         if find_spec("matplotlib") is None:
@@ -51,28 +57,29 @@ def evaluate_frozen_file(options: FrozenOptions, where: CategoriesOptions, work:
         fitted = result.trial.fitted
         inspector = Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline)
         pictures = write_figures(folder / "figs", result.trial.evaluation, inspector)
-        if result.seed == frozen.seeds[0]:
+        if copied and result.seed == frozen.seeds[0]:
             _copy(pictures, figures / f"{category}-{method}")
 
-    with locked_name(output_dir):  # for hours: a second one into the same folder is told at once
+    with locked_name(home):  # for hours: a second one into the same folder is told at once
         results = list(
             evaluate_frozen(
                 frozen,
                 scan_all(options.categories, where, work),
                 output_dir,
+                ledgers=[options.frozen.parent / LEDGER, user_ledger()],
                 include_dev=options.include_dev,
                 work=work,
                 on_seed=draw,
             )
         )
-        with locked(output_dir):
-            sweep_file_parts(output_dir / "figs")
+        with locked(home):
+            sweep_file_parts(home / "figs")
             write_portfolio(output_dir, frozen, results)
-        scatter = output_dir / "figs" / "auroc.png"
-        if not scatter.exists():
-            return Portfolio(results, output_dir, None)
+        scatter = home / "figs" / "auroc.png"
+        if not copied or not scatter.exists():
+            return Portfolio(results, home, None)
         _copy([scatter], figures)
-    return Portfolio(results, output_dir, figures)
+    return Portfolio(results, home, figures)
 
 
 def _copy(pictures: Sequence[Path], folder: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kizu.bundles.manifest import BundleManifest
 from kizu.bundles.store import ensure_outside, is_bundle
 from kizu.core.errors import ConfigError
 from kizu.core.hashing import hash_value
@@ -14,6 +15,7 @@ from kizu.data.listing import ImagesBelow, list_named_images, read_list
 from kizu.data.manifest import Sample
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.roi import read_roi
+from kizu.inspection.declared import Declared
 from kizu.inspection.events import events_of
 from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
@@ -22,6 +24,10 @@ from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Record
 from kizu.inspection.source import identify
 from kizu.inspection.watch import DropFolder
+from kizu.lab.measured_set import read_known_content
+from kizu.lab.promises import read_set_on
+from kizu.runs.folder import open_run
+from kizu.runtimes.model import is_model_file
 from kizu.tasks.line_options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
 
 
@@ -85,7 +91,17 @@ def inspect(
         )
         return Inspected(runner.watch(drop, on_record), output_dir)
     samples = _named_images(source.image_list) if is_list else folder.all()
-    return Inspected(runner.run(samples), output_dir)
+    declared = _declare(opened, inspector.manifest, source.category) if source.assume_good else None
+    return Inspected(runner.run(samples, declared), output_dir)
+
+
+def _declare(opened: Path, manifest: BundleManifest, category: str | None) -> Declared:
+    """What a run knows of the pictures it has seen; a bundle alone, or an exported file, knows nothing of them."""
+    if is_model_file(opened) or is_bundle(opened):
+        return Declared()
+    folder = open_run(opened)
+    set_on = read_set_on(folder, manifest, category)
+    return Declared(read_known_content(folder, manifest), set_on.scores, set_on.siblings, set_on.groups)
 
 
 def choose_folder(place: Path, name: str, images: str) -> Path:
@@ -114,6 +130,12 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
     if len(given) != 1:
         raise ConfigError("give one folder of images", hint="kizu inspect --run-dir RUN FOLDER")
     is_list = source.image_list is not None or str(given[0]) == "-"
+    if source.watch and source.assume_good:
+        raise ConfigError(
+            "--assume-good does not go with --watch: a verdict that is asked for after each picture says broken"
+            " sooner or later, whatever holds",
+            hint="inspect the folder without --watch when its pictures have come",
+        )
     if is_list and (source.watch or source.glob is not None):
         raise ConfigError("--watch and --glob are for folders")
     return given[0], is_list

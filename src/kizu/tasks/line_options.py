@@ -43,6 +43,13 @@ class SourceOptions:
     idle: Annotated[
         float | None, Flag("With --watch: stop when no file has come for this many seconds.", least=0)
     ] = None
+    assume_good: Annotated[
+        bool,
+        Flag(
+            "All these pictures are of good parts: measure the false alarms beside the promise. No verdict changes.",
+            ("--assume-good",),
+        ),
+    ] = False
     category: Annotated[
         str | None, Flag("For a model of several categories: which one these images show.")
     ] = None

@@ -35,7 +35,7 @@ def predict_run(
 
     A stopped call is gone on with. Raises `DataError` when there is no test image.
     """
-    bundle, manifest = folder.open_bundle(), read_own_manifest(folder)
+    bundle, manifest = folder.open_bundle(), read_own_manifest(folder, work)
     results = {}
     for name in manifest.parts or (manifest.category,):
         part = manifest.part(name) if manifest.parts else manifest

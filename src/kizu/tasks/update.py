@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from kizu.core.work import Work
-from kizu.lab.update import Updated, roll_back, update_run
+from kizu.lab.update import Updated, update_run
+from kizu.lab.versions import roll_back
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import Step
@@ -28,17 +29,18 @@ def update(run_dir: Path, options: UpdateOptions, work: Work) -> Changed[Updated
     done = update_run(
         folder, options.images, reason=options.reason, skip_broken=options.skip_broken, work=work
     )
-    return Changed(done, _refresh(folder))
+    return Changed(done, refresh_card(folder))
 
 
 def rollback(run_dir: Path, options: RollbackOptions) -> Changed[Step]:
     """Put an earlier version in force again."""
     folder = open_run(run_dir)
     step = roll_back(folder, options.to, reason=options.reason)
-    return Changed(step, _refresh(folder))
+    return Changed(step, refresh_card(folder))
 
 
-def _refresh(folder: RunFolder) -> Path | None:
+def refresh_card(folder: RunFolder) -> Path | None:
+    """Write the model card of what is in force now, and tell what was measured before, where anything was."""
     with folder.writing():
         write_model_card(folder)
     return folder.metrics if folder.metrics.exists() else None

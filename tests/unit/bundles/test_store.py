@@ -1,7 +1,10 @@
+import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,8 @@ import pytest
 from tests.support import example
 
 from kizu.bundles.exported import MANIFEST, SHA256, manifest_in
-from kizu.bundles.store import ensure_outside, load, save
+from kizu.bundles.manifest import Bundle, BundleManifest
+from kizu.bundles.store import ensure_outside, load, read_fit_hash, save, save_beside
 from kizu.core.errors import BundleError, OutputError
 from kizu.core.hashing import hash_file, hash_value
 
@@ -202,3 +206,67 @@ def test_a_place_in_a_bundle_is_told_apart(folder: Path, tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(OutputError, match="is inside the bundle"):
         ensure_outside(tmp_path / "link" / "out")
+
+
+def other(bundle: Bundle) -> BundleManifest:
+    return bundle.manifest.model_copy(update={"version": 2, "reason": "test"})
+
+
+def test_another_manifest_over_the_same_files_is_a_whole_bundle(folder: Path, tmp_path: Path) -> None:
+    first, before = load(folder), {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    digest = save_beside(folder, first, other(first), tmp_path / "second")
+    second = load(tmp_path / "second")
+    assert second.manifest == other(first)
+    assert second.stored_sha256 == digest != first.stored_sha256
+    assert second.graph == first.graph
+    assert read_fit_hash(folder) == read_fit_hash(tmp_path / "second")
+    assert {path: path.read_bytes() for path in before} == before
+    assert (tmp_path / "second/graph.onnx").stat().st_ino == (folder / "graph.onnx").stat().st_ino
+    shutil.copytree(tmp_path / "second", tmp_path / "elsewhere")
+    shutil.rmtree(folder)  # links and copies outlive what they were made from
+    for place in ("second", "elsewhere"):
+        assert load(tmp_path / place).bundle_sha256 == digest
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP])
+def test_where_there_are_no_links_the_files_are_copied(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    first = load(folder)
+    save_beside(folder, first, other(first), tmp_path / "second")
+    assert load(tmp_path / "second").graph == first.graph
+    assert (tmp_path / "second/graph.onnx").stat().st_ino != (folder / "graph.onnx").stat().st_ino
+
+
+def test_files_that_may_not_be_written_are_copied(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to one could not be synced; for the superuser nothing is so, hence the pretence."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    first = load(folder)
+    save_beside(folder, first, other(first), tmp_path / "second")
+    assert (tmp_path / "second/graph.onnx").stat().st_nlink == 1
+    load(tmp_path / "second")
+
+
+def test_a_bundle_that_changed_since_it_was_read_is_not_taken_over(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(folder)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # so that files are copied
+    (folder / "graph.onnx").write_bytes(b"another")
+    with pytest.raises(BundleError, match=r"graph\.onnx has changed"):
+        save_beside(folder, first, other(first), tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+    shutil.rmtree(folder)
+    save(example(), folder)
+    again = load(folder)
+    shutil.rmtree(folder)
+    save(replace(example(), manifest=other(first)), folder)
+    with pytest.raises(BundleError, match="has changed since it was read"):
+        save_beside(folder, again, other(first), tmp_path / "second")
+    assert not (tmp_path / "second").exists()

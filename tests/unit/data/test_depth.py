@@ -110,7 +110,7 @@ def test_a_flaw_is_scored_the_same_in_8_and_more_bits_and_in_files_and_arrays(tm
 
 def test_a_model_that_resizes_by_itself_keeps_the_scale() -> None:
     inspector = kizu.fit([part_picture(number).astype(np.uint16) * 257 for number in range(6)])
-    inspector._picture_hw = (64, 64)  # as of a file that was exported with its own resize
+    vars(inspector)["_picture_hw"] = (64, 64)  # as of a file that was exported with its own resize
     assert inspector.placement.image_size == (64, 64)
     assert inspector.placement.scale is not None
     assert inspector.placement.scale == inspector.manifest.placement.scale

@@ -266,7 +266,7 @@ def test_what_goes_wrong_with_one_picture_is_its_line(
         def __init__(self) -> None:
             self.score = stumble
 
-    monkeypatch.setattr(inspector, "_scorer", Stumbling())
+    monkeypatch.setitem(vars(inspector), "_scorer", Stumbling())
     done = run(inspector, drop, out)
     assert done.num_failed == 1
     found = in_force(out)["2.png"]
@@ -289,7 +289,7 @@ def test_a_score_that_is_no_number_is_that_pictures_line(
             raise ScoreError("the score is nan")
         return decide(score, *rest)
 
-    monkeypatch.setattr(inspector, "_decide", third)
+    monkeypatch.setitem(vars(inspector), "_decide", third)
     assert run(inspector, drop, out).num_failed == 1
     assert labels(out).count("--") == 1
 

@@ -227,7 +227,7 @@ def test_thresholds_that_were_in_force_are_kept_though_a_kill_comes_between(
     for killed, config in ((True, first), (False, first), (True, second), (False, second)):
         with monkeypatch.context() as patched:
             if killed:
-                patched.setattr("kizu.lab.tune._tell", lambda *_: 1 / 0)
+                patched.setattr("kizu.lab.versions.write_thresholds", lambda *_: 1 / 0)
                 with pytest.raises(ZeroDivisionError):
                     compute_thresholds(run, config)
             else:

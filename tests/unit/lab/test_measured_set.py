@@ -19,7 +19,8 @@ from kizu.lab.evaluate import evaluate_run, measure_run
 from kizu.lab.measured_set import read_own_manifest
 from kizu.lab.train import train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
-from kizu.lab.update import roll_back, update_run
+from kizu.lab.update import update_run
+from kizu.lab.versions import roll_back
 from kizu.release.export import export_run
 from kizu.release.verify import verify_run
 from kizu.report.model_card import write_model_card

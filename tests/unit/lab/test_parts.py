@@ -12,7 +12,8 @@ from kizu.core.errors import BundleError, ConfigError
 from kizu.data.manifest import merge_manifests, read_manifest
 from kizu.decision.cuts import MARGIN
 from kizu.inspection.inspector import Inspector
-from kizu.lab.evaluate import evaluate_parts, evaluate_run
+from kizu.lab.evaluate import evaluate_run
+from kizu.lab.parts import evaluate_parts
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import tune_on_validation
 from kizu.report.model_card import write_model_card

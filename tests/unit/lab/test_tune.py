@@ -4,6 +4,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,20 +13,24 @@ from tests.support import BASE, category, run_config
 from kizu.bundles import store
 from kizu.bundles.store import load
 from kizu.core import locks
-from kizu.core.errors import BundleError, CalibrationError, DataError, OutputError
+from kizu.core.errors import CalibrationError, DataError, OutputError
 from kizu.core.split import Split
 from kizu.core.work import Work
 from kizu.data.manifest import read_manifest
-from kizu.decision.calibration import CalibrationConfig
+from kizu.data.study import read_study
+from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.cuts import MARGIN
 from kizu.decision.rules import Rule
 from kizu.imaging.placement import map_back
 from kizu.inspection.inspector import Inspector
+from kizu.lab import tune
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.rules import read_rules
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
+from kizu.lab.versions import roll_back
 from kizu.runs.folder import RunFolder
+from kizu.runs.versions import read_history, version_folder
 
 
 def test_the_same_rule_gives_the_same_thresholds(run: RunFolder) -> None:
@@ -192,10 +197,65 @@ def test_thresholds_are_not_set_while_another_command_changes_the_run(
     assert load(run.bundle).bundle_sha256 == digest
 
 
-def test_a_bundle_that_changed_meanwhile_is_not_written_over(run: RunFolder) -> None:
-    bundle = load(run.bundle)
+def test_a_version_that_came_meanwhile_is_not_lost(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where locks do not hold, as on a share without them."""
+    calibrate = tune.set_held_out_thresholds
+
+    def meanwhile(*arguments: Any, **named: Any) -> Thresholds:
+        monkeypatch.setattr(tune, "set_held_out_thresholds", calibrate)
+        monkeypatch.setattr(RunFolder, "locked", lambda self: locks.locked(self.path / "no such share"))
+        compute_thresholds(run, CalibrationConfig(rule="maximum"), reason="meanwhile")
+        return calibrate(*arguments, **named)
+
+    monkeypatch.setattr(tune, "set_held_out_thresholds", meanwhile)
+    with pytest.raises(OutputError, match="has another version in force"):
+        compute_thresholds(run, CalibrationConfig(rule="mean_sigma"), reason="slow")
+    [step] = read_history(run.path).steps
+    assert (step.action, step.reason) == ("thresholds", "meanwhile")
+    assert [path.name for path in (run.path / "versions").iterdir()] == ["2"]
+
+
+def test_other_thresholds_are_a_version_that_says_why_and_can_be_taken_back(run: RunFolder) -> None:
+    before = load(run.bundle)
+    first = {path: path.read_bytes() for path in run.bundle.rglob("*") if path.is_file()}
+    found = compute_thresholds(run, CalibrationConfig(rule="maximum"), reason="fewer false alarms")
+    tuned = tune_on_validation(run)
+    assert [(s.action, s.before, s.version) for s in read_history(run.path).steps] == [
+        ("thresholds", 1, 2), ("thresholds", 2, 3),
+    ]  # fmt: skip
+    assert load(version_folder(run.path, 2)).manifest.reason == "fewer false alarms"
+    assert load(run.bundle).manifest.parent == load(version_folder(run.path, 2)).bundle_sha256
+    assert all(path.read_bytes() == content for path, content in first.items())
+    assert load(run.bundle).manifest.thresholds == tuned
+    roll_back(run)
+    assert load(run.bundle).manifest.thresholds == found
+    told = run.read_thresholds()
+    assert told is not None
+    assert (told.image.value, told.bundle_sha256) == (found.image.value, load(run.bundle).bundle_sha256)
+    roll_back(run)
+    assert load(run.bundle).bundle_sha256 == before.bundle_sha256
+
+
+def test_a_tuned_probability_holds_for_the_same_model_whatever_its_thresholds(run: RunFolder) -> None:
+    tune_on_validation(run)
     compute_thresholds(run, CalibrationConfig(rule="maximum"))
-    digest = load(run.bundle).bundle_sha256
-    with pytest.raises(BundleError, match="has changed since it was read"):
-        store.set_thresholds(run.bundle, bundle, bundle.manifest.thresholds, calibration=None)
-    assert load(run.bundle).bundle_sha256 == digest
+    assert evaluate_run(run).shown is not None
+    roll_back(run, 1)
+    assert evaluate_run(run).shown is not None
+
+
+def test_what_is_left_out_of_a_measurement_is_told_by_name(run: RunFolder) -> None:
+    notes: list[str] = []
+    evaluate_run(run, work=Work(on_note=notes.append))
+    assert notes == []
+    tune_on_validation(run)
+    (chosen,) = (
+        s for s in read_study(run.study).apply(read_manifest(run.manifest)).validation() if s.mask_path
+    )
+    evaluation = evaluate_run(run, work=Work(on_note=notes.append))
+    assert notes == [
+        "1 of 8 test images are left out, for thresholds of this run were chosen on them: " + chosen.id
+    ]
+    assert evaluation.data is not None
+    assert (evaluation.data.left_out, evaluation.data.left_out_ids) == (1, (chosen.id,))
+    assert chosen.id not in [p.sample.id for p in evaluation.predictions]

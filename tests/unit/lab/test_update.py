@@ -26,7 +26,8 @@ from kizu.lab.evaluate import evaluate_run
 from kizu.lab.held_out import read_sides
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds, tune_on_validation
-from kizu.lab.update import roll_back, update_run
+from kizu.lab.update import update_run
+from kizu.lab.versions import roll_back
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import HISTORY, bundle_in_force, read_history
 
@@ -262,7 +263,7 @@ def test_an_update_keeps_the_rules_that_were_set_later(run: RunFolder, new: Path
     compute_thresholds(run, zoned)
     done = update_run(run, new, reason="test")
     manifest = load(run.bundle).manifest
-    assert (manifest.version, manifest.calibration) == (2, zoned)
+    assert (manifest.version, manifest.calibration) == (3, zoned)
     assert (done.thresholds.image.rule.name, done.thresholds.image.rule.sigmas) == ("mean_sigma", 5)
     assert done.thresholds.pixel.rule.name == "maximum"
     assert done.thresholds.zones is not None
@@ -289,7 +290,7 @@ def test_thresholds_tuned_on_labelled_images_are_tuned_anew_on_them(
     assert evaluation.shown is not None
     probability = run.read_probability()
     assert probability is not None
-    assert probability.version == 2
+    assert probability.version == 3
     assert tune_on_validation(run, pixel_metric=metric) == done.thresholds
     assert run.read_probability() == probability
 
@@ -334,6 +335,7 @@ def test_tuned_thresholds_whose_images_cannot_be_told_are_not_replaced_by_others
     assert "--compute-thresholds" in (refused.value.hint or "")
     assert not run.study.exists()
     assert load(run.bundle).bundle_sha256 == digest
+    versions = sorted((run.path / "versions").iterdir())
     run.study.write_bytes(kept)
     chosen = next(
         s for s in read_study(run.study).apply(read_manifest(run.manifest)).validation() if s.mask_path
@@ -341,7 +343,7 @@ def test_tuned_thresholds_whose_images_cannot_be_told_are_not_replaced_by_others
     encode_png(chosen.path, part_picture(1))
     with pytest.raises(DataError, match="has changed since the run was trained"):
         update_run(run, new, reason="test")
-    assert not (run.path / "versions").exists()
+    assert sorted((run.path / "versions").iterdir()) == versions
 
 
 def as_of_before(run: RunFolder) -> None:

@@ -189,6 +189,9 @@ def test_what_it_was_designed_on_is_noted(sets: list[Manifest], told: Any) -> No
     assert [(dev.category, dev.manifest_sha256) for dev in found.origin.dev] == [
         (manifest.category, manifest.content_hash()) for manifest in sets
     ]
+    for dev, manifest in zip(found.origin.dev, sets, strict=True):
+        assert dev.images is not None
+        assert [image.id for image in dev.images] == [sample.id for sample in manifest.samples]
     with pytest.raises(DataError, match="no development category") as refused:
         design([], candidates=changes(0.1), base=BASE)
     assert refused.value.hint

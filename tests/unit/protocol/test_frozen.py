@@ -1,24 +1,27 @@
 """What is frozen cannot change unseen, is not evaluated on what it was designed on, and gives its numbers again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support import BASE, category
 
 from kizu.core.errors import ConfigError, LeakageError
+from kizu.core.work import Work
 from kizu.data.manifest import Manifest
 from kizu.decision.standard import StandardThreshold
 from kizu.protocol.design import design
+from kizu.protocol.dev import name_unchecked
 from kizu.protocol.freeze import (
-    DevSet,
     FrozenPipeline,
     Origin,
     freeze,
     read_frozen,
     write_frozen,
 )
-from kizu.protocol.frozen import evaluate_frozen
+from kizu.protocol.frozen import evaluate_frozen, pipeline_folder
+from kizu.report.portfolio import write_portfolio
 
 FROZEN_BEFORE = {
     "format": 1,
@@ -176,19 +179,14 @@ def test_what_it_was_designed_on_is_refused_before_anything_is_fitted(
     assert all(result.is_dev and result.metrics["is_dev"] for result in shown)
 
 
-def test_the_same_images_under_another_name_are_refused(frozen: FrozenPipeline, plate: Manifest) -> None:
-    (dev,) = frozen.origin.dev
-    with pytest.raises(LeakageError):
-        frozen.refuse_dev("another", "name", dev.manifest_sha256)
-    frozen.refuse_dev("another", "name", "0")
-
-
 def test_a_second_run_gives_the_same_file(frozen: FrozenPipeline, disc: Manifest, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         results = list(evaluate_frozen(frozen, [disc], tmp_path / folder))
         assert [result.method for result in results] == list(frozen.methods)
     for method in frozen.methods:
-        one, two = (tmp_path / f / "disc" / method / "metrics.json" for f in ("one", "two"))
+        one, two = (
+            pipeline_folder(tmp_path / f, frozen) / "disc" / method / "metrics.json" for f in ("one", "two")
+        )
         assert one.read_bytes() == two.read_bytes()
     metrics = json.loads(one.read_text())
     assert metrics["mean"]["image_auroc"] == 1.0
@@ -219,9 +217,72 @@ def test_seeds_must_differ() -> None:
         freeze({"padim": BASE}, Origin(how="by hand", dev=()), seeds=(1, 1))
 
 
-def test_a_dev_set_is_known_by_name_and_by_content() -> None:
-    dev = DevSet(dataset="a", category="b", manifest_sha256="1")
-    pipeline = freeze({"patchcore": BASE}, Origin(how="by hand", dev=(dev,)))
-    for known in (("a", "b", "2"), ("x", "y", "1")):
-        with pytest.raises(LeakageError):
-            pipeline.refuse_dev(*known)
+def test_a_copy_of_what_it_was_designed_on_is_marked_as_such(
+    frozen: FrozenPipeline, plate: Manifest, tmp_path: Path
+) -> None:
+    """Under another name, and with one image less: it is left out of the averages too."""
+    copy = replace(plate, category="stranger", samples=plate.samples[:-1])
+    with pytest.raises(LeakageError, match=r"has 19 of its images from .*plate.*train/good/0\.png"):
+        list(evaluate_frozen(frozen, [copy], tmp_path))
+    shown = list(evaluate_frozen(frozen, [copy], tmp_path, include_dev=True))
+    assert all(result.is_dev and result.metrics["is_dev"] for result in shown)
+
+
+def test_what_was_frozen_without_images_says_what_it_cannot_check(
+    frozen: FrozenPipeline, plate: Manifest, tmp_path: Path
+) -> None:
+    dev = frozen.origin.dev[0].model_copy(update={"images": None})
+    old = frozen.model_copy(
+        update={"origin": frozen.origin.model_copy(update={"dev": (dev,)}), "seeds": (0,)}
+    )
+    notes: list[str] = []
+    copy = replace(plate, category="stranger", samples=plate.samples[:-1])
+    assert not any(
+        result.is_dev for result in evaluate_frozen(old, [copy], tmp_path, work=Work(on_note=notes.append))
+    )
+    assert notes == list(name_unchecked(old.origin.dev))
+    assert "noted without its images" in notes[0]
+    whole = replace(plate, category="stranger")
+    with pytest.raises(LeakageError, match="designed on"):
+        list(evaluate_frozen(old, [whole], tmp_path))
+
+
+def test_two_pipelines_in_one_folder_do_not_overwrite_each_other(
+    frozen: FrozenPipeline, disc: Manifest, tmp_path: Path
+) -> None:
+    written: dict[Path, bytes] = {}
+    for pipeline in (frozen, frozen.model_copy(update={"seeds": (5,)})):
+        results = list(evaluate_frozen(pipeline, [disc], tmp_path))
+        write_portfolio(tmp_path, pipeline, results)
+        home = pipeline_folder(tmp_path, pipeline)
+        assert {result.folder.parents[1] for result in results} == {home}
+        for path in home.rglob("*"):
+            if path.is_file():
+                assert path not in written
+                written[path] = path.read_bytes()
+    assert {path.name for path in written} >= {"report.md", "report.html", "metrics.json", "auroc.png"}
+    assert all(path.read_bytes() == content for path, content in written.items())
+
+
+def test_what_an_older_version_has_finished_is_taken_over_and_left(
+    frozen: FrozenPipeline, disc: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wrote categories into the output folder itself."""
+    before = [result.metrics for result in evaluate_frozen(frozen, [disc], tmp_path / "new")]
+    old = tmp_path / "old"
+    old.mkdir()
+    (pipeline_folder(tmp_path / "new", frozen) / "disc").rename(old / "disc")
+    there = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    other = frozen.model_copy(update={"seeds": (0, 1, 9)})
+    started: list[int] = []
+    monkeypatch.setattr(
+        "kizu.protocol.frozen.run_trial", lambda config, *_, **__: started.append(config.seed)
+    )
+    with pytest.raises(TypeError):  # of another pipeline nothing is taken
+        list(evaluate_frozen(other, [disc], old))
+    assert started == [0]
+    assert [result.metrics for result in evaluate_frozen(frozen, [disc], old)] == before
+    assert started == [0]
+    assert {path: path.read_bytes() for path in there} == there
+    copied = pipeline_folder(old, frozen) / "disc/padim/seed-0/preds_test.jsonl"
+    assert copied.read_bytes() == (old / "disc/padim/seed-0/preds_test.jsonl").read_bytes()

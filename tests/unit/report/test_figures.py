@@ -77,7 +77,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         kept.append(axes)
         return b""
 
-    monkeypatch.setattr(module, "_png", keep)
+    monkeypatch.setattr(module, "draw_png", keep)
 
     def axes_of(figure: Callable[..., bytes], *arguments: Any, **options: Any) -> Any:
         figure(*arguments, **options)

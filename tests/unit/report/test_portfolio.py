@@ -11,7 +11,7 @@ import kizu.report.portfolio as module
 from kizu.metrics.ranking import auroc
 from kizu.pipeline.config import PipelineConfig
 from kizu.protocol.freeze import DevSet, FrozenPipeline, Origin, freeze
-from kizu.protocol.frozen import MethodResult
+from kizu.protocol.frozen import MethodResult, pipeline_folder
 from kizu.report.portfolio import (
     COLUMNS,
     HEAD,
@@ -107,9 +107,11 @@ def test_names_cannot_break_the_table(tmp_path: Path) -> None:
     assert len(portfolio_table([result("two\nlines", 0.9)]).splitlines()) == 3
     origin = Origin(how="by hand", dev=(DevSet(dataset="set", category="dev", manifest_sha256="0"),))
     config = PipelineConfig.parse({"embedding": {"backbone": "tiny"}}, where="test")
-    write_portfolio(tmp_path, freeze({"padim": config}, origin), results)
-    assert (tmp_path / "figs/auroc.png").stat().st_size > 1000
-    page, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
+    frozen = freeze({"padim": config}, origin)
+    write_portfolio(tmp_path, frozen, results)
+    home = pipeline_folder(tmp_path, frozen)
+    assert (home / "figs/auroc.png").stat().st_size > 1000
+    page, text = ((home / f"report.{kind}").read_text() for kind in ("html", "md"))
     assert "&lt;b&gt;a|b" in page
     for said in ("2 other frozen pipeline(s)", "set/dev", "aupimo is missing (no masks)"):
         assert said in text
@@ -126,7 +128,8 @@ def test_the_report_is_its_table_the_comparison_and_the_notes(
     write_portfolio(tmp_path, frozen, results)
     ((category, methods, difference, p, test),) = comparison_rows(results)
     notes = portfolio_notes(frozen, results)
-    assert (tmp_path / "report.md").read_text() == "\n".join([
+    home = pipeline_folder(tmp_path, frozen)
+    assert (home / "report.md").read_text() == "\n".join([
         "# Evaluation of a frozen pipeline",
         "",
         portfolio_table(results),
@@ -140,7 +143,7 @@ def test_the_report_is_its_table_the_comparison_and_the_notes(
         *(f"- {note}" for note in notes),
         "",
     ])  # fmt: skip
-    page = (tmp_path / "report.html").read_text()
+    page = (home / "report.html").read_text()
     for cell in (*HEAD, "Difference of image AUROC", "p (Holm)"):
         assert f'<th scope="col">{cell}</th>' in page
     for cell in (methods, difference, p):
@@ -148,7 +151,7 @@ def test_the_report_is_its_table_the_comparison_and_the_notes(
     assert "9.8.7" in page
     assert page.count("<li>") == len(notes)
     write_portfolio(tmp_path / "alone", frozen, results[:1])
-    assert "beside each other" not in (tmp_path / "alone/report.md").read_text()
+    assert "beside each other" not in (pipeline_folder(tmp_path / "alone", frozen) / "report.md").read_text()
 
 
 def test_what_qualifies_the_numbers_is_noted(frozen: FrozenPipeline) -> None:
@@ -195,7 +198,7 @@ def test_the_scatter_has_every_result_that_has_both_numbers(
     drawn.clear()
     write_portfolio(tmp_path / "none", frozen, [result("b", None)])
     assert drawn == []
-    assert not (tmp_path / "none/figs").exists()
+    assert not (pipeline_folder(tmp_path / "none", frozen) / "figs").exists()
 
 
 def scored(root: Path, method: str, seed: int, shift: float) -> MethodResult:
@@ -223,7 +226,7 @@ def scored(root: Path, method: str, seed: int, shift: float) -> MethodResult:
 def test_methods_are_set_beside_each_other_first_minus_second(tmp_path: Path) -> None:
     clear, dull = scored(tmp_path, "clear", 0, 3.0), scored(tmp_path, "dull", 1, 0.2)
     ((category, methods, difference, p, test),) = comparison_rows([clear, dull])
-    assert (category, methods, test) == ("plate", "clear - dull", "DeLong")
+    assert (category, methods, test) == ("plate", "clear - dull", "DeLong, limits joined")
     apart = clear.metrics["mean"]["image_auroc"] - dull.metrics["mean"]["image_auroc"]
     assert difference.startswith(f"{apart:+.3f} [+0.")
     assert float(p) < 0.01

@@ -82,3 +82,34 @@ def test_a_folder_called_by_no_number_is_none(tmp_path: Path) -> None:
     for name in ("²", "old", ".kizu-0123456789abcdef.part"):
         (tmp_path / "versions" / name).mkdir(parents=True)
     assert find_next_version(tmp_path) == 2
+
+
+def test_other_thresholds_are_of_the_model_that_they_were_made_from(tmp_path: Path) -> None:
+    """1 -update-> 2 -thresholds-> 3 -thresholds-> 4, back to 1 -thresholds-> 5"""
+    for made, action in (((2, 1), "update"), ((3, 2), "thresholds"), ((4, 3), "thresholds")):
+        put_in_force(tmp_path, step(*made, action))
+    put_in_force(tmp_path, step(1, 4, "rollback"))
+    put_in_force(tmp_path, step(5, 1, "thresholds"))
+    history = read_history(tmp_path)
+    assert [history.model_of(version) for version in (1, 2, 3, 4, 5)] == [1, 2, 2, 2, 1]
+    assert history.lineage() == (1, 5)
+    assert history.lineage(4) == (1, 2, 3, 4)
+    assert (history.made("update"), history.made("thresholds")) == ((2,), (3, 4, 5))
+    assert [history.parent(version) for version in (1, 2, 3, 4, 5)] == [None, 1, 2, 3, 1]
+
+
+def test_a_history_of_before_is_read(tmp_path: Path) -> None:
+    steps = [
+        {"action": "update", "version": 2, "before": 1, "at": "t", "bundle_sha256": "0", "images_added": 3},
+        {"action": "rollback", "version": 1, "before": 2, "at": "t", "bundle_sha256": "0", "reason": "r"},
+    ]
+    write_json(tmp_path / HISTORY, {"in_force": 1, "steps": steps})
+    history = read_history(tmp_path)
+    assert (history.in_force, history.lineage(2), history.model_of(2)) == (1, (1, 2), 2)
+
+
+def test_thresholds_made_of_a_later_version_are_refused(tmp_path: Path) -> None:
+    told = {"action": "thresholds", "version": 2, "before": 2, "at": "", "bundle_sha256": ""}
+    write_json(tmp_path / HISTORY, {"in_force": 2, "steps": [told]})
+    with pytest.raises(BundleError, match="cannot have been made from version 2"):
+        read_history(tmp_path)
