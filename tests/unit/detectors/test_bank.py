@@ -29,7 +29,7 @@ def test_a_part_of_all_patches_keeps_its_vectors_and_covers_old_and_new(spread: 
     config = PatchcoreConfig(coreset=0.1)
     old, new = points(400), points(200, seed=1, spread=spread)
     kept, coverage = thinned(old, config)
-    bank, after = extend(build_bank(kept), coverage, config, new)
+    bank, after, _ = extend(build_bank(kept), coverage, config, new)
     assert (bank.vectors[:40] == kept).all()
     assert len(bank.vectors) <= config.bank_size(600) == 60
     assert coverage is not None
@@ -46,7 +46,7 @@ def test_new_patches_within_the_radius_change_nothing() -> None:
     config = PatchcoreConfig(coreset=0.1)
     old = points(400)
     kept, coverage = thinned(old, config)
-    bank, after = extend(build_bank(kept), coverage, config, old[:50])
+    bank, after, _ = extend(build_bank(kept), coverage, config, old[:50])
     assert (bank.vectors == kept).all()
     assert coverage is not None
     assert after == Coverage(450, coverage.radius)
@@ -56,7 +56,7 @@ def test_a_full_bank_of_a_fixed_size_is_thinned_again_and_covers_both() -> None:
     config = PatchcoreConfig(coreset_size=40)
     old, new = points(400), points(100, seed=1) + np.float32(6)
     kept, coverage = thinned(old, config)
-    bank, after = extend(build_bank(kept), coverage, config, new)
+    bank, after, _ = extend(build_bank(kept), coverage, config, new)
     assert len(bank.vectors) == 40
     assert farthest(np.concatenate([old, new]), bank.vectors) <= after.radius * (1 + 1e-6)
     assert farthest(new, bank.vectors) < farthest(new, kept)
@@ -65,7 +65,7 @@ def test_a_full_bank_of_a_fixed_size_is_thinned_again_and_covers_both() -> None:
 def test_a_bank_of_all_takes_all() -> None:
     config = PatchcoreConfig(coreset=1.0)
     old, new = points(30), points(9, seed=1)
-    bank, after = extend(build_bank(old), coverage_of(old, old, config), config, new)
+    bank, after, _ = extend(build_bank(old), coverage_of(old, old, config), config, new)
     assert (bank.vectors == np.concatenate([old, new])).all()
     assert after == Coverage(39, 0.0)
 
