@@ -83,6 +83,8 @@ def read_known_content(folder: RunFolder, bundle: BundleManifest) -> frozenset[s
     if Split.VALIDATION in (bundle.thresholds.image.split, bundle.thresholds.pixel.split):
         known |= {sample.sha256 for sample in read_manifest(folder.manifest).validation()}
     return frozenset(sha256 for sha256 in known if sha256 is not None)
+
+
 def tell_names(names: Sequence[str]) -> str:
     """The first few of them, and how many more."""
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
