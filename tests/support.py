@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
 from kizu.core.split import Split
@@ -199,3 +200,20 @@ def plain_product(matrix: I8) -> Product:
         return found
 
     return product
+
+
+def texture(seed: int, hw: tuple[int, int] = (200, 260)) -> U8:
+    """Grain of all sizes, as a machined surface has it."""
+    rng = np.random.default_rng(seed)
+    layers = [ndimage.gaussian_filter(rng.normal(size=hw), size) * size for size in (0.8, 2, 6)]
+    total = sum(layers)
+    return np.asarray(np.clip(128 + 40 * total / np.std(total), 0, 255), np.uint8)
+
+
+def exposure(part: int, shot: int, hw: tuple[int, int] = (160, 200)) -> U8:
+    """One of several photographs of a part: another exposure, another cut, another noise."""
+    rng = np.random.default_rng([part, shot])
+    scene = texture(part, (hw[0] + 20, hw[1] + 20)).astype(float)
+    top, left = rng.integers(0, 20, 2)
+    picture = scene[top : top + hw[0], left : left + hw[1]] * rng.uniform(0.4, 1) + rng.normal(0, 3, hw)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)

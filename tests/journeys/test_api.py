@@ -125,4 +125,4 @@ def test_what_is_to_be_called_off_is(config: kizu.PipelineConfig) -> None:
             config,
             work=kizu.Work(on_progress=see, cancelled=stop),
         )
-    assert told == ["features"]
+    assert told == ["pictures"]

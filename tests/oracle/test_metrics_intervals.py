@@ -1,27 +1,96 @@
-"""The bootstrap by counts against redrawing images one by one."""
+"""Wilson's score, DeLong's variance and the influence on an AUPRC against other programs and slow versions."""
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import binomtest, t
 
-from kizu.metrics.intervals import bootstrap_interval
-from kizu.metrics.ranking import auprc, auroc, fpr_at_tpr
-
-
-def interval_by_redrawing(labels, scores, metric, rng, resamples):
-    bad, good = np.flatnonzero(labels), np.flatnonzero(~labels)
-    values = []
-    for _ in range(resamples):
-        drawn = np.concatenate([rng.choice(bad, bad.size), rng.choice(good, good.size)])
-        values.append(metric(labels[drawn], scores[drawn]))
-    return np.quantile(values, [0.025, 0.975])
+from kizu.metrics.auprc_interval import auprc_interval, influence
+from kizu.metrics.auroc_interval import PRIOR_RATIO, auroc_interval
+from kizu.metrics.intervals import rate_interval
+from kizu.metrics.ranking import auprc
+from kizu.metrics.worth import PRIOR_IMAGES
 
 
-@pytest.mark.parametrize("metric", [auroc, auprc, fpr_at_tpr(0.95)], ids=["auroc", "auprc", "fpr"])
-@pytest.mark.parametrize("levels", [6, 10_000])
-def test_redrawing_counts_is_redrawing_images(metric, levels):
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_rates_are_those_of_scipy(level: float) -> None:
+    for hits, count in ((0, 6), (1, 1), (3, 20), (20, 20), (77, 500)):
+        found = rate_interval(hits, count, level=level)
+        theirs = binomtest(hits, count).proportion_ci(level, method="wilson")
+        assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def limits_by_solving(labels: np.ndarray, scores: np.ndarray, level: float) -> tuple[float, float]:
+    """By pairs of images, and by searching for the values that the data just do not contradict."""
+    pairs = (scores[labels][:, None] > scores[~labels]) + 0.5 * (scores[labels][:, None] == scores[~labels])
+    value = pairs.mean()
+    share = weight_of = 0.0
+    for axis in (1, 0):
+        part = pairs.mean(axis=axis)
+        lost = 1 - part if value >= 0.5 else part
+        images = lost.sum() ** 2 / (lost**2).sum() if lost.any() else 0.0
+        own = np.var(part, ddof=1) / (value * (1 - value)) if 0 < value < 1 else 0.0
+        mine = np.average([own, PRIOR_RATIO], weights=[images, PRIOR_IMAGES]) / part.size
+        share += mine
+        weight_of += mine**2 / (images + PRIOR_IMAGES)
+    quantile = t(share**2 / weight_of).ppf(level if value in (0, 1) else (1 + level) / 2)
+
+    def beyond(p: float) -> float:
+        return (value - p) ** 2 - quantile**2 * p * (1 - p) * share
+
+    low = 0.0 if value == 0 else brentq(beyond, 0, value if value < 1 else 1 - 1e-12)
+    high = 1.0 if value == 1 else brentq(beyond, value if value > 0 else 1e-12, 1)
+    return low, high
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.5, 2.0, 3.5, 40.0, -40.0])
+@pytest.mark.parametrize("steps", [1, 1000])
+def test_an_aurocs_limits_are_their_definition(shift: float, steps: int) -> None:
     rng = np.random.default_rng(5)
-    labels = np.arange(90) % 3 == 0
-    scores = np.round((rng.standard_normal(90) + labels) * levels / 6)
-    slow = interval_by_redrawing(labels, scores, metric, np.random.default_rng(6), 3000)
-    fast = bootstrap_interval(labels, scores, metric, rng=np.random.default_rng(7), resamples=20_000)
-    assert [fast.low, fast.high] == pytest.approx(slow, abs=0.02 if metric in (auroc, auprc) else 0.05)
+    labels = np.arange(45) % 3 == 0
+    scores = np.round((rng.normal(size=45) + shift * labels) * steps)
+    found = auroc_interval(labels, scores, level=0.9)
+    assert (found.low, found.high) == pytest.approx(limits_by_solving(labels, scores, 0.9), abs=1e-8)
+
+
+def weighted_auprc(bad: np.ndarray, good: np.ndarray, of_bad: np.ndarray, of_good: np.ndarray) -> float:
+    """With weights for the images; each kind keeps its whole weight."""
+    of_bad, of_good = of_bad / of_bad.sum() * bad.size, of_good / of_good.sum() * good.size
+    total = 0.0
+    for score, weight in zip(bad, of_bad, strict=True):
+        found, alarms = of_bad[bad >= score].sum(), of_good[good >= score].sum()
+        total += weight * found / (found + alarms)
+    return total / bad.size
+
+
+@pytest.mark.parametrize("steps", [1, 1000])
+def test_influence_is_the_change_by_a_little_more_of_an_image(steps: int) -> None:
+    rng = np.random.default_rng(6)
+    bad, good = (np.round((rng.normal(size=size) + shift) * steps) for size, shift in ((11, 1.2), (17, 0.0)))
+    found = influence(bad, good)
+    assert found.value == pytest.approx(auprc(np.arange(28) < 11, np.concatenate([bad, good])))
+    assert found.bad.mean() == pytest.approx(0)
+    assert found.good.mean() == pytest.approx(0)
+    assert found.lost_bad.mean() == pytest.approx(1 - found.value)
+    assert found.lost_good.sum() == pytest.approx(1 - found.value)
+    for which, kind in ((0, found.bad), (1, found.good)):
+        for index in range(kind.size):
+            weights = [np.ones(bad.size), np.ones(good.size)]
+            weights[which][index] += 1e-6 * kind.size
+            change = (weighted_auprc(bad, good, *weights) - found.value) / 1e-6
+            assert kind[index] == pytest.approx(change, abs=1e-4)
+
+
+def test_the_interval_of_many_is_that_of_redrawn_images() -> None:
+    """Far from 1 and with many images, where every method agrees."""
+    rng = np.random.default_rng(7)
+    labels = np.arange(1500) < 500
+    scores = rng.normal(size=1500) + 1.3 * labels
+    redrawn = []
+    for _ in range(800):
+        drawn = np.concatenate([rng.choice(scores[labels], 500), rng.choice(scores[~labels], 1000)])
+        redrawn.append(auprc(labels, drawn))
+    low, high = np.quantile(redrawn, [0.025, 0.975])
+    found = auprc_interval(labels, scores)
+    assert found.high - found.low == pytest.approx(high - low, rel=0.1)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.15 * (high - low))

@@ -60,6 +60,59 @@ def test_the_whitener_is_the_inverse_factor() -> None:
     )
 
 
+def distances_by_directions(fitted: np.ndarray, new: np.ndarray, epsilon: float) -> np.ndarray:
+    """(N,) at one position in float64: by singular vectors, whose variances may be 0."""
+    x = fitted.astype(np.float64)
+    _, singular, directions = np.linalg.svd(x - x.mean(axis=0), full_matrices=True)
+    variances = np.full(x.shape[1], epsilon)
+    variances[: len(singular)] += singular**2 / (len(x) - 1)
+    return np.sqrt((((new - x.mean(axis=0)) @ directions.T) ** 2 / variances).sum(axis=1))
+
+
+@pytest.mark.parametrize("epsilon", [1e-1, 1e-3, 1e-4, 1e-5, 1e-6])
+@pytest.mark.parametrize("count", [5, 20])
+def test_fewer_samples_than_features_and_a_small_epsilon_keep_their_distances(
+    count: int, epsilon: float
+) -> None:
+    """Float32 sums put 2.7 % on these distances at 1e-4, and have no factor at 1e-5."""
+    x, new = (embeddings(n, positions=5, dims=40, seed=n) for n in (count, 4))
+    distances = mahalanobis(fit_gaussian(moments_of(x, 2), epsilon), new)
+    for position in range(x.shape[1]):
+        expected = distances_by_directions(x[:, position], new[:, position], epsilon)
+        assert distances[:, position] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("epsilon", [1e-9, 1e-12, 1e-15, 1e-30, 1e-300])
+def test_an_epsilon_below_what_float32_holds_is_refused_and_the_advised_one_works(epsilon: float) -> None:
+    x = embeddings(6, positions=5, dims=40)
+    with pytest.raises(ConfigError, match=f"epsilon {epsilon:g} is too small") as refused:
+        fit_gaussian(moments_of(x), epsilon)
+    advised = float((refused.value.hint or "").split()[3])
+    distances = mahalanobis(fit_gaussian(moments_of(x), advised), embeddings(4, 5, 40, seed=1))
+    new = embeddings(4, 5, 40, seed=1)
+    for position in range(x.shape[1]):
+        expected = distances_by_directions(x[:, position], new[:, position], advised)
+        assert distances[:, position] == pytest.approx(expected, rel=2e-3)
+
+
+def test_more_samples_than_features_need_no_epsilon() -> None:
+    x = embeddings(200)
+    small, none = (fit_gaussian(moments_of(x), epsilon).whitener for epsilon in (1e-12, 1e-300))
+    assert small == pytest.approx(none, rel=1e-4)
+
+
+def test_features_that_are_all_zero_are_refused_where_distances_would_leave_float32() -> None:
+    with pytest.raises(ConfigError, match="epsilon 1e-40"):
+        fit_gaussian(moments_of(np.zeros((4, 2, 3), np.float32)), 1e-40)
+
+
+def test_features_whose_squares_are_not_finite_are_refused() -> None:
+    x = np.full((3, 2, 3), 3e38, np.float32)
+    x[1] *= -1
+    with pytest.raises(ScoreError), np.errstate(over="ignore", invalid="ignore"):
+        fit_gaussian(moments_of(x), 0.1)
+
+
 def test_one_sample_has_only_epsilon() -> None:
     x = embeddings(1)
     distances = mahalanobis(fit_gaussian(moments_of(x), 0.25), x + 1)

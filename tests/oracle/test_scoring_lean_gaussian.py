@@ -141,6 +141,26 @@ def test_the_features_of_highest_variance_are_numpys(monkeypatch: pytest.MonkeyP
     assert highest_variance(np.ones((4, 6), np.float32), 2).tolist() == [0, 1]  # ties: the lowest
 
 
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-40, 1e-300])
+def test_an_epsilon_below_what_float32_holds_is_refused_and_the_advised_one_works(epsilon: float) -> None:
+    x = np.repeat(embeddings(1), 3, axis=0)
+    for fit in (lambda e: fit_low_rank(x, e, 4), lambda e: fit_diagonal(variances_of(x), e)):
+        with pytest.raises(ConfigError, match=f"epsilon {epsilon:g} is too small") as refused:
+            fit(epsilon)
+        advised = float((refused.value.hint or "").split()[3])
+        expected = np.sqrt(9 / advised)
+        assert lean_mahalanobis(fit(advised), x + 1) == pytest.approx(np.full((3, 21), expected), rel=1e-3)
+
+
+def test_a_feature_that_never_varies_is_not_measured_by_the_size_of_the_others() -> None:
+    x = embeddings(30) * np.float32(1e5)
+    x[..., 2] = 0
+    new = x[:1].copy()
+    new[..., 2] = 1
+    apart = np.square(lean_mahalanobis(fit_diagonal(variances_of(x), 1e-6), new))
+    assert apart == pytest.approx(np.full((1, 21), 1e6), rel=1e-3)
+
+
 def test_bad_input_is_refused() -> None:
     x = embeddings(6)
     for rank in (0, 9):

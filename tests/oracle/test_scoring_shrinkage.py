@@ -100,7 +100,7 @@ def test_a_break_with_the_correlation_is_far_away_though_each_feature_is_usual()
 
 
 @pytest.mark.parametrize("rule", ["ledoit_wolf", "oas", "none"])
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e2])
 def test_one_two_and_equal_vectors_have_finite_distances(rule: Shrinkage, scale: float) -> None:
     few = [vectors(1, 6), vectors(2, 6), np.repeat(vectors(1, 6), 50, axis=0), np.zeros((3, 6), np.float32)]
     for x in few:
@@ -108,6 +108,20 @@ def test_one_two_and_equal_vectors_have_finite_distances(rule: Shrinkage, scale:
         distances = mahalanobis(gaussian, np.float32(scale) * vectors(4, 6, seed=2)[:, None])
         assert np.isfinite(distances).all()
         assert (distances > 0).all()
+
+
+@pytest.mark.parametrize("rule", ["ledoit_wolf", "oas", "none"])
+def test_equal_vectors_so_long_that_rounding_would_be_a_distance_are_refused(rule: Shrinkage) -> None:
+    moments = moments_of(np.repeat(vectors(1, 6), 50, axis=0) * np.float32(1e6))
+    with pytest.raises(ConfigError, match="epsilon 1e-06 is too small") as refused:
+        fit_shrunk_gaussian(moments, rule, 1e-6)
+    advised = float((refused.value.hint or "").split()[3])
+    assert np.isfinite(fit_shrunk_gaussian(moments, rule, advised).whitener).all()
+
+
+def test_an_epsilon_that_leaves_the_covariance_singular_is_refused() -> None:
+    with pytest.raises(ConfigError, match="epsilon 1e-30 is too small"):
+        fit_shrunk_gaussian(moments_of(vectors(5, 20)), "none", 1e-30)
 
 
 def test_nothing_nan_and_another_shape_are_refused() -> None:

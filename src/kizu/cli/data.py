@@ -30,11 +30,11 @@ def check(data: DataOptions, options: CheckOptions, using: CoreOptions, shown: S
     report = checked.report
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.as_text())
     try:
-        checked.write_sheet(options)
+        written = checked.write_sheets(options)
     except OutputError as error:
         say(f"warning: no contact sheet: {error.message}", f"hint: {error.hint}", err=True)
     else:
-        say(f"wrote {options.preview}", err=True)
+        say(*(f"wrote {path}" for path in written), err=True)
     if report.has_errors:
         errors = "; ".join(problem.what for problem in report.problems if problem.severity == "error")
         raise DataError(

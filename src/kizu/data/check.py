@@ -11,6 +11,7 @@ from kizu.core.text import one_line
 from kizu.core.threads import in_order
 from kizu.core.work import Work
 from kizu.data.depth import scale_of
+from kizu.data.kinship import Kinship, find_kinship
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.data.problems import (
     CONTENT_RULES,
@@ -47,6 +48,8 @@ class CheckReport:
     """Images by Pillow's name of their pixels."""
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    kinship: Kinship
+    """Which images show one part."""
 
     @property
     def has_errors(self) -> bool:
@@ -65,6 +68,7 @@ class CheckReport:
             "modes": self.modes,
             "problems": [{"severity": p.severity, "what": p.what, "ids": list(p.ids)} for p in self.problems],
             "notes": list(self.notes),
+            **self.kinship.as_json(),
         }
 
     def as_text(self) -> str:
@@ -98,14 +102,17 @@ def check(manifest: Manifest, work: Work = Work()) -> CheckReport:
         work.report("images", len(findings), len(manifest))
     sizes = Counter(f"{f.hw[0]} x {f.hw[1]}" for f in findings if f.hw is not None)
     modes = Counter(f.mode for f in findings if f.mode is not None)
+    kinship = find_kinship(manifest, scale, work)
+    found = [*problems_of(findings, (*HEADER_RULES, *CONTENT_RULES)), *kinship.problems()]
     return CheckReport(
         dataset=manifest.dataset,
         category=manifest.category,
         counts=_counts(manifest.samples),
         sizes=dict(sizes.most_common()),
         modes=dict(modes.most_common()),
-        problems=tuple(problems_of(findings, (*HEADER_RULES, *CONTENT_RULES))),
-        notes=(*manifest.notes, *told),
+        problems=tuple(sorted(found, key=lambda problem: problem.severity)),
+        notes=(*manifest.notes, *told, *kinship.notes()),
+        kinship=kinship,
     )
 
 

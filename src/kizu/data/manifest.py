@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,8 @@ class Sample:
     """Samples of one group (one part, one lot) never end up on two sides of a split."""
     sha256: str | None = None
     mask_sha256: str | None = None
+    is_group_found: bool = False
+    """The group was found in the pictures, and nobody gave it: it follows from what they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,11 @@ class Manifest:
 
         def group(sample: Sample) -> Sample:
             found = finder.search(sample.id)
-            return sample if found is None else replace(sample, group=found[1 if finder.groups else 0])
+            return (
+                sample
+                if found is None
+                else replace(sample, group=found[1 if finder.groups else 0], is_group_found=False)
+            )
 
         if self.samples and not any(finder.search(sample.id) for sample in self.samples):
             raise ConfigError(
@@ -127,15 +133,26 @@ class Manifest:
         return replace(self, samples=tuple(hashed))
 
     def content_hash(self) -> str:
-        """SHA-256 over ids, labels, kinds, splits, groups and the bytes of images and masks.
+        """SHA-256 over ids, labels, kinds, splits, given groups and the bytes of images and masks.
 
-        Not over names and folders of the set. Reads the files that have no hash yet.
+        Not over names and folders of the set, nor over groups that were found: they say nothing that the pictures do
+        not. Reads the files that have no hash yet.
         """
         rows = [
-            [s.id, s.label, s.defect, s.split, s.group, s.sha256, s.mask_sha256]
+            [s.id, s.label, s.defect, s.split, None if s.is_group_found else s.group, s.sha256, s.mask_sha256]
             for s in self.with_hashes().samples
         ]
         return hash_value(rows)
+
+    def with_found_groups(self, group_of: Mapping[str, str]) -> "Manifest":
+        """The manifest with the groups that were found, by id; whose group was given keeps it."""
+        samples = (
+            s
+            if s.group is not None or s.id not in group_of
+            else replace(s, group=group_of[s.id], is_group_found=True)
+            for s in self.samples
+        )
+        return replace(self, samples=tuple(samples))
 
     def write(self, path: Path) -> None:
         """Write JSONL, whole or not at all: a line about the set, then one for each sample."""
@@ -171,6 +188,7 @@ class ManifestRow(Stored):
     group: str | None
     sha256: str | None
     mask_sha256: str | None
+    is_group_found: bool = False
 
     def sample(self, root: Path) -> Sample:
         """The same, with whole paths."""
@@ -184,6 +202,7 @@ class ManifestRow(Stored):
             group=self.group,
             sha256=self.sha256,
             mask_sha256=self.mask_sha256,
+            is_group_found=self.is_group_found,
         )
 
 
@@ -250,6 +269,7 @@ def _row(sample: Sample, root: Path) -> dict[str, Any]:
         "group": sample.group,
         "sha256": sample.sha256,
         "mask_sha256": sample.mask_sha256,
+        **({"is_group_found": True} if sample.is_group_found else {}),
     }
 
 

@@ -11,6 +11,9 @@ from kizu.core.registry import look_up
 from kizu.data.layouts import LAYOUTS
 from kizu.data.manifest import Manifest, merge_manifests
 
+AUTO, NONE = "auto", "none"
+"""What `group` may be beside a regular expression."""
+
 
 class DataConfig(Config):
     """Which images."""
@@ -19,11 +22,17 @@ class DataConfig(Config):
     root: Path | None = None
     category: str | None = None
     """One, or several separated by commas: one model for them all, and thresholds for each."""
-    group: str | None = None
-    """A regular expression over image ids. Those whose first bracket is the same (photos of one part, one lot) stay on
-    one side of every split."""
+    group: str | None = AUTO
+    """What stays on one side of every split. `auto`: pictures that prove to be of one part. `none`, or nothing, as in
+    files from before there was `auto`: each picture for itself. Anything else is a regular expression over image ids:
+    those whose first bracket is the same (photos of one part, one lot) stay together."""
     options: dict[str, Any] = Field(default_factory=dict)
     """What the layout lets one set: of `folder` good_dir, bad_dir, mask_dir, test_fraction, seed."""
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression, where `group` is one."""
+        return None if self.group in (None, AUTO, NONE) else self.group
 
 
 def scan_data(data: DataConfig) -> Manifest:
@@ -34,4 +43,4 @@ def scan_data(data: DataConfig) -> Manifest:
         manifest = merge_manifests([scan(data.root, name, data.options) for name in names])
     else:
         manifest = scan(data.root, names[0] if names else None, data.options)
-    return manifest if data.group is None else manifest.group_by(data.group)
+    return manifest if data.pattern is None else manifest.group_by(data.pattern)

@@ -1,11 +1,14 @@
 """A contact sheet of a data set: some of each split and kind, masks outlined."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from kizu.core.errors import ImageError
 from kizu.core.types import U8
 from kizu.data.check import by_kind
 from kizu.data.depth import scale_of
+from kizu.data.evidence import Pair
 from kizu.data.manifest import Manifest, Sample
 from kizu.imaging.codec import decode, decode_mask
 from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
@@ -18,12 +21,7 @@ _MISSING = np.full((96, 96, 3), 224, dtype=np.uint8)
 def preview_sheet(manifest: Manifest, per_kind: int = 8, tile_px: int = 160) -> U8:
     """A contact sheet, (H, W, 3): a row of samples for each split and kind, masks outlined."""
     tiles, captions = [], []
-    try:
-        scale = (
-            None if (chosen := scale_of(manifest.train_good() or manifest.samples)) is None else chosen.scale
-        )
-    except ImageError:  # of several depths; `check` says so
-        scale = None
+    scale = _scale_of(manifest)
     for samples in by_kind(manifest.samples).values():
         spread = np.linspace(0, len(samples) - 1, min(per_kind, len(samples))).astype(int)
         tiles += [_tile(samples[index], scale) for index in spread]
@@ -32,6 +30,26 @@ def preview_sheet(manifest: Manifest, per_kind: int = 8, tile_px: int = 160) -> 
         tiles += [np.full((1, 1, 3), PAPER, dtype=np.uint8)] * empty
         captions += [""] * empty
     return contact_sheet(tiles or [_MISSING], per_kind, captions or ["no images"], tile_px=tile_px)
+
+
+def pair_sheet(manifest: Manifest, pairs: Sequence[Pair], sides: Mapping[str, str], tile_px: int = 220) -> U8:
+    """A contact sheet, (H, W, 3), of pairs of images, two pairs in a row; captions say the side of each, by id."""
+    samples = {sample.id: sample for sample in manifest.samples}
+    scale = _scale_of(manifest)
+    tiles, captions = [], []
+    for pair in pairs:
+        for name, told in ((pair.first, ""), (pair.second, f", {pair.fine:.0%} alike")):
+            tiles.append(_tile(samples[name], scale))
+            captions.append(f"{name.rpartition('/')[2]} ({sides[name]}{told})")
+    return contact_sheet(tiles, 4, captions, tile_px=tile_px)
+
+
+def _scale_of(manifest: Manifest) -> Scale | None:
+    try:
+        chosen = scale_of(manifest.train_good() or manifest.samples)
+    except ImageError:  # of several depths; `check` says so
+        return None
+    return None if chosen is None else chosen.scale
 
 
 def _tile(sample: Sample, scale: Scale | None) -> U8:

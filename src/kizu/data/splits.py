@@ -107,6 +107,15 @@ def _ties(sample: Sample) -> list[tuple[str, str]]:
     return ties
 
 
+def blocks_of(samples: Sequence[Sample]) -> list[int]:
+    """Of each sample the number of those that it may not be parted from: one group, or copies of one file."""
+    numbers = [0] * len(samples)
+    for number, block in enumerate(_inseparable(samples)):
+        for index in block:
+            numbers[index] = number
+    return numbers
+
+
 def _inseparable(samples: Sequence[Sample]) -> list[list[int]]:
     """Indices in the blocks that shared ties join, directly or through others; ordered by first member."""
     block_of = list(range(len(samples)))

@@ -9,18 +9,10 @@ from pydantic import Field
 
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError
-from kizu.core.types import F32, HW, Bool
-from kizu.decision.thresholds import (
-    Threshold,
-    conformal,
-    conformal_confident,
-    f1_max,
-    least_cost,
-    maximum,
-    mean_sigma,
-    quantile,
-    tightest_rate,
-)
+from kizu.core.types import F32, HW, I64, Bool
+from kizu.decision.conformal import conformal, conformal_confident, maximum, tightest_rate
+from kizu.decision.good_scores import GoodScores, number_groups
+from kizu.decision.thresholds import Threshold, f1_max, least_cost, mean_sigma, quantile
 from kizu.decision.zones import Grid, ZoneThresholds, zone_peaks
 
 DEFAULT_RATE = 0.01
@@ -34,13 +26,19 @@ PixelMetric = Literal["f1", "iou"]
 """Which one a pixel threshold makes highest. IoU = F1 / (2 - F1) rises with F1, so both have the same threshold."""
 
 Rate = Annotated[float, Field(gt=0, lt=1)]
+Scheme = Literal["auto", "left_out", "held_out"]
 
 
 class CalibrationConfig(Config):
     """How thresholds are set. The defaults work with any number of good images and say what they guarantee."""
 
-    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Part of train/good held out of the fit (see docs/decisions/0007)."""
+    scheme: Scheme = "auto"
+    """Where the scores come from that set thresholds (docs/decisions/0029). `left_out`: the model is fitted on all good
+    images, and each is scored as by a fit without its group. `held_out`: some are not fitted on. `auto`: `held_out`
+    where `fraction` is given, or the method or the rule wants it, or from 200 groups on; else `left_out`."""
+    fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Part of train/good that is held out of the fit. None: a tenth; from 200 groups on at least 99 images, for a
+    promise of 1 %."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """For few good images: so many fits, each scoring what it has not seen, set the thresholds, and the last fit is on
     all of them. The scores are not of the model that runs, so no rate is promised. None: `fraction` is held out."""
@@ -98,20 +96,31 @@ class HeldOut:
     """(S,) a sample of all maps' pixels"""
     zone_peaks: F32
     """(N, zones) highest pixel of each zone"""
+    groups: I64
+    """(N,) which belong together"""
+    left_out: bool = False
+    """They were fitted on; each is scored as by a fit without its group."""
+
+    def good(self, values: F32) -> GoodScores:
+        """`values` (N,) of these images."""
+        return GoodScores.of(values, self.groups, left_out=self.left_out)
 
     @classmethod
     def join_parts(cls, parts: Sequence["HeldOut"]) -> Self:
-        """Those of several batches, one after the other."""
+        """Those of several batches, one after the other; no group has images in two of them."""
         names = ("scores", "peaks", "pixels", "zone_peaks")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        starts = np.cumsum([0, *(part.groups.max(initial=-1) + 1 for part in parts[:-1])])
+        groups = np.concatenate([part.groups + start for part, start in zip(parts, starts, strict=True)])
+        return cls(**joined, groups=groups, left_out=any(part.left_out for part in parts))
 
 
 def image_threshold(
-    config: CalibrationConfig, good_scores: F32, *, validation: tuple[F32, Bool] | None = None
+    config: CalibrationConfig, good_scores: F32 | GoodScores, *, validation: tuple[F32, Bool] | None = None
 ) -> Threshold:
     """The image threshold by the configured rule.
 
-    `good_scores`: (N,) of held-out good images. `validation`: scores (N,) and whether each is defective (N,), for
+    `good_scores`: (N,) of good images. `validation`: scores (N,) and whether each is defective (N,), for
     `f1_max`. Raises `CalibrationError` where the data cannot support the rule.
     """
     if config.rule in _LABELLED:
@@ -121,31 +130,36 @@ def image_threshold(
                 hint="add validation/good and validation/<defect>, or use the rule conformal",
             )
         return _LABELLED[config.rule](config, *validation)
-    return _GOOD_ONLY[config.rule](config, good_scores)
+    return _GOOD_ONLY[config.rule](config, GoodScores.of(good_scores))
 
 
-def pixel_threshold(config: CalibrationConfig, peaks: F32, pixels: F32) -> Threshold:
+def pixel_threshold(config: CalibrationConfig, peaks: F32 | GoodScores, pixels: F32) -> Threshold:
     """The pixel threshold by the configured rule.
 
-    `peaks`: (N,) highest pixel of each held-out good map. `pixels`: a sample of the pixels of all these maps.
+    `peaks`: (N,) highest pixel of each good map. `pixels`: a sample of the pixels of all these maps.
     """
     if config.pixel_rule in ("quantile", "mean_sigma"):
         by_pixel = config.model_copy(update={"quantile": config.pixel_quantile})
-        return _GOOD_ONLY[config.pixel_rule](by_pixel, pixels).model_copy(update={"count": len(peaks)})
-    return _GOOD_ONLY[config.pixel_rule](config, peaks)
+        found = _GOOD_ONLY[config.pixel_rule](by_pixel, GoodScores.of(pixels))
+        return found.model_copy(update={"count": len(GoodScores.of(peaks).values)})
+    return _GOOD_ONLY[config.pixel_rule](config, GoodScores.of(peaks))
 
 
-def zone_thresholds(config: CalibrationConfig, grid: Grid, peaks: F32) -> ZoneThresholds:
-    """A threshold for each zone by the configured pixel rule. `peaks`: (N, rows * columns) of held-out good maps.
+def zone_thresholds(
+    config: CalibrationConfig, grid: Grid, peaks: F32, held: HeldOut | None = None
+) -> ZoneThresholds:
+    """A threshold for each zone by the configured pixel rule. `peaks`: (N, rows * columns) of good maps; `held`: what
+    tells their groups, None: each is its own, and none was fitted on.
 
     Of a conformal rate each zone gets its part; where none was asked for and the images cannot support that, the
     lowest that they can. Raises `CalibrationError` where they cannot support a rate that was asked for.
     """
     zones = peaks.shape[1]
     target = (config.false_alarm_rate or DEFAULT_RATE) / zones
-    rate = target if config.false_alarm_rate else tightest_rate(len(peaks), target)
+    columns = [GoodScores.of(column) if held is None else held.good(column) for column in peaks.T]
+    rate = target if config.false_alarm_rate else tightest_rate(columns[0], target)
     by_zone = config.model_copy(update={"false_alarm_rate": rate, "quantile": config.pixel_quantile})
-    found = tuple(_GOOD_ONLY[config.pixel_rule](by_zone, column) for column in peaks.T)
+    found = tuple(_GOOD_ONLY[config.pixel_rule](by_zone, column) for column in columns)
     rates = [zone.false_alarm_rate for zone in found]
     together = None if None in rates else sum(rate for rate in rates if rate is not None)
     promised = together if together is not None and together < 1 else None
@@ -160,19 +174,30 @@ def good_thresholds(
 ) -> Thresholds:
     """All thresholds by the configured rules; arguments and errors as for each."""
     return Thresholds(
-        image=image_threshold(config, held.scores, validation=validation),
-        pixel=pixel_threshold(config, held.peaks, held.pixels),
-        zones=None if config.zones is None else zone_thresholds(config, config.zones, held.zone_peaks),
+        image=image_threshold(config, held.good(held.scores), validation=validation),
+        pixel=pixel_threshold(config, held.good(held.peaks), held.pixels),
+        zones=None if config.zones is None else zone_thresholds(config, config.zones, held.zone_peaks, held),
     )
 
 
-def keep_held_out(config: CalibrationConfig, scores: F32, maps: F32, rng: np.random.Generator) -> HeldOut:
-    """What calibration keeps of good images: their scores (N,) and maps (N, H, W)."""
+def keep_held_out(
+    config: CalibrationConfig,
+    scores: F32,
+    maps: F32,
+    rng: np.random.Generator,
+    *,
+    groups: I64 | None = None,
+    left_out: bool = False,
+) -> HeldOut:
+    """What calibration keeps of good images: their scores (N,) and maps (N, H, W). `groups`: (N,) any numbers; None:
+    each is a group of its own. `left_out`: as in `HeldOut`."""
     return HeldOut(
         scores=scores,
         peaks=maps.max(axis=(1, 2)),
         pixels=sample_pixels(maps, rng),
         zone_peaks=zone_peaks(maps, config.zones or (1, 1)),
+        groups=np.arange(len(scores)) if groups is None else number_groups(groups),
+        left_out=left_out,
     )
 
 
@@ -184,18 +209,18 @@ def sample_pixels(maps: F32, rng: np.random.Generator) -> F32:
     return np.concatenate([rng.choice(row, PIXELS_PER_IMAGE, replace=False, shuffle=False) for row in flat])
 
 
-def _rate(config: CalibrationConfig, count: int) -> float:
-    return config.false_alarm_rate or tightest_rate(count, DEFAULT_RATE)
+def _rate(config: CalibrationConfig, good: GoodScores) -> float:
+    return config.false_alarm_rate or tightest_rate(good, DEFAULT_RATE)
 
 
-_GOOD_ONLY: Mapping[str, Callable[[CalibrationConfig, F32], Threshold]] = {
-    "conformal": lambda config, scores: conformal(scores, _rate(config, len(scores))),
+_GOOD_ONLY: Mapping[str, Callable[[CalibrationConfig, GoodScores], Threshold]] = {
+    "conformal": lambda config, scores: conformal(scores, _rate(config, scores)),
     "conformal_confident": lambda config, scores: conformal_confident(
         scores, config.false_alarm_rate or DEFAULT_RATE, config.confidence
     ),
-    "quantile": lambda config, scores: quantile(scores, config.quantile),
+    "quantile": lambda config, scores: quantile(scores.values, config.quantile),
     "maximum": lambda _config, scores: maximum(scores),
-    "mean_sigma": lambda config, scores: mean_sigma(scores, config.sigmas),
+    "mean_sigma": lambda config, scores: mean_sigma(scores.values, config.sigmas),
 }
 _LABELLED: Mapping[str, Callable[[CalibrationConfig, F32, Bool], Threshold]] = {
     "f1_max": lambda _config, scores, defective: f1_max(scores, defective),

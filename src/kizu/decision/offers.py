@@ -11,8 +11,10 @@ from kizu.decision.calibration import (
     ImageRule,
     image_threshold,
 )
+from kizu.decision.conformal import smallest_confident_count, smallest_count
+from kizu.decision.good_scores import GoodScores
 from kizu.decision.rules import Rule
-from kizu.decision.thresholds import Threshold, smallest_confident_count, smallest_count
+from kizu.decision.thresholds import Threshold
 
 CONFIDENT_RATE = 0.05
 """For `conformal_confident` where no rate was asked for: 59 images are enough for it; 1 % takes 299."""
@@ -33,21 +35,21 @@ class Offer:
 
 def list_offers(
     config: CalibrationConfig,
-    good_scores: F32,
+    good_scores: F32 | GoodScores,
     *,
     folds: int | None = None,
     labelled: tuple[F32, Bool] | None = None,
 ) -> list[Offer]:
     """Of all image rules, with the numbers of `config`: rate, confidence, quantile, sigmas, costs.
 
-    `good_scores`: (N,) of good images that were not fitted on, `folds`: out of so many fits. `labelled`: scores (M,)
+    `good_scores`: (N,) of good images, `folds`: out of so many fits. `labelled`: scores (M,)
     and whether each is defective (M,).
     """
     return [_offer(config.model_copy(update={"rule": rule}), good_scores, folds, labelled) for rule in RULES]
 
 
 def _offer(
-    config: CalibrationConfig, scores: F32, folds: int | None, labelled: tuple[F32, Bool] | None
+    config: CalibrationConfig, scores: F32 | GoodScores, folds: int | None, labelled: tuple[F32, Bool] | None
 ) -> Offer:
     rule = config.rule
     if rule == "conformal_confident" and config.false_alarm_rate is None:
@@ -57,14 +59,16 @@ def _offer(
     try:
         found = image_threshold(config, scores, validation=labelled)
     except CalibrationError as error:
-        return Offer(rule, None, _needs(config) or error.message)
+        return Offer(rule, None, _needs(config, GoodScores.of(scores)) or error.message)
     return Offer(rule, found if folds is None else found.out_of(folds), "")
 
 
-def _needs(config: CalibrationConfig) -> str:
+def _needs(config: CalibrationConfig, good: GoodScores) -> str:
+    if good.left_out and config.rule == "conformal_confident":
+        return "needs held-out images"
     rate = config.false_alarm_rate or DEFAULT_RATE
     counts = {
-        "conformal": smallest_count(rate),
+        "conformal": smallest_count(rate, left_out=good.left_out),
         "conformal_confident": smallest_confident_count(rate, config.confidence),
         "mean_sigma": 2,
     }

@@ -54,7 +54,8 @@ class Promise(Config):
         return cls(
             rate=threshold.false_alarm_rate,
             confidence=first.confidence,
-            rests_on=first.count,
+            rests_on=first.groups or first.count,
+            of_groups=first.groups is not None,
             out_of_fold=first.rule.folds is not None,
         )
 

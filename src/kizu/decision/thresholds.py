@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import model_validator
-from scipy.special import betainc
 
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError, LeakageError
@@ -29,9 +28,12 @@ class Threshold(Config):
     """None: it rests on no images."""
     count: int
     """How many images it rests on."""
+    groups: int | None = None
+    """How many groups of images that belong together; None: each is one of its own."""
     false_alarm_rate: float | None = None
     """What the rule guarantees: a new good image is NG with at most this probability (over the draw of the
-    calibration images too, all being exchangeable). None where the rule guarantees nothing."""
+    calibration images too; they, or their groups, and the new one's being exchangeable). None where the rule
+    guarantees nothing."""
     confidence: float | None = None
     """With this probability over the draw of the calibration images the rate holds for the very threshold that was set;
     None: it holds on average over calibration sets."""
@@ -73,105 +75,17 @@ class Threshold(Config):
 
     def describe(self) -> str:
         """One line for a person."""
-        promise = (
-            "no guarantee"
-            if self.false_alarm_rate is None
-            else f"false alarms at most {self.false_alarm_rate:.3g} of good parts"
-            + ("" if self.confidence is None else f" with {self.confidence:.0%} confidence")
-        )
         on = "" if self.split is None else f" on {self.count} {self.split} images"
-        return f"{self.value:.6g} ({self.rule.describe()}{on}; {promise})"
+        if self.groups is not None:
+            on += f" of {self.groups} groups"
+        return f"{self.value:.6g} ({self.rule.describe()}{on}; {self.describe_promise()})"
 
-
-def smallest_count(false_alarm_rate: float) -> int:
-    """How many calibration images a conformal threshold at this rate needs: n >= 1/a - 1."""
-    return math.ceil(1 / false_alarm_rate - 1 - 1e-9)
-
-
-def smallest_confident_count(false_alarm_rate: float, confidence: float) -> int:
-    """The same for `conformal_confident`: n >= log(1 - confidence) / log(1 - a)."""
-    return math.ceil(math.log(1 - confidence) / math.log(1 - false_alarm_rate) - 1e-9)
-
-
-def conformal(scores: F32 | F64, false_alarm_rate: float, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """Just above the ceil((n + 1)(1 - a))-th smallest of n held-out good scores (split conformal prediction; Vovk et
-    al. 2005, Bates et al. 2023, "Testing for outliers with conformal p-values").
-
-    A new exchangeable good image exceeds it with probability at most `a`. Raises `CalibrationError` when n is too
-    small for the rate, saying how many images would do.
-    """
-    scores = _usable(scores)
-    n = len(scores)
-    if not 0 < false_alarm_rate < 1:
-        raise CalibrationError(
-            f"a false-alarm rate of {false_alarm_rate} is not between 0 and 1",
-            hint="for one in a hundred, give 0.01",
-        )
-    rank = math.ceil((n + 1) * (1 - false_alarm_rate) - 1e-9)
-    if rank > n:
-        raise CalibrationError(
-            f"{n} calibration images cannot support a false-alarm rate of {false_alarm_rate:g}",
-            hint=f"use at least {smallest_count(false_alarm_rate)}, or raise the rate to {1 / (n + 1):.3g}",
-        )
-    return Threshold(
-        value=just_above(scores, rank),
-        rule=Rule(name="conformal", level=false_alarm_rate),
-        split=split,
-        count=n,
-        false_alarm_rate=false_alarm_rate,
-    )
-
-
-def tightest_rate(count: int, target: float) -> float:
-    """The target where `count` images can support it, else the lowest rate that they can: 1 / (n + 1)."""
-    return max(target, 1 / (count + 1))
-
-
-def conformal_confident(
-    scores: F32 | F64, false_alarm_rate: float, confidence: float = 0.95, *, split: Split = Split.CALIBRATION
-) -> Threshold:
-    """Just above the lowest of n held-out good scores that at most `a` of good parts exceed, with the given confidence.
-
-    The true rate above the r-th smallest score is Beta(n + 1 - r, r) distributed for continuous scores (Vovk 2012,
-    "Conditional validity of inductive conformal predictors"), so r is the least with P(Beta <= a) >= confidence. The
-    highest score is enough from n >= log(1 - confidence) / log(1 - a). Raises `CalibrationError` for fewer.
-    """
-    scores = _usable(scores)
-    n = len(scores)
-    for name, value in (("false-alarm rate", false_alarm_rate), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise CalibrationError(
-                f"a {name} of {value} is not between 0 and 1", hint="for one in a hundred, give 0.01"
-            )
-    ranks = np.arange(1, n + 1)
-    enough = np.flatnonzero(betainc(n + 1 - ranks, ranks, false_alarm_rate) >= confidence - 1e-12)
-    if enough.size == 0:
-        raise CalibrationError(
-            f"{n} calibration images cannot support a false-alarm rate of {false_alarm_rate:g} with"
-            f" {confidence:.0%} confidence",
-            hint=f"use at least {smallest_confident_count(false_alarm_rate, confidence)}, or the rule conformal, which"
-            " holds on average",
-        )
-    return Threshold(
-        value=just_above(scores, int(ranks[enough[0]])),
-        rule=Rule(name="conformal_confident", level=false_alarm_rate, confidence=confidence),
-        split=split,
-        count=n,
-        false_alarm_rate=false_alarm_rate,
-        confidence=confidence,
-    )
-
-
-def maximum(scores: F32 | F64, *, split: Split = Split.CALIBRATION) -> Threshold:
-    """Just above the highest good score. A new good image exceeds it with probability at most 1 / (n + 1)."""
-    scores = _usable(scores)
-    return Threshold(
-        value=just_above(scores, len(scores)),
-        rule=Rule(name="maximum"),
-        split=split,
-        count=len(scores),
-        false_alarm_rate=1 / (len(scores) + 1),
-    )
+    def describe_promise(self) -> str:
+        """What is promised, in a few words."""
+        if self.false_alarm_rate is None:
+            return "no guarantee"
+        how = " on average" if self.confidence is None else f" with {self.confidence:.0%} confidence"
+        return f"false alarms at most {self.false_alarm_rate:.3g} of good parts{how}"
 
 
 def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRATION) -> Threshold:

@@ -1,6 +1,6 @@
 """What methods that keep good patches share: gather them all, then keep a coreset of them; take more later."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.products import exact_integer_product
-from kizu.core.errors import ConfigError
+from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import F32, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import Arrays, DetectorConfig
@@ -73,15 +73,6 @@ def pick_patches(features: F32, config: BankConfig, rng: np.random.Generator, wo
         return greedy_k_centre(small, size, first=first, on_progress=work.report)
 
 
-def bank_memory(config: BankConfig, rows: int, dim: int, budget: int) -> int:
-    """Bytes at the peak: all features unless they are more than `budget` and go to disk, what the search keeps of each
-    row, and the bank twice."""
-    features = min(rows * dim * BYTES_PER_FLOAT, budget)
-    if config.projection is not None and config.projection < dim:
-        features += min(rows * config.projection * BYTES_PER_FLOAT, budget)
-    return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
-
-
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """What a bank promises of the good patches that it stands for."""
@@ -96,11 +87,91 @@ class Coverage:
         return {"bank_patches": np.array(self.patches), "bank_radius": np.array(self.radius)}
 
 
+LEAST_PICKED = 3000
+"""Picked group by group, a bank has at least so many patches, or all: a few of each image alone do not cover what it
+shows (docs/choices.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What a bank keeps of good patches."""
+
+    rows: I64
+    """(M',) indices of the patches"""
+    coverage: Coverage | None
+    groups: I64 | None = None
+    """(M',) whose they are; None: they were picked from all together"""
+
+
+def pick(
+    features: F32, of_images: Sequence[int] | None, config: BankConfig, rng: np.random.Generator, work: Work
+) -> Picked:
+    """The coreset of `features` (M, D), and how closely it covers them.
+
+    `of_images`: the group of each image that they are of, image by image; then each group's patches are thinned by
+    themselves, so that the bank without a group is what a fit without it would have kept. None: all together.
+    """
+    if of_images is None:
+        rows = pick_patches(features, config, rng, work)
+        return Picked(rows, coverage_of(features, features[rows], config))
+    groups = np.repeat(np.asarray(of_images, np.int64), len(features) // len(of_images))
+    wanted = config.bank_size(len(features))
+    if config.coreset_size is None:
+        wanted = max(wanted, min(LEAST_PICKED, len(features)))
+    picked: list[Picked] = []
+    numbers = np.unique(groups)
+    for number in numbers:
+        inside = np.flatnonzero(groups == number)
+        size = min(len(inside), max(1, round(wanted * len(inside) / len(features))))
+        of_size = config.model_copy(update={"coreset_size": size})
+        own = np.asarray(features[inside])
+        rows = pick_patches(own, of_size, rng, work.quiet())
+        labels = np.full(len(rows), number)
+        picked.append(Picked(inside[rows], coverage_of(own, own[rows], of_size), labels))
+        work.report("coreset", len(picked), len(numbers))
+    radii = [part.coverage.radius for part in picked if part.coverage is not None]
+    coverage = Coverage(len(features), max(radii)) if len(radii) == len(picked) else None
+    rows, labels = (np.concatenate([getattr(part, name) for part in picked]) for name in ("rows", "groups"))
+    return Picked(rows, coverage, labels)
+
+
+def nearest_of_others(queries: F32, groups: I64, bank: Bank, bank_groups: I64, k: int) -> F32:
+    """L2 distances (Q, k') of `queries` (Q, D) from the vectors of a bank that are of other groups than their own, k' =
+    k or as many as there are. Raises `CalibrationError` where there are none."""
+    left = min(int(np.count_nonzero(bank_groups != number)) for number in np.unique(groups))
+    if left == 0:
+        raise CalibrationError(
+            "without one group of good images nothing is left", hint="give more good images"
+        )
+    k = min(k, left)
+    distances, indices = nearest(queries, bank, k)
+    meets_own = (bank_groups[indices] == groups[:, None]).any(axis=1)
+    for number in np.unique(groups[meets_own]):
+        rows = np.flatnonzero(meets_own & (groups == number))
+        distances[rows] = nearest(queries[rows], bank.vectors[bank_groups != number], k)[0]
+    return distances
+
+
+def bank_memory(config: BankConfig, rows: int, dim: int, budget: int) -> int:
+    """Bytes at the peak: all features unless they are more than `budget` and go to disk, what the search keeps of each
+    row, and the bank twice."""
+    features = min(rows * dim * BYTES_PER_FLOAT, budget)
+    if config.projection is not None and config.projection < dim:
+        features += min(rows * config.projection * BYTES_PER_FLOAT, budget)
+    return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
+
+
 def restore_coverage(arrays: Arrays) -> Coverage | None:
     """What `Coverage.arrays` made; None where the bank has none, or is from before there was any."""
     if "bank_radius" not in arrays:
         return None
     return Coverage(int(arrays["bank_patches"]), float(arrays["bank_radius"]))
+
+
+def told(coverage: Coverage | None, groups: I64 | None) -> Arrays:
+    """What a state keeps beside the bank, as far as it is known: its coverage, and its vectors' groups (M,)."""
+    of_groups = {} if groups is None else {"bank_groups": groups}
+    return {**({} if coverage is None else coverage.arrays()), **of_groups}
 
 
 def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None:
@@ -119,8 +190,15 @@ def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None
     return Coverage(total, float(nearest(features, kept, 1)[0].max()))
 
 
-def extend(bank: Bank, coverage: Coverage | None, config: BankConfig, features: F32) -> tuple[Bank, Coverage]:
-    """The bank with what `features` (N, D) of new good patches add to it, and how closely it covers old and new.
+ADDED_LATER = -1
+"""The group of patches that an update brought: they are never left out."""
+
+
+def extend(
+    bank: Bank, coverage: Coverage | None, config: BankConfig, features: F32, groups: I64 | None = None
+) -> tuple[Bank, Coverage, I64 | None]:
+    """The bank with what `features` (N, D) of new good patches add to it, how closely it covers old and new, and the
+    groups of its vectors, where `groups` (M,) tells those of the old ones.
 
     - A bank that holds all its patches takes all new ones: it is what a fit on all images would have kept.
     - One of a part of them (`coreset`) keeps every vector it has, so that no patch's distance can grow, and takes those
@@ -138,16 +216,28 @@ def extend(bank: Bank, coverage: Coverage | None, config: BankConfig, features: 
         )
     total = coverage.patches + len(features)
     size, vectors = config.bank_size(total), bank.vectors
+    if groups is not None and config.coreset_size is None:
+        size = max(size, len(vectors) + config.bank_size(len(features)))
     if coverage.radius == 0 and size == total:
-        return _ready(np.concatenate([vectors, features])), Coverage(total, 0.0)
+        return (
+            _ready(np.concatenate([vectors, features])),
+            Coverage(total, 0.0),
+            _label(groups, len(features)),
+        )
     if config.coreset_size is None or size > len(vectors):
         picks, left = continue_picks(features, bank, radius=coverage.radius, most=size - len(vectors))
         radius = max(coverage.radius, left)
-        return _ready(np.concatenate([vectors, features[picks]])), Coverage(total, radius)
+        joined = np.concatenate([vectors, features[picks]])
+        return _ready(joined), Coverage(total, radius), _label(groups, len(picks))
     union = np.concatenate([vectors, features])
-    kept = union[greedy_k_centre(union, len(vectors), first=0)]
+    picks = greedy_k_centre(union, len(vectors), first=0)
+    kept, labels = union[picks], _label(groups, len(features))
     radius = coverage.radius + float(nearest(union, _ready(kept), 1)[0].max())
-    return _ready(kept), Coverage(total, radius)
+    return _ready(kept), Coverage(total, radius), None if labels is None else labels[picks]
+
+
+def _label(groups: I64 | None, added: int) -> I64 | None:
+    return None if groups is None else np.concatenate([groups, np.full(added, ADDED_LATER)])
 
 
 def _ready(vectors: F32) -> Bank:

@@ -3,7 +3,7 @@
 Detectors see embeddings, never images or a network: what is embedded how is the pipeline's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -33,6 +33,11 @@ class DetectorConfig(Config):
     top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.03
     """Part of the patches that the image score `top_patches` averages."""
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether a fit with these settings is `LeavesOut`."""
+        return False
+
     def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
         """In which positions `count` good images (H, W) are learned, in turns of 90 degrees; (0,): as they are."""
         return (0,)
@@ -59,6 +64,9 @@ class Embeddings:
     """How many images come, at most."""
     input_hw: HW
     """(H, W) of the images."""
+    groups: Sequence[int] | None = None
+    """(N,) which of the images that came belong together, complete when all batches are read; None: not told, and
+    nobody asks what a fit without some of them would say."""
 
 
 class Drawn(NamedTuple):
@@ -102,6 +110,19 @@ class Updatable(Protocol):
 
         Raises `ConfigError` where its settings, or the state it was restored from, do not allow it; `DataError` when no
         image comes.
+        """
+        ...
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A fitted scorer that knows what a fit without some of its images would say of these: cheaper than that fit."""
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """(N, h, w, D) of images that it was fitted on, the whole of one group or of several, and their groups (N,) as
+        the fit was told them: the scores of each as by a fit without its group.
+
+        Raises `CalibrationError` where without a group nothing is left.
         """
         ...
 
@@ -174,6 +195,14 @@ def check_features(embeddings: Embeddings, work: Work) -> Iterator[F32]:
         work.report("features", seen, embeddings.count)
     if seen == 0:
         raise DataError("there is no good image to fit on")
+
+
+def in_order(found: Sequence[tuple[I64, Scores]]) -> Scores:
+    """Scores of some images each, with their places among all of them -> of all, in their order."""
+    places = np.argsort(np.concatenate([rows for rows, _ in found]))
+    image = np.concatenate([scores.image for _, scores in found])
+    maps = np.concatenate([scores.maps for _, scores in found])
+    return Scores(image[places], maps[places])
 
 
 def ensure_room(needed: int, work: Work, *, hint: str) -> None:

@@ -75,8 +75,8 @@ class FullCovariance(_Kind[Gaussian]):
         return sum_squares(graph, white, 2)
 
     def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
-        """Scatter and whiteners; both again when they are stored."""
-        return (4 if keep_moments else 2) * patches * dim * dim
+        """Scatter in float64 and whiteners; both again when they are stored."""
+        return (6 if keep_moments else 3) * patches * dim * dim
 
     def new_moments(self, positions: int, dim: int) -> RunningMoments:
         """Of no image yet."""

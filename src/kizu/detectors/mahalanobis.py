@@ -27,6 +27,7 @@ from kizu.detectors.base import (
     Embeddings,
     Method,
     check_features,
+    in_order,
     patch_scores,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, draw_smoothed_map, reshape, sum_squares
@@ -53,6 +54,11 @@ class MahalanobisConfig(DetectorConfig):
     image_score: Literal["pooled"] | ImageScoreRule = "pooled"
     """`pooled`: the whole picture's distance, blind to a flaw of a few patches; the others take patches or map."""
 
+    @property
+    def leaves_out(self) -> bool:
+        """Always: moments are taken away as they are added."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class FittedMahalanobis:
@@ -75,6 +81,18 @@ class FittedMahalanobis:
         return Scores(
             mahalanobis(self.pooled, pool(embedding, self.config.pooling)[:, None])[:, 0], scores.maps
         )
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """As `LeavesOut` has it, exactly as a fit on the others: by their moments."""
+        assert self.moments is not None
+        found: list[tuple[I64, Scores]] = []
+        for number in np.unique(groups):
+            rows = np.flatnonzero(groups == number)
+            own = embedding[rows]
+            parts = (pool(own, self.config.pooling), own.reshape(-1, own.shape[-1]))
+            left = tuple(all_.without(moments_of(x)) for all_, x in zip(self.moments, parts, strict=True))
+            found.append((rows, _of_moments(self.config, (left[0], left[1])).score(own, input_hw)))
+        return in_order(found)
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
         """As `score`."""
@@ -105,7 +123,7 @@ class FittedMahalanobis:
             "patch_whitener": self.patches.whitener,
         }
         for name, moments in zip(("image", "patch"), self.moments or (), strict=False):
-            arrays |= {f"{name}_moments_{key}": np.asarray(getattr(moments, key)) for key in _MOMENTS}
+            arrays |= moments.arrays(f"{name}_moments")
         return arrays
 
     def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedMahalanobis:
@@ -144,18 +162,9 @@ class Mahalanobis:
         pooled_images, patches = (
             Gaussian(arrays[f"{name}_mean"], arrays[f"{name}_whitener"]) for name in ("image", "patch")
         )
-        moments = None
-        if f"image_moments_{_MOMENTS[0]}" in arrays:
-            moments = (_restore_moments(arrays, "image"), _restore_moments(arrays, "patch"))
-        return FittedMahalanobis(self.config, pooled_images, patches, moments)
-
-
-_MOMENTS = ("count", "mean", "scatter", "cubic", "quartic")
-
-
-def _restore_moments(arrays: Arrays, name: str) -> Moments:
-    count, mean, scatter, cubic, quartic = (arrays[f"{name}_moments_{key}"] for key in _MOMENTS)
-    return Moments(int(count), mean, scatter, cubic, float(quartic))
+        of_images, of_patches = (Moments.of_arrays(arrays, f"{name}_moments") for name in ("image", "patch"))
+        known = None if of_images is None or of_patches is None else (of_images, of_patches)
+        return FittedMahalanobis(self.config, pooled_images, patches, known)
 
 
 def _fit(
@@ -168,10 +177,13 @@ def _fit(
         of_patches = moments_of(embedding.reshape(-1, embedding.shape[-1]), of_patches)
     assert of_images is not None
     assert of_patches is not None
-    pooled_images, patches = (
-        fit_shrunk_gaussian(moments, config.shrinkage, config.epsilon) for moments in (of_images, of_patches)
-    )
-    return FittedMahalanobis(config, pooled_images, patches, (of_images, of_patches))
+    return _of_moments(config, (of_images, of_patches))
+
+
+def _of_moments(config: MahalanobisConfig, moments: tuple[Moments, Moments]) -> FittedMahalanobis:
+    """Of pooled images and of patches."""
+    pooled_images, patches = (fit_shrunk_gaussian(one, config.shrinkage, config.epsilon) for one in moments)
+    return FittedMahalanobis(config, pooled_images, patches, moments)
 
 
 def pool(embedding: F32, pooling: Pooling) -> F32:

@@ -41,8 +41,13 @@ from kizu.detectors.covariances import (
     restore_moments,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, reshape
-from kizu.scoring.lean_gaussian import fit_low_rank, highest_variance
+from kizu.scoring.gaussian import Gaussian
+from kizu.scoring.lean_gaussian import DiagonalGaussian, fit_low_rank, highest_variance
+from kizu.scoring.left_out import diagonal_without, mahalanobis_without
 from kizu.scoring.maps import ImageScoreRule
+
+LEAST_EPSILON = 0.01
+"""Full covariances with less are not asked what they would be without an image."""
 
 
 class PadimConfig(DetectorConfig):
@@ -62,7 +67,7 @@ class PadimConfig(DetectorConfig):
     They take D, r and 1 numbers per position and feature."""
     keep_moments: bool = False
     """Store what `kizu update` needs to learn more good images: count, means and scatter. The bundle of full
-    covariances grows by half. Not for `low_rank`, which needs all images together."""
+    covariances doubles. Not for `low_rank`, which needs all images together."""
     rank: Annotated[int, Field(ge=1)] = 32
     """r: free directions of `low_rank`. Images less one at most are used: so many have a variance."""
     epsilon: Annotated[float, Field(gt=0)] = 0.1
@@ -70,6 +75,14 @@ class PadimConfig(DetectorConfig):
     few good images it trusts the covariance too much."""
     image_score: ImageScoreRule = "top_patches"
     """The paper takes `max_map`, which one unlucky patch decides."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """Not where all images together choose the features or the factors, nor where so little is added that float32
+        whiteners do not tell what one image more or less does."""
+        if self.covariance == "low_rank" or self.feature_choice == "variance":
+            return False
+        return self.covariance == "diagonal" or self.epsilon >= LEAST_EPSILON
 
     @model_validator(mode="after")
     def _low_rank_has_no_moments(self) -> PadimConfig:
@@ -95,6 +108,20 @@ class FittedPadim:
     """(d,) which of the embedder's features are looked at, where they were chosen by their variance; None: all."""
     moments: PositionMoments | None = None
     """What the distributions were made from, where it is kept."""
+    count: int = 0
+    """How many images they are of; 0: from a time when that was not kept."""
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """As `LeavesOut` has it; see `scoring.left_out`."""
+        n, h, w, dim = embedding.shape
+        self._check_grid((h, w))
+        x = choose(embedding.reshape(n, h * w, dim), self.channels)
+        if isinstance(self.gaussian, DiagonalGaussian):
+            distances = diagonal_without(self.gaussian, x, groups, self.count, self.config.epsilon)
+        else:
+            assert isinstance(self.gaussian, Gaussian)
+            distances = mahalanobis_without(self.gaussian, x, groups, self.count)
+        return patch_scores(distances.reshape(n, h, w), input_hw, self.config, self.config.image_score)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in Mahalanobis distance (the root).
@@ -126,6 +153,8 @@ class FittedPadim:
         """
         arrays: dict[str, NDArray[Any]] = COVARIANCES[self.config.covariance].arrays(self.gaussian)
         arrays["grid_hw"] = np.array(self.grid_hw, dtype=np.int64)
+        if self.count:
+            arrays["count"] = np.array(self.count, dtype=np.int64)
         if self.channels is not None:
             arrays["channels"] = self.channels
         if self.moments is not None:
@@ -142,7 +171,10 @@ class FittedPadim:
                 hint="train anew with keep_moments: true (not with covariance low_rank), or anew on all images",
             )
         stream = self._of_this_grid(check_features(embeddings, work))
-        return _fit_stream(self.config, stream, self.channels, deepcopy(self.moments))
+        updated = _fit_stream(self.config, stream, self.channels, deepcopy(self.moments))
+        assert updated.moments is not None
+        _tell_few(self.config, updated.moments.count, self.gaussian.mean.shape[1], work)
+        return updated
 
     def _of_this_grid(self, stream: Iterable[F32]) -> Iterator[F32]:
         for embedding in stream:
@@ -194,15 +226,18 @@ class Padim:
         return FittedPadim(self.config, gaussian, (h, w), channels)
 
     def _while_there_is_room(self, stream: Iterable[F32], count: int, work: Work) -> Iterator[F32]:
-        for index, embedding in enumerate(stream):
-            if index == 0:
+        seen = dim = 0
+        for embedding in stream:
+            if seen == 0:
                 _, h, w, dim = embedding.shape
                 ensure_room(
                     self._count_bytes(count, h * w, dim),
                     work,
                     hint="take fewer `features`, `covariance: low_rank` or `diagonal`, or a smaller image",
                 )
+            seen += len(embedding)
             yield embedding
+        _tell_few(self.config, seen, min(self.config.features, dim), work)
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """What is learned and what it is made from: scatter, or the features that do not go to disk."""
@@ -225,7 +260,8 @@ class Padim:
         covariance = self.config.covariance
         gaussian: PositionGaussian = COVARIANCES[covariance].restore(arrays)
         moments = restore_moments(FROM_MOMENTS.get(covariance), arrays)
-        return FittedPadim(self.config, gaussian, (h, w), arrays.get("channels"), moments)
+        count = int(arrays.get("count", 0))
+        return FittedPadim(self.config, gaussian, (h, w), arrays.get("channels"), moments, count)
 
 
 def _fit_stream(
@@ -246,7 +282,18 @@ def _fit_stream(
         moments.add(x)
     assert moments is not None
     gaussian = kind.fit(moments, config.epsilon)
-    return FittedPadim(config, gaussian, grid_hw, channels, moments if config.keep_moments else None)
+    kept = moments if config.keep_moments else None
+    return FittedPadim(config, gaussian, grid_hw, channels, kept, moments.count)
+
+
+def _tell_few(config: PadimConfig, count: int, features: int, work: Work) -> None:
+    """Full covariances of no more images than features are known in fewer directions than there are."""
+    if config.covariance == "full" and count <= features:
+        work.note(
+            f"PaDiM learns {features} features from {count} good images: they vary in {count - 1} directions at most, "
+            f"and epsilon ({config.epsilon:g}) stands for the variance in all others; give more good images than "
+            "features, fewer `features`, or `covariance: low_rank`"
+        )
 
 
 def choose(x: F32, channels: I64 | None) -> F32:

@@ -25,11 +25,12 @@ from kizu.detectors.bank import (
     BankConfig,
     Coverage,
     bank_memory,
-    coverage_of,
     extend,
     gather,
-    pick_patches,
+    nearest_of_others,
+    pick,
     restore_coverage,
+    told,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -73,6 +74,11 @@ class PatchKnnConfig(BankConfig):
     not learned, and have distance 0. For parts in the middle of an even ground."""
     image_score: ImageScoreRule = "top_patches"
 
+    @property
+    def leaves_out(self) -> bool:
+        """The ground is told by all images together."""
+        return not self.foreground
+
     def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
         """All positions that their shape allows, for `turn_up_to` images or fewer."""
         if count > self.turn_up_to:
@@ -89,12 +95,27 @@ class FittedPatchKnn:
     foreground: Foreground | None
     coverage: Coverage | None = None
     """None: it is not known, and the bank cannot be extended."""
+    groups: I64 | None = None
+    """(M,) whose patches the bank's vectors are, where they were picked group by group."""
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """As `LeavesOut` has it; by the bank without a group's vectors."""
+        assert self.groups is not None
+        queries = points(embedding, self.config.metric)  # (N, h, w, D')
+        own = np.repeat(groups, embedding.shape[1] * embedding.shape[2])
+        k = min(self.config.neighbours, len(self.bank.vectors))
+        distances = nearest_of_others(queries.reshape(-1, queries.shape[-1]), own, self.bank, self.groups, k)
+        return self._scores(distances, embedding, input_hw, queries)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in 1 - cos or in L2 distance."""
         queries = points(embedding, self.config.metric)  # (N, h, w, D')
         k = min(self.config.neighbours, len(self.bank.vectors))
         distances, _ = nearest(queries.reshape(-1, queries.shape[-1]), self.bank, k)  # (N * P, K)
+        return self._scores(distances, embedding, input_hw, queries)
+
+    def _scores(self, distances: F32, embedding: F32, input_hw: HW, queries: F32) -> Scores:
+        """`distances` (N * P, K) of the `queries` (N, h, w, D') from their neighbours."""
         if self.config.metric == "cosine":
             distances = cosine_distance(distances)
         patches = distances.mean(axis=1).reshape(embedding.shape[:3])
@@ -124,7 +145,7 @@ class FittedPatchKnn:
         """The bank (M, D'), how closely it covers how many patches, where that is known, and the axis (D',) and
         threshold of the foreground where it is used.
         """
-        arrays = {"bank": self.bank.vectors, **({} if self.coverage is None else self.coverage.arrays())}
+        arrays = {"bank": self.bank.vectors, **told(self.coverage, self.groups)}
         if self.foreground is not None:
             arrays["foreground_axis"] = self.foreground.axis
             arrays["foreground_threshold"] = np.array(self.foreground.threshold)
@@ -144,8 +165,8 @@ class FittedPatchKnn:
         with gather(stream, embeddings.count, work) as (features, grid):
             if self.foreground is not None:
                 features = keep_foreground(self.foreground, features, grid)
-            bank, coverage = extend(self.bank, self.coverage, self.config, features)
-        return FittedPatchKnn(self.config, bank, self.foreground, coverage)
+            bank, coverage, groups = extend(self.bank, self.coverage, self.config, features, self.groups)
+        return FittedPatchKnn(self.config, bank, self.foreground, coverage, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +191,9 @@ class PatchKnn:
             if self.config.foreground:
                 foreground = fit_foreground(features, grid, moments_of(features))
                 features = keep_foreground(foreground, features, grid)
-            kept = features[pick_patches(features, self.config, rng, work)]
-            coverage = coverage_of(features, kept, self.config)
-        bank = build_bank(kept, exact_integer_product())
-        return FittedPatchKnn(self.config, bank, foreground, coverage)
+            picked = pick(features, embeddings.groups, self.config, rng, work)
+            bank = build_bank(features[picked.rows], exact_integer_product())
+        return FittedPatchKnn(self.config, bank, foreground, picked.coverage, picked.groups)
 
     def _while_there_is_room(self, stream: Iterator[F32], count: int, work: Work) -> Iterator[F32]:
         for index, embedding in enumerate(stream):
@@ -198,7 +218,8 @@ class PatchKnn:
         if self.config.foreground:
             foreground = Foreground(arrays["foreground_axis"], float(arrays["foreground_threshold"]))
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchKnn(self.config, bank, foreground, restore_coverage(arrays))
+        groups = arrays.get("bank_groups")
+        return FittedPatchKnn(self.config, bank, foreground, restore_coverage(arrays), groups)
 
 
 def points(embedding: F32, metric: Metric) -> F32:

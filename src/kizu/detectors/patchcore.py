@@ -19,11 +19,12 @@ from kizu.detectors.bank import (
     BankConfig,
     Coverage,
     bank_memory,
-    coverage_of,
     extend,
     gather,
-    pick_patches,
+    nearest_of_others,
+    pick,
     restore_coverage,
+    told,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -64,6 +65,11 @@ class PatchcoreConfig(BankConfig):
     image_score: Literal["reweighted_max"] | ImageScoreRule = "top_patches"
     """The paper takes `reweighted_max` (equation 7), which one unlucky patch decides."""
 
+    @property
+    def leaves_out(self) -> bool:
+        """Weighed by the bank around it, a score could rise as the bank grows."""
+        return self.image_score != "reweighted_max"
+
 
 @dataclass(frozen=True, slots=True)
 class FittedPatchcore:
@@ -73,6 +79,18 @@ class FittedPatchcore:
     bank: Bank
     coverage: Coverage | None = None
     """None: it is not known, and the bank cannot be extended."""
+    groups: I64 | None = None
+    """(M,) whose patches the bank's vectors are, where they were picked group by group."""
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """As `LeavesOut` has it: the bank without a group's vectors is what a fit without it would have kept, but for
+        the number that all groups share (`pick`)."""
+        assert self.groups is not None
+        assert self.config.image_score != "reweighted_max"
+        n, h, w, dim = embedding.shape
+        own = np.repeat(groups, h * w)
+        found = nearest_of_others(embedding.reshape(n * h * w, dim), own, self.bank, self.groups, 1)
+        return patch_scores(found[:, 0].reshape(n, h, w), input_hw, self.config, self.config.image_score)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance."""
@@ -144,13 +162,13 @@ class FittedPatchcore:
 
     def state(self) -> Arrays:
         """The bank, (M, D), and how closely it covers how many patches, where that is known."""
-        return {"bank": self.bank.vectors, **({} if self.coverage is None else self.coverage.arrays())}
+        return {"bank": self.bank.vectors, **told(self.coverage, self.groups)}
 
     def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchcore:
         """With what more good images add to the bank; `extend` (detectors/bank.py) says what is promised."""
         with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
-            bank, coverage = extend(self.bank, self.coverage, self.config, features)
-        return FittedPatchcore(self.config, bank, coverage)
+            bank, coverage, groups = extend(self.bank, self.coverage, self.config, features, self.groups)
+        return FittedPatchcore(self.config, bank, coverage, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +186,9 @@ class Patchcore:
     ) -> FittedPatchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
         with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
-            kept = features[pick_patches(features, self.config, rng, work)]
-            coverage = coverage_of(features, kept, self.config)
-        return FittedPatchcore(self.config, build_bank(kept, exact_integer_product()), coverage)
+            picked = pick(features, embeddings.groups, self.config, rng, work)
+            bank = build_bank(features[picked.rows], exact_integer_product())
+        return FittedPatchcore(self.config, bank, picked.coverage, picked.groups)
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
@@ -179,7 +197,7 @@ class Patchcore:
     def restore(self, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchcore(self.config, bank, restore_coverage(arrays))
+        return FittedPatchcore(self.config, bank, restore_coverage(arrays), arrays.get("bank_groups"))
 
 
 METHOD = Method(

@@ -21,6 +21,7 @@ from kizu.detectors.base import (
     Embeddings,
     Method,
     check_features,
+    in_order,
     patch_scores,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, reshape, sum_squares
@@ -40,6 +41,11 @@ class SubspaceConfig(DetectorConfig):
     """Its dimension; None: as `variance` asks."""
     image_score: ImageScoreRule = "top_patches"
 
+    @property
+    def leaves_out(self) -> bool:
+        """Always: moments are taken away as they are added."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class FittedSubspace:
@@ -47,6 +53,19 @@ class FittedSubspace:
 
     config: SubspaceConfig
     subspace: Subspace
+    moments: Moments | None = None
+    """Of all good patches; None: from a time when they were not kept."""
+
+    def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
+        """As `LeavesOut` has it, exactly as a fit on the others: by their moments."""
+        assert self.moments is not None
+        found: list[tuple[I64, Scores]] = []
+        for number in np.unique(groups):
+            rows = np.flatnonzero(groups == number)
+            own = embedding[rows]
+            left = self.moments.without(moments_of(own.reshape(-1, own.shape[-1])))
+            found.append((rows, _of_moments(self.config, left).score(own, input_hw)))
+        return in_order(found)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance from the subspace."""
@@ -64,8 +83,9 @@ class FittedSubspace:
         return draw_scores(graph, patches, grid_hw, input_hw, self.config, self.config.image_score)
 
     def state(self) -> Arrays:
-        """Mean (D,) and the directions left out (D, R)."""
-        return {"mean": self.subspace.mean, "outside": self.subspace.outside}
+        """Mean (D,) and the directions left out (D, R); the moments that these were made from, in float64."""
+        arrays = {"mean": self.subspace.mean, "outside": self.subspace.outside}
+        return arrays if self.moments is None else {**arrays, **self.moments.arrays("moments")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +107,7 @@ class SubspaceDetector:
         for embedding in check_features(embeddings, work):
             moments = moments_of(embedding.reshape(-1, embedding.shape[-1]), moments)
         assert moments is not None
-        subspace = fit_subspace(moments, variance=self.config.variance, components=self.config.components)
-        return FittedSubspace(self.config, subspace)
+        return _of_moments(self.config, moments)
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """A few matrices and one block of patches in float64. The number of images does not matter."""
@@ -96,7 +115,13 @@ class SubspaceDetector:
 
     def restore(self, arrays: Arrays) -> FittedSubspace:
         """From `state()`."""
-        return FittedSubspace(self.config, Subspace(arrays["mean"], arrays["outside"]))
+        moments = Moments.of_arrays(arrays, "moments")
+        return FittedSubspace(self.config, Subspace(arrays["mean"], arrays["outside"]), moments)
+
+
+def _of_moments(config: SubspaceConfig, moments: Moments) -> FittedSubspace:
+    subspace = fit_subspace(moments, variance=config.variance, components=config.components)
+    return FittedSubspace(config, subspace, moments)
 
 
 METHOD = Method(SubspaceConfig, SubspaceDetector, candidates=(Candidate("subspace", 4),))

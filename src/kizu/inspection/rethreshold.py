@@ -11,8 +11,9 @@ from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.hashing import hash_value
 from kizu.core.types import F32
 from kizu.decision.calibration import CalibrationConfig, Thresholds, image_threshold, pixel_threshold
+from kizu.decision.conformal import conformal, conformal_confident
 from kizu.decision.offers import given_threshold
-from kizu.decision.thresholds import Threshold, conformal, conformal_confident
+from kizu.decision.thresholds import Threshold
 from kizu.runs.scores import CalibrationScores, read_calibration
 from kizu.runtimes.model import ModelFile
 
@@ -46,8 +47,9 @@ def change_by_rate(
     if confidence is not None:
         numbers["confidence"] = confidence
     config = CalibrationConfig.parse({**base, **rule, **numbers}, where="with_threshold")
-    scores, peaks = known.arrays()
-    found = Thresholds(image=image_threshold(config, scores), pixel=pixel_threshold(config, peaks, peaks))
+    scores, peaks = known.good()
+    pixel = pixel_threshold(config, peaks, known.arrays()[1])
+    found = Thresholds(image=image_threshold(config, scores), pixel=pixel)
     if known.folds is not None:
         found = found.out_of(known.folds)
     changes = {"thresholds": found, "calibration": config, "tuned_for": None, "by_hand": ()}

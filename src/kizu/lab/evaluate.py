@@ -11,9 +11,8 @@ import numpy as np
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import DataError
 from kizu.core.files import write_json
-from kizu.core.randomness import rng_for
 from kizu.core.threads import spread
-from kizu.core.types import F32, F64, Bool
+from kizu.core.types import F32
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest, Sample
 from kizu.decision.calibration import Thresholds
@@ -24,17 +23,12 @@ from kizu.lab.promises import Promises, SetOn, check_promises, explain, read_set
 from kizu.lab.shown import ShownProbability, is_of_model, measure_shown
 from kizu.metrics.breakdown import Cell, Flaw, breakdown, measure_flaw
 from kizu.metrics.decisions import confusion
-from kizu.metrics.intervals import Interval, bootstrap_interval
-from kizu.metrics.ranking import RankingMetric, auprc, auroc
+from kizu.metrics.intervals import Interval
 from kizu.metrics.suite import evaluate as measure
-from kizu.metrics.undefined import Undefined
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.contents import MeasuredOn, PredictionRow
 from kizu.runs.folder import RunFolder
 from kizu.runs.folder import write_predictions as write_rows
-
-RANKED: dict[str, RankingMetric] = {"image_auroc": auroc, "image_auprc": auprc}
-"""Metrics that get a bootstrap interval over images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,9 @@ class Evaluation:
     confusion: dict[str, int]
     """Images at the deployed threshold: tp, fp, tn, fn; positive is NG."""
     intervals: dict[str, Interval]
-    """Over test images, of the metrics in `RANKED`."""
+    """Over test images, as if none depended on another."""
+    without_interval: dict[str, str]
+    """Why a metric of images has none."""
     breakdown: dict[str, dict[str, Cell]]
     """By kind, size and place of the flaw."""
     seconds: dict[str, float]
@@ -90,6 +86,7 @@ class Evaluation:
             "reasons": self.reasons,
             "confusion": self.confusion,
             "intervals": {key: asdict(interval) for key, interval in self.intervals.items()},
+            "without_interval": self.without_interval,
             "breakdown": {
                 axis: {name: asdict(cell) for name, cell in cells.items()}
                 for axis, cells in self.breakdown.items()
@@ -133,8 +130,8 @@ def evaluate(
     )
 
 
-def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int = 0) -> Evaluation:
-    """All metrics of what was found, at the masks' own resolution. `seed`: of the bootstrap."""
+def measure_predictions(found: Predictions, thresholds: Thresholds) -> Evaluation:
+    """All metrics of what was found, at the masks' own resolution."""
     start = time.perf_counter()
     defective, scores = found.defective, found.scores.astype(np.float64)
     has_masks = found.has_drawn_flaws
@@ -157,7 +154,8 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
             for sample, score in zip(found.samples, found.scores, strict=True)
         ),
         confusion={"tp": counts.tp, "fp": counts.fp, "tn": counts.tn, "fn": counts.fn},
-        intervals=_intervals(defective, scores, seed),
+        intervals=result.intervals,
+        without_interval=result.without_interval,
         breakdown=breakdown(
             defective,
             scores,
@@ -171,18 +169,6 @@ def measure_predictions(found: Predictions, thresholds: Thresholds, *, seed: int
         promises=check_promises(found, thresholds),
         seconds={"measure": time.perf_counter() - start},
     )
-
-
-def _intervals(defective: Bool, scores: F64, seed: int) -> dict[str, Interval]:
-    intervals = {}
-    for key, metric in RANKED.items():
-        try:
-            intervals[key] = bootstrap_interval(
-                defective, scores, metric, rng=rng_for(seed, "bootstrap", key)
-            )
-        except Undefined:
-            continue
-    return intervals
 
 
 def _flaw(found: Predictions, index: int, threshold: float | F32) -> Flaw | None:

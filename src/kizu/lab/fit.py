@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, Fitted
 from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.randomness import rng_for
-from kizu.core.types import F32, U8, Bool, Scorer
+from kizu.core.types import F32, I64, U8, Bool, Scorer
 from kizu.core.work import Work, memory_in_use
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
+from kizu.decision.good_scores import number_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
@@ -41,6 +42,8 @@ class Sides:
     validation: LabelledImages | None = None
     folds: tuple[tuple[PlacedImages, PlacedImages], ...] = ()
     """(fitted on, held out): each good image is held out once."""
+    left_out: Iterable[tuple[U8, I64]] | None = None
+    """In place of `calibration`: all that is fitted on, in batches (N, H, W, 3) of whole groups, and these (N,)."""
     parts: Mapping[str, PlacedImages] = field(default_factory=dict)
     """In place of `calibration`, for a model of several categories: each one's own."""
 
@@ -102,7 +105,7 @@ def fit_bundle(
         on_estimate(estimate)
     counted = _Counted(sides.fit.batches)
     with watch.stage("fit"):
-        pipeline = unfitted.fit(PlacedImages(sides.fit.count, counted), "fit", work)
+        pipeline = unfitted.fit(PlacedImages(sides.fit.count, counted, sides.fit.groups), "fit", work)
     with watch.stage("calibrate"):
         calibrated = _calibrate(unfitted, pipeline, sides, work)
     manifest = _describe(unfitted, calibrated, identity, fit_count=counted.count)
@@ -142,6 +145,8 @@ def _calibrate(unfitted: UnfittedPipeline, pipeline: Pipeline, sides: Sides, wor
             for name, images in sides.parts.items()
         }
         held = HeldOut.join_parts(list(parts.values()))
+    elif sides.left_out is not None:
+        held = score_left_out(config, pipeline, sides.left_out, drawn, count=sides.fit.count, work=work)
     elif sides.folds:
         held = _score_folds(unfitted, sides.folds, drawn, work)
     else:
@@ -195,6 +200,29 @@ def _score_held_out(
         work.report("calibration", done, images.count)
     if not parts:
         raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
+    held = HeldOut.join_parts(parts)
+    return held if images.groups is None else replace(held, groups=number_groups(images.groups))
+
+
+def score_left_out(
+    config: CalibrationConfig,
+    pipeline: Pipeline,
+    batches: Iterable[tuple[U8, I64]],
+    rng: np.random.Generator,
+    *,
+    count: int,
+    work: Work = Work(),
+) -> HeldOut:
+    """Every good image that `pipeline` was fitted on, about `count`, as scored by a fit without its group."""
+    parts = []
+    done = 0
+    for images, groups in batches:
+        scored = pipeline.leave_out(images, groups)
+        parts.append(keep_held_out(config, scored.image, scored.maps, rng, groups=groups, left_out=True))
+        done += len(images)
+        work.report("calibration", done, count)
+    if not parts:
+        raise CalibrationError("there are no calibration images", hint="give more good images")
     return HeldOut.join_parts(parts)
 
 

@@ -1,17 +1,21 @@
 """The good images that a run held out, and what thresholds they set for the model that is in force."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kizu.bundles.manifest import BundleManifest
-from kizu.core.errors import DataError
+from kizu.core.errors import CalibrationError, DataError
 from kizu.core.randomness import rng_for
-from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.manifest import Sample, read_manifest
-from kizu.decision.calibration import CalibrationConfig, Thresholds, good_thresholds, keep_held_out
+from kizu.data.splits import blocks_of
+from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
+from kizu.lab.fit import score_left_out
 from kizu.lab.predictions import predict_samples
+from kizu.lab.scheme import place_groups
+from kizu.pipeline.opened import Pipeline
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import ADDED, read_history, version_folder
 
@@ -41,16 +45,46 @@ def list_added(folder: RunFolder, version: int | None = None) -> list[Sample]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class SetOf:
+    """The good images that set a run's thresholds."""
+
+    samples: tuple[Sample, ...]
+    groups: Mapping[Sample, int]
+    """The number of those that a sample may not be parted from, as the fit was told them."""
+    left_out: bool
+    """They were fitted on, and each is scored as by a fit without its group."""
+
+    @property
+    def numbers(self) -> list[int]:
+        """The groups of the samples, in their order."""
+        return [self.groups[sample] for sample in self.samples]
+
+
+def read_set(folder: RunFolder) -> SetOf:
+    """Of a run. Raises `CalibrationError` where all were fitted on, and no fit without some of them is known."""
+    meta = folder.read_meta()
+    fit, held = read_sides(folder)
+    if not held or (not meta.left_out and {sample.id for sample in held} <= {sample.id for sample in fit}):
+        raise CalibrationError(
+            "every good image was fitted on, so none can set a threshold now",
+            hint="train anew with this rule, and without folds",
+        )
+    good = read_manifest(folder.manifest).train_good()
+    groups = dict(zip((sample.id for sample in good), blocks_of(good), strict=True))
+    return SetOf(tuple(held), {sample: groups[sample.id] for sample in held}, meta.left_out)
+
+
 def set_held_out_thresholds(
-    scorer: Scorer,
-    held: Sequence[Sample],
+    scorer: Pipeline,
+    held: SetOf,
     bundle: BundleManifest,
     config: CalibrationConfig,
     *,
     validation: Sequence[Sample] = (),
     work: Work = Work(),
 ) -> Thresholds:
-    """By the rules of `config`, on good images that `scorer` was not fitted on; labelled `validation` images serve the
+    """By the rules of `config`, on the good images that set thresholds; labelled `validation` images serve the
     rules that want them. Raises `CalibrationError` where these cannot support a rule.
     """
     placement = bundle.placement
@@ -60,6 +94,18 @@ def set_held_out_thresholds(
             scorer, validation, placement, with_masks=False, stage="validation", work=work
         ) as found:
             labelled = found.scores, np.array([sample.label == "defect" for sample in validation])
-    with predict_samples(scorer, held, placement, with_masks=False, stage="calibration", work=work) as found:
-        seen = keep_held_out(config, found.scores, found.net_maps, rng_for(bundle.seed, "pixels"))
-        return good_thresholds(config, seen, validation=labelled)
+    return good_thresholds(config, score_set(scorer, held, bundle, config, work=work), validation=labelled)
+
+
+def score_set(
+    scorer: Pipeline, held: SetOf, bundle: BundleManifest, config: CalibrationConfig, *, work: Work = Work()
+) -> HeldOut:
+    """What the rules of `config` look at, of the good images that set thresholds, in their order."""
+    placement, rng = bundle.placement, rng_for(bundle.seed, "pixels")
+    if held.left_out:
+        batches = place_groups(held.samples, placement, held.numbers)
+        return score_left_out(config, scorer, batches, rng, count=len(held.samples), work=work)
+    with predict_samples(
+        scorer, held.samples, placement, with_masks=False, stage="calibration", work=work
+    ) as found:
+        return keep_held_out(config, found.scores, found.net_maps, rng, groups=np.array(held.numbers))

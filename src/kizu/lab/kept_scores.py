@@ -7,13 +7,10 @@ import numpy as np
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import read_fit_hash, read_hash
-from kizu.core.errors import CalibrationError
-from kizu.core.randomness import rng_for
 from kizu.core.types import F32, Bool
 from kizu.core.work import Work
-from kizu.decision.calibration import CalibrationConfig, HeldOut, keep_held_out
-from kizu.lab.held_out import read_sides
-from kizu.lab.predictions import predict_samples
+from kizu.decision.calibration import CalibrationConfig, HeldOut
+from kizu.lab.held_out import read_set, score_set
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.folder import RunFolder, read_predictions
 from kizu.runs.scores import CalibrationScores, list_labelled, read_calibration
@@ -48,20 +45,10 @@ def score_held_out(
     folder: RunFolder, bundle: Bundle, config: CalibrationConfig, work: Work = Work()
 ) -> tuple[CalibrationScores, HeldOut]:
     """The good images that the run held out, scored by `bundle`, which is in force; and what the rules of `config` look
-    at beside. Raises `CalibrationError` where all were fitted on."""
-    fit, held = read_sides(folder)
-    if not held or {sample.id for sample in held} <= {sample.id for sample in fit}:
-        raise CalibrationError(
-            "every good image was fitted on, so none can be scored again for a threshold",
-            hint="set it by a rule that looks at the scores of images, by --value, or train anew with this rule",
-        )
-    manifest = bundle.manifest
-    pipeline = open_pipeline(bundle, work)
-    with predict_samples(
-        pipeline, held, manifest.placement, with_masks=False, stage="calibration", work=work
-    ) as found:
-        seen = keep_held_out(config, found.scores, found.net_maps, rng_for(manifest.seed, "pixels"))
-    return CalibrationScores.of(read_fit_hash(folder.bundle), held, seen.scores, seen.peaks), seen
+    at beside. Raises as `read_set`."""
+    held = read_set(folder)
+    seen = score_set(open_pipeline(bundle, work), held, bundle.manifest, config, work=work)
+    return CalibrationScores.of(read_fit_hash(folder.bundle), held.samples, seen), seen
 
 
 def list_same_model(folder: RunFolder) -> dict[str, int]:

@@ -184,8 +184,8 @@ class _Trial:
         memory = base_bytes + self.unfitted.estimate_bytes(self.count)
         latency = self._latency_ms(pipeline)
         fit_seconds += (
-            self.count * self.config.calibration.fraction * latency / 1000
-        )  # what is held out is scored
+            self.count * (self.config.calibration.fraction or 1) * latency / 1000
+        )  # what sets the thresholds is scored: all, where none is held out
         image_auroc, region_overlap = self._score_painted(pipeline)
         free_mb = free_memory() / 2**20 if budget.memory_mb is None else budget.memory_mb
         limits = {

@@ -76,7 +76,7 @@ def look_at_thresholds(
     known = read_chosen_scores(folder) if labelled is None else Labelled(*labelled.arrays)
     offers = list_offers(
         _config(folder, bundle, settings or {}),
-        scores.arrays()[0],
+        scores.good()[0],
         folds=scores.folds,
         labelled=None if known is None else (known.scores, known.defective),
     )
@@ -221,10 +221,11 @@ def _thresholds_by(
         if not keeps_pixels:
             return good_thresholds(config, seen)
         known = scores
-    image, peaks = known.arrays()
+    image, peaks = known.good()
     found = manifest.thresholds
     if not keeps_pixels:
-        found = Thresholds(image=found.image, pixel=_out_of(known, pixel_threshold(config, peaks, peaks)))
+        pixel = pixel_threshold(config, peaks, known.arrays()[1])
+        found = Thresholds(image=found.image, pixel=_out_of(known, pixel))
     return found.model_copy(update={"image": _out_of(known, image_threshold(config, image))})
 
 

@@ -20,11 +20,13 @@ from kizu.data.batches import LeftOut, stream
 from kizu.data.check import first_look
 from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
-from kizu.data.scan import DataConfig, scan_data
-from kizu.data.splits import ensure_apart, hold_out, k_folds
+from kizu.data.scan import AUTO, DataConfig, scan_data
+from kizu.data.splits import blocks_of, ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
+from kizu.lab.grouping import group_good
+from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, place_groups
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
@@ -77,6 +79,8 @@ def train_run(
         *(problem.told() for problem in first_look(manifest, work)),
         *([crop] if crop else []),
     )
+    if config.data.group == AUTO:
+        manifest = group_good(manifest, config.placement, work=work)
     cut = cut_good(manifest, config)
     config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
@@ -112,6 +116,7 @@ def _meta(
         manifest_sha256=fitted.bundle.manifest.fitted_on.manifest_sha256,
         fit=tuple(sample.id for sample in cut.fit if sample.id not in skipped),
         calibration=tuple(sample.id for sample in cut.calibration if sample.id not in skipped),
+        left_out=cut.left_out,
         skipped=skipped,
         thresholds=fitted.bundle.manifest.thresholds,
         calibration_scores=tuple(np.round(fitted.calibration.scores.astype(float), 6).tolist()),
@@ -168,28 +173,52 @@ class Cut:
 
     fit: tuple[Sample, ...]
     calibration: tuple[Sample, ...]
-    """Not fitted on; with folds all good samples, each held out of one fit."""
+    """Not fitted on; with folds all good samples, each held out of one fit; where left out all, group by group."""
     validation: tuple[Sample, ...]
     folds: tuple[tuple[tuple[Sample, ...], tuple[Sample, ...]], ...] = ()
     parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     """`calibration` by category, for a model of several."""
+    groups: Mapping[Sample, int] = field(default_factory=dict)
+    """Of each good sample of one category, the number of those that it may not be parted from."""
+    left_out: bool = False
+    """All good samples are fitted on, and each is scored as by a fit without its group."""
 
     def scored(self, skipped: Sequence[str] = ()) -> tuple[Sample, ...]:
         """`calibration` in the order in which it is scored, without the images whose ids are `skipped`."""
         held = [sample for _, side in self.folds for sample in side] if self.folds else self.calibration
         return tuple(sample for sample in held if sample.id not in skipped)
 
+    def _numbers(self, samples: Sequence[Sample]) -> list[int]:
+        return [self.groups[sample] for sample in samples]
+
+    def _place_held(
+        self, samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None
+    ) -> PlacedImages:
+        if self.folds:
+            return _place(samples, placement, on_broken)
+        return place_grouped(samples, placement, self._numbers(samples), on_broken)
+
     def sides(self, config: PipelineConfig, on_broken: LeftOut | None = None) -> Sides:
         """The same as images, read when the fit comes to them."""
+        placement = config.placement
+        if self.left_out:
+            return Sides(
+                fit=place_grouped(self.fit, placement, self._numbers(self.fit), on_broken),
+                calibration=PlacedImages(0, ()),
+                left_out=place_groups(
+                    self.calibration, placement, self._numbers(self.calibration), on_broken
+                ),
+                validation=_label(self.validation, placement, on_broken),
+            )
         return Sides(
-            fit=_place(self.fit, config.placement, on_broken),
-            calibration=_place(self.calibration, config.placement, on_broken),
+            fit=_place(self.fit, placement, on_broken),
+            calibration=self._place_held(self.calibration, placement, on_broken),
             validation=_label(self.validation, config.placement, on_broken),
             folds=tuple(
                 (_place(fit, config.placement, on_broken), _place(held, config.placement, on_broken))
                 for fit, held in self.folds
             ),
-            parts={name: _place(held, config.placement, on_broken) for name, held in self.parts.items()},
+            parts={name: self._place_held(held, placement, on_broken) for name, held in self.parts.items()},
         )
 
 
@@ -210,8 +239,13 @@ def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
     if config.calibration.folds is not None:
         folds = k_folds(good, config.calibration.folds, rng_for(config.seed, "folds"))
         return Cut(good, good, manifest.validation(), tuple(folds))
-    fit, calibration = hold_out(good, config.calibration.fraction, rng_for(config.seed, "hold_out"))
-    return Cut(fit, calibration, manifest.validation())
+    groups = dict(zip(good, blocks_of(good), strict=True))
+    count = max(groups.values()) + 1
+    if leaves_out(config, count):
+        by_group = tuple(sorted(good, key=groups.__getitem__))
+        return Cut(good, by_group, manifest.validation(), groups=groups, left_out=True)
+    fit, calibration = hold_out(good, held_fraction(config, count), rng_for(config.seed, "hold_out"))
+    return Cut(fit, calibration, manifest.validation(), groups=groups)
 
 
 def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
@@ -220,6 +254,12 @@ def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
             "a model of several categories sets its thresholds on good images held out of the fit",
             hint="leave folds out, and take another rule than f1_max and cost",
         )
+    if config.calibration.scheme == "left_out":
+        raise ConfigError(
+            "a model of several categories sets its thresholds on good images held out of the fit",
+            hint="take scheme: held_out",
+        )
+    config = config.changed({"calibration": {"scheme": "held_out"}}, where="several categories")
     ensure_apart(manifest.train_good(), manifest.test())
     cuts = {name: cut_good(manifest.part(name), config) for name in manifest.parts}
     return Cut(
@@ -227,6 +267,7 @@ def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
         calibration=tuple(sample for cut in cuts.values() for sample in cut.calibration),
         validation=(),
         parts={name: cut.calibration for name, cut in cuts.items()},
+        groups={sample: number for cut in cuts.values() for sample, number in cut.groups.items()},
     )
 
 

@@ -12,6 +12,7 @@ from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest
 from kizu.lab.evaluate import Evaluation, measure_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
+from kizu.lab.grouping import group_good
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.promises import SetOn
 from kizu.lab.train import cut_good
@@ -38,14 +39,14 @@ def run_trial(
     `predict_samples`.
     """
     identity = Identity(manifest.category, run_id, manifest.dataset, manifest.content_hash())
-    cut = cut_good(manifest, config)
+    cut = cut_good(group_good(manifest, config.placement, work=work), config)
     config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
     fitted = fit_bundle(config, cut.sides(config), identity, work=work)
     start = time.perf_counter()
     with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:
         seconds = {"predict": time.perf_counter() - start}
         with work.limit():
-            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds, seed=config.seed)
+            evaluation = measure_predictions(found, fitted.bundle.manifest.thresholds)
         set_on = SetOn.of(cut.fit, cut.calibration, fitted.calibration.scores.astype(np.float64))
         evaluation = evaluation.explained(set_on)
         yield Trial(fitted, found, replace(evaluation, seconds=seconds | evaluation.seconds))

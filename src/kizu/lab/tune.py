@@ -6,7 +6,6 @@ keeps to these, and why; `kizu rollback` takes them back.
 
 from collections.abc import Sequence
 
-from kizu.core.errors import CalibrationError
 from kizu.core.files import write_stored
 from kizu.core.types import Scorer
 from kizu.core.work import Work
@@ -14,7 +13,7 @@ from kizu.data.manifest import Sample, read_manifest
 from kizu.decision.calibration import LABELLED_RULES, CalibrationConfig, PixelMetric, Thresholds
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.evaluate import Prediction, write_predictions
-from kizu.lab.held_out import read_sides, set_held_out_thresholds
+from kizu.lab.held_out import read_set, read_sides, set_held_out_thresholds
 from kizu.lab.labelled import choose_labelled, choose_thresholds
 from kizu.lab.predictions import predict_samples
 from kizu.lab.versions import Change, put_thresholds
@@ -33,12 +32,7 @@ def compute_thresholds(
     """
     with folder.locked() as still_there:
         bundle = folder.open_bundle().for_category(None)
-        fit, held = read_sides(folder)
-        if not held or fit == held:
-            raise CalibrationError(
-                "every good image was fitted on, so none can set a threshold now",
-                hint="train anew with this rule",
-            )
+        fit, held = read_sides(folder)[0], read_set(folder)
         validation = read_manifest(folder.manifest).validation() if config.rule in LABELLED_RULES else ()
         pipeline = open_pipeline(bundle, work)
         thresholds = set_held_out_thresholds(
@@ -46,7 +40,15 @@ def compute_thresholds(
         )
         told = reason or f"by the rule {thresholds.image.rule.describe()}"
         put_thresholds(folder, bundle, Change(thresholds, config), told, still_there)
-        _write_train_predictions(folder, pipeline, [*fit, *held], bundle.manifest.placement, thresholds, work)
+        shown = list(dict.fromkeys([*fit, *held.samples]))
+        _write_train_predictions(
+            folder,
+            pipeline,
+            shown,
+            bundle.manifest.placement,
+            thresholds,
+            work,
+        )
     return thresholds
 
 
@@ -70,6 +72,7 @@ def tune_on_validation(
             samples,
             manifest.placement,
             pixel_metric,
+            held=None if read_manifest(folder.manifest).validation() else read_set(folder),
             otherwise=lambda: manifest.thresholds,
             work=work,
         )
@@ -85,7 +88,15 @@ def tune_on_validation(
         model = read_history(folder.path).model_of(manifest.version)  # whose scores it was learned with
         write_stored(folder.probability, chosen.probability(model))
         fit, held = read_sides(folder)
-        _write_train_predictions(folder, pipeline, [*fit, *held], manifest.placement, chosen.thresholds, work)
+        shown = list(dict.fromkeys([*fit, *held]))
+        _write_train_predictions(
+            folder,
+            pipeline,
+            shown,
+            manifest.placement,
+            chosen.thresholds,
+            work,
+        )
     return chosen.thresholds
 
 

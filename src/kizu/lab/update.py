@@ -12,22 +12,21 @@ from typing import Self
 
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import load, save
-from kizu.core.errors import CalibrationError, ConfigError, DataError
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.files import new_folder, write_stored
 from kizu.core.locks import StillThere
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.split import Split
-from kizu.core.types import Scorer
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
 from kizu.data.listing import list_good_images
 from kizu.data.manifest import Manifest, Sample, hash_image, read_manifest
 from kizu.data.passed import Passed
 from kizu.decision.calibration import LABELLED_RULES, Thresholds
-from kizu.lab.held_out import list_added, read_sides, set_held_out_thresholds
+from kizu.lab.held_out import SetOf, list_added, read_set, set_held_out_thresholds
 from kizu.lab.labelled import Chosen, choose_labelled, choose_thresholds
 from kizu.lab.rules import Rules, read_rules
-from kizu.pipeline.opened import PlacedImages, open_pipeline
+from kizu.pipeline.opened import Pipeline, PlacedImages, open_pipeline
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import (
     ADDED,
@@ -163,7 +162,7 @@ class _Setting:
     """What sets the thresholds of a new version: the rules in force, on the images that they were applied to."""
 
     rules: Rules
-    held: list[Sample]
+    held: SetOf
     labelled: list[Sample]
     """Where the rules want labelled images."""
 
@@ -171,22 +170,17 @@ class _Setting:
     def of(cls, folder: RunFolder, bundle: Bundle) -> Self:
         """All images are as they were when the run was trained, or this raises."""
         rules = read_rules(folder, bundle)
-        fit, held = read_sides(folder)
-        if not held or {sample.id for sample in held} <= {sample.id for sample in fit}:
-            raise CalibrationError(
-                "every good image was fitted on, so none can set thresholds for an update",
-                hint="train anew on all images, or once without folds",
-            )
+        held = read_set(folder)
         labelled: list[Sample] = []
         if rules.tuned_for is not None:
             labelled = choose_labelled(folder, seed=bundle.manifest.seed, may_draw=False)
         elif rules.calibration.rule in LABELLED_RULES:
             labelled = list(read_manifest(folder.manifest).validation())
-        _ensure_as_they_were([*held, *labelled])
+        _ensure_as_they_were([*held.samples, *labelled])
         return cls(rules, held, labelled)
 
     def thresholds(
-        self, scorer: Scorer, manifest: BundleManifest, work: Work
+        self, scorer: Pipeline, manifest: BundleManifest, work: Work
     ) -> tuple[Thresholds, Chosen | None]:
         """For `scorer`, and where they were chosen on labelled images, what these say beside."""
 
@@ -203,6 +197,7 @@ class _Setting:
             self.labelled,
             manifest.placement,
             self.rules.tuned_for,
+            held=self.held,
             otherwise=on_good,
             work=work,
         )
@@ -212,7 +207,7 @@ class _Setting:
 def _described(bundle: Bundle, setting: _Setting, thresholds: Thresholds, learned: int) -> BundleManifest:
     """The manifest of a bundle that was updated."""
     fitted_on = bundle.manifest.fitted_on
-    counts = {"fit_count": fitted_on.fit_count + learned, "calibration_count": len(setting.held)}
+    counts = {"fit_count": fitted_on.fit_count + learned, "calibration_count": len(setting.held.samples)}
     return bundle.manifest.model_copy(
         update={
             "created_at": utc_now(),
@@ -244,7 +239,8 @@ def _sort_out_known(folder: RunFolder, found: Sequence[Sample]) -> tuple[tuple[S
     """Those that the run does not know, each content once; and why the others are left out."""
     meta = folder.read_meta()
     roles = dict.fromkeys(meta.fit, "it is learned already")
-    roles |= dict.fromkeys(meta.calibration, "it is held out to set the thresholds")
+    if not meta.left_out:
+        roles |= dict.fromkeys(meta.calibration, "it is held out to set the thresholds")
     known: dict[str | None, str] = {}
     for sample in read_manifest(folder.manifest).samples:
         known[sample.sha256] = roles.get(sample.id, f"it is in the run's data set, split {sample.split}")

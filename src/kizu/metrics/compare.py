@@ -5,17 +5,20 @@ Both methods have scored the same images, so every comparison is paired.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from kizu.core.errors import ConfigError, DataError
-from kizu.core.types import F64, I64, Bool
+from kizu.core.types import Bool
+from kizu.metrics.auroc_interval import AurocEvidence, auroc_evidence, correlation
+from kizu.metrics.intervals import check_level
 from kizu.metrics.ranking import RankingMetric, Reals, pair
 from kizu.metrics.undefined import Undefined
 
-LEAST_CATEGORIES = 5
-"""With fewer, no difference between two methods could reach p = 0.05 in Wilcoxon's test."""
+LEAST_CATEGORIES = 6
+"""With fewer, no difference between two methods could reach p = 0.05 in Wilcoxon's test: n give at least 2 / 2^n."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,86 +26,110 @@ class Difference:
     """First minus second."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None, as `high`: no interval is known that covers."""
+    high: float | None
     p_value: float
     """Two-sided, of no difference."""
     method: str
 
 
-def paired_bootstrap(
+LEAST_IMAGES = 6
+"""As `LEAST_CATEGORIES`: fewer that change places could not reach p = 0.05."""
+BISECTIONS = 40
+
+
+def delong(labels: Bool, first: Reals, second: Reals, *, level: float = 0.95) -> Difference:
+    """The difference of two AUROCs on the same N images: `labels` (N,) True = defective, raw scores (N,) of both.
+
+    Limits: those of each AUROC (`auroc_interval`), joined by their correlation (DeLong, DeLong and Clarke-Pearson 1988)
+    as in Zou and Donner, "Construction of confidence limits about effect measures", 2008. The p-value is the largest of
+    DeLong's own, which is 0 where a variance is, that of the level at which the limits reach 0, and the least that any
+    exchange of the methods image by image could give. Two methods that put all images in the same order do not differ.
+    Raises `Undefined` with fewer than two images of either kind, or than `LEAST_IMAGES` together.
+    """
+    labels, first = pair(labels, first)
+    _, second = pair(labels, second)
+    method = "DeLong, limits joined"
+    one, other = auroc_evidence(labels, first), auroc_evidence(labels, second)
+    if labels.size < LEAST_IMAGES:
+        raise Undefined(f"{labels.size} images: {LEAST_IMAGES} are needed")
+    orders = [np.unique(scores, return_inverse=True)[1] for scores in (first, second)]
+    if np.array_equal(orders[0], orders[1]):
+        return Difference(0.0, 0.0, 0.0, 1.0, method)
+    value = one.value - other.value
+    together = correlation(one, other)
+    low, high = _limits_of_difference(one, other, together, check_level(level))
+    inside, outside = 0.0, 1.0  # levels whose interval leaves 0 out, and holds it
+    for _ in range(BISECTIONS if value != 0 else 0):
+        middle = (inside + outside) / 2
+        under, over = _limits_of_difference(one, other, together, middle)
+        inside, outside = (inside, middle) if under <= 0 <= over else (middle, outside)
+    p_value = max(1 - inside, _delongs_p(one, other), 2.0 ** (1 - labels.size))
+    return Difference(value, low, high, p_value, method)
+
+
+def _delongs_p(one: AurocEvidence, other: AurocEvidence) -> float:
+    value = one.value - other.value
+    apart = [mine - its for mine, its in zip(one.parts, other.parts, strict=True)]
+    error = sqrt(sum(float(part.var(ddof=1)) / part.size for part in apart))
+    return 1.0 if value == 0 else 0.0 if error == 0 else float(2 * ndtr(-abs(value) / error))
+
+
+def _limits_of_difference(
+    one: AurocEvidence, other: AurocEvidence, together: float, level: float
+) -> tuple[float, float]:
+    value = one.value - other.value
+    (low, high), (other_low, other_high) = one.worth.limits(level), other.worth.limits(level)
+
+    def reach(mine: float, its: float) -> float:
+        return sqrt(max(0.0, mine**2 + its**2 - 2 * together * mine * its))
+
+    down = reach(one.value - low, other_high - other.value)
+    up = reach(high - one.value, other.value - other_low)
+    return max(-1.0, value - down), min(1.0, value + up)
+
+
+def exchange_test(
     labels: Bool,
     first: Reals,
     second: Reals,
     metric: RankingMetric,
     *,
     rng: np.random.Generator,
-    resamples: int = 2000,
-    level: float = 0.95,
+    exchanges: int = 2000,
 ) -> Difference:
-    """The difference of a ranking metric, by redrawing images, the same for both methods, good and defective apart.
+    """The difference of a ranking metric on the same N images, and whether chance could have made it: no interval.
 
-    `labels` (N,) True = defective; `first`, `second` (N,) raw scores. The interval is the percentile one; the p-value
-    is twice the smaller part of resamples on one side of 0, at least 2 / (resamples + 1). Source: Efron and Tibshirani,
-    An Introduction to the Bootstrap, 1993, chapters 13 and 16. Raises `Undefined` without both kinds of image.
-    """
-    if resamples < 1 or not 0 < level < 1:
-        raise ConfigError(f"resamples must be at least 1 and level in (0, 1), got {resamples} and {level}")
-    labels, first = pair(labels, first)
-    _, second = pair(labels, second)
-    value = metric(labels, first) - metric(labels, second)
-    sides = np.flatnonzero(labels), np.flatnonzero(~labels)
-    differences = np.empty(resamples)
-    for index in range(resamples):
-        drawn: I64 = np.concatenate([rng.choice(side, side.size) for side in sides])
-        differences[index] = metric(labels[drawn], first[drawn]) - metric(labels[drawn], second[drawn])
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
-    one_side = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    p_value = min(1.0, 2 * (one_side + 1) / (resamples + 1))
-    return Difference(
-        float(value), float(low), float(high), p_value, f"paired percentile bootstrap, {resamples} resamples"
-    )
-
-
-def delong(labels: Bool, first: Reals, second: Reals, *, level: float = 0.95) -> Difference:
-    """The difference of two AUROCs on the same images, by the covariance of their structural components.
-
-    DeLong, DeLong and Clarke-Pearson 1988, by the ranks of Sun and Xu, "Fast implementation of DeLong's algorithm",
-    2014. Raises `Undefined` with fewer than two images of either kind.
-    """
-    labels, first = pair(labels, first)
-    _, second = pair(labels, second)
-    components = [structural_components(labels, scores) for scores in (first, second)]
-    defective, good = (np.stack([c[side] for c in components]) for side in (0, 1))
-    value = float(defective[0].mean() - defective[1].mean())
-    covariance = np.cov(defective) / defective.shape[1] + np.cov(good) / good.shape[1]
-    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    error = np.sqrt(max(variance, 0.0))
-    reach = float(ndtri((1 + level) / 2)) * error
-    p_value = 1.0 if value == 0 else 0.0 if error == 0 else float(2 * ndtr(-abs(value) / error))
-    return Difference(value, value - reach, value + reach, p_value, "DeLong")
-
-
-def structural_components(labels: Bool, scores: Reals) -> tuple[F64, F64]:
-    """For each defective image the part of good ones below it, and for each good one of defective ones above it.
-
-    (m,) and (n,), equal scores counting half; the mean of either is the AUROC.
+    If the methods are alike, the rank that an image has in one and the rank that it has in the other may change places.
+    All do so at random, `exchanges` times; p is the part of times, that of the data among them, in which the difference
+    is as large: never below 1 / (exchanges + 1). Source: Bandos, Rockette and Gur, "A permutation test sensitive to
+    differences in areas for comparing ROC curves from a paired design", 2005. Errors as the metric; `ConfigError` for
+    fewer than one exchange.
     """
     from scipy.stats import rankdata
 
-    m, n = int(labels.sum()), int((~labels).sum())
-    if m < 2 or n < 2:
-        raise Undefined(f"{m} defective and {n} good images: two of each are needed")
-    bad, good = scores[labels], scores[~labels]
-    every = rankdata(np.concatenate([bad, good]))
-    return (every[:m] - rankdata(bad)) / n, 1 - (every[m:] - rankdata(good)) / m
+    if exchanges < 1:
+        raise ConfigError(f"exchanges must be at least 1, got {exchanges}")
+    labels, first = pair(labels, first)
+    _, second = pair(labels, second)
+    value = metric(labels, first) - metric(labels, second)
+    ranks = rankdata(first), rankdata(second)
+    as_large = 1
+    for _ in range(exchanges):
+        change = rng.random(labels.size) < 0.5
+        mixed = metric(labels, np.where(change, *ranks)) - metric(labels, np.where(change, *ranks[::-1]))
+        as_large += abs(mixed) >= abs(value) - 1e-12
+    return Difference(
+        float(value), None, None, as_large / (exchanges + 1), f"ranks exchanged, {exchanges} times"
+    )
 
 
 def wilcoxon_over_categories(first: Sequence[float], second: Sequence[float]) -> float:
     """The two-sided p-value that two methods do not differ over categories, one metric value each.
 
     Wilcoxon's signed-rank test (Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", 2006);
-    categories without a difference are left out. Raises `Undefined` where fewer than five differ.
+    categories without a difference are left out. Raises `Undefined` where fewer than six differ.
     """
     if len(first) != len(second):
         raise DataError(f"{len(first)} and {len(second)} categories cannot be paired")

@@ -9,7 +9,10 @@ import numpy as np
 
 from kizu.core.errors import DataError
 from kizu.core.types import I64, Bool
+from kizu.metrics.aupro_interval import aupro_intervals
 from kizu.metrics.decisions import Confusion, confusion
+from kizu.metrics.image_intervals import image_intervals
+from kizu.metrics.intervals import Interval
 from kizu.metrics.overlap import aupro_of
 from kizu.metrics.pimo import aupimo
 from kizu.metrics.pixels import PixelRanking, of_submitted_maps, pixel_confusions, rank_pixels, total
@@ -76,6 +79,7 @@ class Row(NamedTuple):
     """The title where there is little room and the image's metrics come first; None: `title` is short enough."""
 
 
+AUPRO_LIMITS = {"aupro_030": 0.30, "aupro_005": 0.05}
 METRICS = (
     Row("image_auroc", "image AUROC", lambda e: float(auroc.of(e.images)), short="AUROC"),
     Row("image_auprc", "image AUPRC", lambda e: float(auprc.of(e.images)), short="AUPRC"),
@@ -117,8 +121,8 @@ METRICS = (
         lambda e: oracle_f1_of(e.pixels.ranking).value,
     ),
     Row("seg_f1", "SegF1", lambda e: e.submitted.f1),
-    Row("aupro_030", "AU-PRO@0.30", lambda e: aupro_of(e.pixels, 0.30)),
-    Row("aupro_005", "AU-PRO@0.05", lambda e: aupro_of(e.pixels, 0.05)),
+    Row("aupro_030", "AU-PRO@0.30", lambda e: aupro_of(e.pixels, AUPRO_LIMITS["aupro_030"])),
+    Row("aupro_005", "AU-PRO@0.05", lambda e: aupro_of(e.pixels, AUPRO_LIMITS["aupro_005"])),
     Row("aupimo", "AUPIMO", lambda e: aupimo(_present(e.maps, "maps"), _present(e.masks, "masks"))),
 )
 ROWS = {row.key: row for row in METRICS}
@@ -130,6 +134,10 @@ class SuiteResult:
 
     values: dict[str, float | None]
     reasons: dict[str, str]
+    intervals: dict[str, Interval]
+    """Over images, as if none depended on another: of the metrics for which one was measured to hold."""
+    without_interval: dict[str, str]
+    """Why this data gives none of them."""
 
 
 def evaluate(
@@ -145,7 +153,7 @@ def evaluate(
     """All metrics of N images: labels (N,) True = defective, raw scores (N,), maps and masks N times (H, W).
 
     Maps and masks may be of fewer images than the labels (those whose flaws somebody drew). Sizes may differ
-    from image to image; `maps` and `masks` may read lazily and are walked through four times.
+    from image to image; `maps` and `masks` may read lazily and are walked through five times.
     `pixel_threshold`: one number, or a field (H, W) for each map.
     `mapped` (M,): which images they are of; None: all of them, in order. `seg_f1` is that of MVTec AD 2 (Heckler-Kram
     et al. 2025): F1 over all pixels of the binary maps that are handed in, and an image that passes has none marked.
@@ -163,7 +171,21 @@ def evaluate(
         except Undefined as missing:
             values[row.key] = None
             reasons[row.key] = missing.message
-    return SuiteResult(values, reasons)
+    intervals, lacking = _intervals(evidence)
+    without = {key: why for key, why in lacking.items() if values[key] is not None}
+    return SuiteResult(values, reasons, intervals, without)
+
+
+def _intervals(evidence: Evidence) -> tuple[dict[str, Interval], dict[str, str]]:
+    intervals, missing = image_intervals(
+        evidence.image_labels, evidence.image_scores, evidence.image_threshold
+    )
+    try:
+        maps, masks = _present(evidence.maps, "maps"), _present(evidence.masks, "masks")
+        found = aupro_intervals(evidence.pixels, maps, masks, list(AUPRO_LIMITS.values()))
+    except Undefined as why:
+        return intervals, missing | dict.fromkeys(AUPRO_LIMITS, why.message)
+    return intervals | dict(zip(AUPRO_LIMITS, found, strict=True)), missing
 
 
 def _present(thing: T | None, name: str) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from kizu.backbones.graph import Embedder
 from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError
-from kizu.core.types import F32, HW, U8, Scores
+from kizu.core.types import F32, HW, I64, U8, Scores
 from kizu.core.work import Work
-from kizu.detectors.base import Arrays, DetectorConfig, Embeddings, Fitted, Updatable
+from kizu.detectors.base import Arrays, DetectorConfig, Embeddings, Fitted, LeavesOut, Updatable
 from kizu.detectors.registry import detector_config, make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
@@ -26,6 +26,8 @@ class PlacedImages:
     count: int
     """How many there are, at most."""
     batches: Iterable[U8]
+    groups: Sequence[int] | None = None
+    """Of each image that came, complete when all batches are read; None: not told (`Embeddings.groups`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,15 @@ class Pipeline:
         with self.work.limit():
             return self.fitted.score(embedding, input_hw)
 
+    def leave_out(self, images: U8, groups: I64) -> Scores:
+        """Images (N, H, W, 3) that it was fitted on, whole `groups` (N,) of them: what a fit without its group would
+        say of each. Raises `ConfigError` for a fit that cannot tell, `CalibrationError` as `LeavesOut`."""
+        if not isinstance(self.fitted, LeavesOut) or not self.detector.leaves_out:
+            raise ConfigError(f"this {self.detector.kind} cannot tell what it would say without an image")
+        with self.work.limit():
+            embedding = self.embedder.embed(images)
+            return self.fitted.leave_out(embedding, (images.shape[1], images.shape[2]), groups)
+
     @property
     def updatable(self) -> Updatable:
         """The detector, as one that takes more images. Raises `ConfigError` for a method that does not."""
@@ -102,14 +113,22 @@ def embed_all(
     embedder: Embedder, images: PlacedImages, placement: PlacementConfig, turns: tuple[int, ...] = (0,)
 ) -> Embeddings:
     """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn)."""
+    told: list[int] = []
+
+    def batches() -> Iterator[F32]:
+        for batch in images.batches:
+            tiles = cut(batch, placement)
+            for quarter in turns:
+                if images.groups is not None:
+                    own = images.groups[-len(batch) :]
+                    told.extend(np.repeat(own, len(tiles) // len(batch)).tolist())
+                yield embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
+
     return Embeddings(
-        batches=(
-            embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
-            for tiles in (cut(batch, placement) for batch in images.batches)
-            for quarter in turns
-        ),
+        batches=batches(),
         count=images.count * tiles_per_image(placement) * len(turns),
         input_hw=placement.image_size,
+        groups=None if images.groups is None else told,
     )
 
 

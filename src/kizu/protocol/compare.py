@@ -10,15 +10,15 @@ import numpy as np
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F64, Bool
-from kizu.lab.evaluate import RANKED
 from kizu.metrics.compare import (
     LEAST_CATEGORIES,
     Difference,
     delong,
+    exchange_test,
     holm,
-    paired_bootstrap,
     wilcoxon_over_categories,
 )
+from kizu.metrics.ranking import auprc
 from kizu.metrics.suite import METRICS
 from kizu.metrics.undefined import Undefined
 from kizu.protocol.frozen import MethodResult
@@ -72,16 +72,15 @@ def pair_scores(first: Path, second: Path) -> PairedScores:
 
 
 def differences(pair: PairedScores, *, seed: int = 0) -> dict[str, Difference]:
-    """First minus second for each ranking metric of images: by DeLong's test for AUROC, and by paired bootstrap.
+    """First minus second for each ranking metric of images: DeLong's for AUROC, ranks exchanged for AUPRC.
 
     Empty where images of one kind are missing. The p-values are corrected for their number (Holm).
     """
     found = {}
+    scores = pair.defective, pair.first, pair.second
     try:
-        found["image_auroc, DeLong"] = delong(pair.defective, pair.first, pair.second)
-        for key, metric in RANKED.items():
-            rng = rng_for(seed, "paired bootstrap", key)
-            found[key] = paired_bootstrap(pair.defective, pair.first, pair.second, metric, rng=rng)
+        found["image_auroc"] = delong(*scores)
+        found["image_auprc"] = exchange_test(*scores, auprc, rng=rng_for(seed, "exchange", "image_auprc"))
     except Undefined:
         return {}
     corrected = holm({key: difference.p_value for key, difference in found.items()})
@@ -202,9 +201,7 @@ def _over_categories(
     except Undefined:
         return None
     apart = np.subtract(values[0], values[1])
-    return Difference(
-        float(apart.mean()), float(apart.min()), float(apart.max()), p_value, "Wilcoxon, lowest to highest"
-    )
+    return Difference(float(apart.mean()), None, None, p_value, "Wilcoxon over categories")
 
 
 def _first_seed(result: MethodResult) -> Path:

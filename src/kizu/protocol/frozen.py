@@ -12,6 +12,7 @@ there is taken over, and left as it is.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,7 +249,8 @@ def _at_carried(
 
 def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Over seeds, of every number: mean, sample standard deviation, and the interval of the mean by Student's t; None
-    where a seed has none. `intervals` are the mean of the seeds' own: images are redrawn, fits are not.
+    where a seed has none. `intervals` are the mean of the seeds' own, where all have one: over images, not over fits.
+    Without an interval over seeds: one seed, or the same number from all.
     """
     keys = [key for key, value in seeds[0].items() if key != "at_fpr" and not isinstance(value, dict)]
     columns = {key: [metrics[key] for metrics in seeds] for key in keys}
@@ -261,11 +263,13 @@ def _summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         mean[key] = float(np.mean(values)) if known else None
         spread[key] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
         if spread[key] is not None:
-            interval = mean_interval(values)
-            over_seeds[key] = [interval.low, interval.high]
+            with suppress(Undefined):
+                interval = mean_interval(values, bounds=(0, 1))
+                over_seeds[key] = [interval.low, interval.high]
     intervals = {
         key: [float(np.mean([m["intervals"][key][side] for m in seeds])) for side in ("low", "high")]
         for key in seeds[0]["intervals"]
+        if all(key in m["intervals"] for m in seeds)
     }
     return {
         "seeds": len(seeds),

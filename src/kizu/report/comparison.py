@@ -132,9 +132,8 @@ def _table(found: RunComparison) -> str:
             "|---|---|---|---|---|",
         ]
         for key, d in found.differences.items():
-            name, _, _ = key.partition(",")
-            interval = f"{d.low:+.4f} to {d.high:+.4f}"
-            text.append(f"| {name} | {d.value:+.4f} | {interval} | {d.p_value:.3g} | {d.method} |")
+            interval = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
+            text.append(f"| {key} | {d.value:+.4f} | {interval} | {d.p_value:.3g} | {d.method} |")
         text += ["", f"Verdicts differ on {len(found.disagree)} of them.", ""]
     seconds = [_seconds(folder) for folder in found.folders]
     text += [

@@ -53,6 +53,7 @@ def write_model_card(folder: RunFolder) -> Path:
         thresholds=_thresholds(manifest),
         rows=_rows(metrics) if metrics and metrics.counts else [],
         promises=_promises(metrics),
+        without_interval=_without_interval(metrics),
         parts=_parts(metrics) if metrics and metrics.categories else [],
         part_head=["", *(ROWS[key].title for key in OF_PARTS)],
         counts=(metrics.counts if metrics else None) or {},
@@ -103,6 +104,11 @@ def _promises(metrics: MetricsFile | None) -> list[tuple[str, str]]:
         for kind, check in worth_telling(found).items()
         for name, said in check.rows()
     ]
+
+
+def _without_interval(metrics: MetricsFile | None) -> list[tuple[str, str]]:
+    told = metrics.without_interval if metrics else {}
+    return [(ROWS[key].title, why) for key, why in told.items() if key in MEASURED]
 
 
 def _parts(metrics: MetricsFile) -> list[list[str]]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kizu.core.files import write_bytes, write_text
 from kizu.core.provenance import package_versions
 from kizu.decision.promise import Check
+from kizu.metrics.compare import Difference
 from kizu.metrics.suite import ROWS
 from kizu.protocol.compare import between_methods
 from kizu.protocol.dev import name_unchecked
@@ -68,7 +69,7 @@ def comparison_rows(results: Sequence[MethodResult]) -> list[list[str]]:
         [
             found.category,
             f"{found.first} - {found.second}",
-            f"{found.difference.value:+.3f} [{found.difference.low:+.3f}, {found.difference.high:+.3f}]",
+            _difference(found.difference),
             f"{found.corrected_p:.3g}",
             found.difference.method,
         ]
@@ -138,6 +139,13 @@ def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[
         write_bytes(folder / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
 
 
+def _difference(found: Difference) -> str:
+    text = f"{found.value:+.3f}"
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
 def _aurocs(result: MethodResult) -> tuple[float | None, float | None]:
     mean = result.metrics["mean"]
     return mean.get("image_auroc"), mean.get("pixel_auroc")
@@ -148,7 +156,8 @@ def portfolio_notes(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> 
     dev = ", ".join(f"{d.dataset}/{d.category}" for d in frozen.origin.dev) or "none named"
     notes = [
         f"Frozen pipeline {frozen.sha256[:16]}; choices: {frozen.origin.how}; development categories: {dev}.",
-        f"Mean over {len(frozen.seeds)} seed(s) ± standard deviation; [..]: 95 % bootstrap interval over test images.",
+        f"Mean over {len(frozen.seeds)} seed(s) ± standard deviation; [..]: 95 % interval over test images, as if none"
+        " depended on another (docs/intervals.md). Without it: none was measured to hold.",
         "F1 (FPR=1%): at the threshold carried from the development categories; F1 (deployed): at the threshold set on"
         " held-out good images.",
     ]

@@ -24,7 +24,9 @@ class RunMeta(Stored):
     fit: tuple[str, ...]
     """Ids of the images that were fitted on."""
     calibration: tuple[str, ...]
-    """Ids of those that set the thresholds; with folds the same as `fit`."""
+    """Ids of those that set the thresholds, in the order of `calibration_scores`; with folds the same as `fit`."""
+    left_out: bool = False
+    """They are all that was fitted on, and each was scored as by a fit without its group."""
     skipped: tuple[str, ...] = ()
     """Ids of broken images that were left out."""
     thresholds: Thresholds
@@ -155,6 +157,8 @@ class MetricsFile(Stored):
     values: dict[str, float | None]
     """The metrics, which lie flat in the file; None where the data cannot give one."""
     intervals: dict[str, Span] = Field(default_factory=dict)
+    without_interval: dict[str, str] = Field(default_factory=dict)
+    """Why a metric of images has no interval."""
     reasons: dict[str, str] = Field(default_factory=dict)
     """Why a metric is None."""
     counts: dict[str, int] | None = None

@@ -18,6 +18,7 @@ from kizu.core.files import read_rows, read_stored, write_jsonl, write_stored
 from kizu.core.types import F32
 from kizu.data.manifest import Label, Sample
 from kizu.decision.calibration import HeldOut
+from kizu.decision.good_scores import GoodScores, number_groups
 from kizu.runs.versions import FIRST, LABELLED, read_history, version_folder
 
 CALIBRATION = "calibration.json"
@@ -34,8 +35,11 @@ class CalibrationScores(Stored):
     """Of the graph and arrays that gave the scores: they hold for bundles with these, and for no others."""
     folds: int | None = None
     """The scores are of so many fits, each of which had not seen what it scored; None: of the model that runs."""
+    left_out: bool = False
+    """They were fitted on, and each is scored as by a fit without its group."""
     ids: tuple[str, ...]
     groups: tuple[str | None, ...]
+    """What is the same for images that may not be parted; None: it is one of its own."""
     scores: tuple[float, ...]
     peaks: tuple[float, ...]
     """The highest pixel of each map."""
@@ -49,16 +53,18 @@ class CalibrationScores(Stored):
 
     @classmethod
     def of(
-        cls, fit_sha256: str, samples: Sequence[Sample], scores: F32, peaks: F32, *, folds: int | None = None
+        cls, fit_sha256: str, samples: Sequence[Sample], held: HeldOut, *, folds: int | None = None
     ) -> Self:
-        """`samples`: those that were scored, in the order of `scores` (N,) and `peaks` (N,)."""
+        """`samples`: those that were scored, in the order of `held`."""
+        sizes = np.bincount(held.groups)
         return cls(
             fit_sha256=fit_sha256,
             folds=folds,
+            left_out=held.left_out,
             ids=tuple(sample.id for sample in samples),
-            groups=tuple(sample.group for sample in samples),
-            scores=tuple(map(float, scores)),
-            peaks=tuple(map(float, peaks)),
+            groups=tuple(str(group) if sizes[group] > 1 else None for group in held.groups),
+            scores=tuple(map(float, held.scores)),
+            peaks=tuple(map(float, held.peaks)),
         )
 
     def part(self, category: str) -> Self:
@@ -72,6 +78,13 @@ class CalibrationScores(Stored):
     def arrays(self) -> tuple[F32, F32]:
         """Scores (N,) and peaks (N,), as they were computed."""
         return np.array(self.scores, np.float32), np.array(self.peaks, np.float32)
+
+    def good(self) -> tuple[GoodScores, GoodScores]:
+        """The same, with their groups, as a rule takes them."""
+        names = [f"of {group}" if group is not None else f"image {i}" for i, group in enumerate(self.groups)]
+        numbers = number_groups(names)
+        scores, peaks = self.arrays()
+        return tuple(GoodScores.of(x, numbers, left_out=self.left_out) for x in (scores, peaks))  # type: ignore[return-value]
 
 
 class LabelledScore(Stored):
@@ -93,9 +106,7 @@ def write_calibration(
 
     Raises `ValueError` where these are not as many as there are scores.
     """
-    values = CalibrationScores.of(
-        read_fit_hash(folder / "bundle"), samples, held.scores, held.peaks, folds=folds
-    )
+    values = CalibrationScores.of(read_fit_hash(folder / "bundle"), samples, held, folds=folds)
     write_stored(folder / CALIBRATION, values)
     return values
 

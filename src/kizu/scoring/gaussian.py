@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.threads import cores, one_blas_thread, spread
 from kizu.core.types import F32, F64
+from kizu.scoring.conditioning import inverse_factor, longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,15 @@ class RunningMoments:
     def __init__(self, positions: int, dims: int) -> None:
         self.count = 0
         self.mean: F64 = np.zeros((positions, dims))
-        self.scatter: F32 = np.zeros((positions, dims, dims), np.float32)
-        """Sum over samples of (x - mean)(x - mean)^T."""
+        self.scatter: F64 = np.zeros((positions, dims, dims))
+        """Sum over samples of (x - mean)(x - mean)^T. With fewer samples than features some directions have no
+        variance, and only epsilon stands for it: float32 sums leave their own rounding there, negative or not."""
 
     def add(self, embeddings: F32) -> None:
         """Add `embeddings` (N, P, D). Raises `ConfigError` for another shape, `ScoreError` if not finite.
 
-        Pairwise update (Chan, Golub & LeVeque 1983): deviations are taken from the batch's own mean, so float32
-        loses nothing to cancellation; the shift between the means is one more deviation, suitably scaled.
+        Pairwise update (Chan, Golub & LeVeque 1983): deviations are taken from the batch's own mean, so that float32
+        holds them; the shift between the means is one more deviation, suitably scaled. Products are float64's.
         """
         if embeddings.ndim != 3 or embeddings.shape[1:] != self.mean.shape:
             raise ConfigError(
@@ -61,7 +62,7 @@ class RunningMoments:
         deviations[:, added] = shift * np.sqrt(self.count * added / total)
         with one_blas_thread():
             for start in range(0, len(mean), POSITIONS):
-                block = deviations[start : start + POSITIONS]
+                block = deviations[start : start + POSITIONS].astype(np.float64)
                 self.scatter[start : start + POSITIONS] += np.matmul(block.transpose(0, 2, 1), block)
         self.mean += shift * (added / total)
         self.count = total
@@ -70,7 +71,7 @@ class RunningMoments:
 def fit_gaussian(moments: RunningMoments, epsilon: float) -> Gaussian:
     """Unbiased covariance + `epsilon` * I, per position; one sample alone has covariance 0.
 
-    Raises `ConfigError` for no samples or an epsilon that is not positive.
+    Raises `ConfigError` for no samples, an epsilon that is not positive, or one that is too small for float32.
     """
     if moments.count == 0:
         raise ConfigError("no embeddings to fit")
@@ -78,13 +79,13 @@ def fit_gaussian(moments: RunningMoments, epsilon: float) -> Gaussian:
         raise ConfigError(f"epsilon must be positive, not {epsilon}")
     positions, dims = moments.mean.shape
     whitener = np.empty((positions, dims, dims), np.float32)
-    ridge = epsilon * np.eye(dims)
+    ridge, share = epsilon * np.eye(dims), 1 / max(moments.count - 1, 1)
+    size = longest(moments.mean, np.einsum("pdd->pd", moments.scatter) * share + epsilon)
     with one_blas_thread():
         for start in range(0, positions, POSITIONS):
             block = slice(start, start + POSITIONS)
-            covariance = moments.scatter[block].astype(np.float64) / max(moments.count - 1, 1) + ridge
-            for index, factor in enumerate(np.linalg.cholesky(covariance), start=start):
-                whitener[index] = dtrtri(factor, lower=True)[0]
+            for index, covariance in enumerate(moments.scatter[block] * share + ridge, start=start):
+                whitener[index] = inverse_factor(covariance, size, epsilon)
     return Gaussian(mean=moments.mean.astype(np.float32), whitener=whitener)
 
 

@@ -7,6 +7,7 @@ variance are kept, and all others are given their mean variance (its equation 8,
 covariance is known without inverting anything (Woodbury's identity; the factors are orthonormal).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.threads import cores, one_blas_thread, spread
 from kizu.core.types import F32, F64, I64
+from kizu.scoring.conditioning import ensure_all_measurable, ensure_measurable
 
 ROWS = 8192
 """Vectors that are taken to float64 at a time."""
@@ -74,11 +76,13 @@ class RunningVariances:
 def fit_diagonal(moments: RunningVariances, epsilon: float) -> DiagonalGaussian:
     """Unbiased variances + `epsilon`; one sample alone has variance 0.
 
-    Raises `ConfigError` for no samples or an epsilon that is not positive.
+    Raises `ConfigError` for no samples, an epsilon that is not positive, or one that is too small for float32.
     """
     _check_fit(moments.count, epsilon)
     variance = moments.scatter / max(moments.count - 1, 1) + epsilon
-    return DiagonalGaussian(moments.mean.astype(np.float32), (1 / np.sqrt(variance)).astype(np.float32))
+    factor = 1 / np.sqrt(variance)
+    ensure_all_measurable(factor, moments.mean, variance, epsilon)
+    return DiagonalGaussian(moments.mean.astype(np.float32), factor.astype(np.float32))
 
 
 def fit_low_rank(x: F32, epsilon: float, rank: int, channels: I64 | None = None) -> LowRankGaussian:
@@ -86,7 +90,7 @@ def fit_low_rank(x: F32, epsilon: float, rank: int, channels: I64 | None = None)
     so that no more than a few covariances are ever there.
 
     Unbiased variances, `epsilon` added in every direction. Raises `ConfigError` for no samples, an epsilon that is not
-    positive, or a rank that leaves no other direction; `ScoreError` if not finite.
+    positive or too small for float32, or a rank that leaves no other direction; `ScoreError` if not finite.
     """
     count, positions, dims = x.shape
     dims = dims if channels is None else len(channels)
@@ -99,6 +103,8 @@ def fit_low_rank(x: F32, epsilon: float, rank: int, channels: I64 | None = None)
     mean = np.empty((positions, dims), np.float32)
     axes = np.empty((positions, dims, rank), np.float32)
     scale, rest = np.empty((positions, rank), np.float32), np.empty(positions, np.float32)
+    precisions, squares = np.empty(positions), np.empty(positions)
+    """Squared: the norm of the inverse factor, and the length of a vector"""
 
     def fill(start: int) -> None:
         block = slice(start, start + POSITIONS)
@@ -110,11 +116,16 @@ def fit_low_rank(x: F32, epsilon: float, rank: int, channels: I64 | None = None)
         mean[block] = middle
         for index, deviations in enumerate((samples - middle).transpose(1, 0, 2), start=start):  # (N, D)
             variances, axes[index] = _principal(deviations / np.sqrt(max(count - 1, 1)), rank)
-            left = max(0.0, float(np.sum(deviations**2)) / max(count - 1, 1) - float(variances.sum()))
-            scale[index] = 1 / np.sqrt(variances + epsilon)
-            rest[index] = 1 / np.sqrt(left / (dims - rank) + epsilon)
+            whole = float(np.sum(deviations**2)) / max(count - 1, 1)
+            left = max(0.0, whole - float(variances.sum())) / (dims - rank)
+            with np.errstate(over="ignore"):  # such an epsilon is refused below
+                scale[index] = 1 / np.sqrt(variances + epsilon)
+                rest[index] = 1 / np.sqrt(left + epsilon)
+            precisions[index] = np.sum(1 / (variances + epsilon)) + (dims - rank) / (left + epsilon)
+            squares[index] = whole + dims * epsilon + np.sum(middle[index - start] ** 2)
 
     spread(fill, range(0, positions, POSITIONS))
+    ensure_measurable(math.sqrt(precisions.max()), math.sqrt(squares.max()), dims, epsilon)
     return LowRankGaussian(mean, axes, scale, rest)
 
 

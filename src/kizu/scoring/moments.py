@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kizu.core.errors import ConfigError, ScoreError
+from kizu.core.errors import CalibrationError, ConfigError, ScoreError
 from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, F64
 
 ROWS = 4096
 """Vectors that are taken to float64 at a time."""
+
+
+_FIELDS = ("count", "mean", "scatter", "cubic", "quartic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,20 @@ class Moments:
             count, mean, one.scatter + two.scatter, one.cubic + two.cubic, one.quartic + two.quartic
         )
 
+    def without(self, part: Moments) -> Moments:
+        """Of the vectors that are not in `part`, whose vectors are all among these. Raises `CalibrationError` where
+        these are all."""
+        count = self.count - part.count
+        if count <= 0:
+            raise CalibrationError(
+                "without one group of good images nothing is left", hint="give more good images"
+            )
+        mean = self.mean + (self.mean - part.mean) * (part.count / count)
+        one, two = self._about(mean), part._about(mean)
+        return Moments(
+            count, mean, one.scatter - two.scatter, one.cubic - two.cubic, one.quartic - two.quartic
+        )
+
     def _about(self, centre: F64) -> Moments:
         """The sums over x - centre in place of x - mean: d - s multiplied out, and the sum of d is 0."""
         shift = centre - self.mean
@@ -54,6 +74,18 @@ class Moments:
             + 2 * square * trace
             + self.count * square**2,
         )
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """As a state keeps them, each behind `name`."""
+        return {f"{name}_{key}": np.asarray(getattr(self, key)) for key in _FIELDS}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> Moments | None:
+        """What `arrays` made; None where there is none."""
+        if f"{name}_{_FIELDS[0]}" not in arrays:
+            return None
+        count, mean, scatter, cubic, quartic = (arrays[f"{name}_{key}"] for key in _FIELDS)
+        return cls(int(count), mean, scatter, cubic, float(quartic))
 
     @property
     def covariance(self) -> F64:

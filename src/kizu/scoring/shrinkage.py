@@ -10,11 +10,11 @@ Chen, Wiesel, Eldar & Hero, "Shrinkage algorithms for MMSE covariance estimation
 from typing import Literal
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
 from kizu.core.errors import ConfigError
 from kizu.core.threads import one_blas_thread
 from kizu.core.types import F64
+from kizu.scoring.conditioning import inverse_factor, longest
 from kizu.scoring.gaussian import Gaussian
 from kizu.scoring.moments import Moments
 
@@ -53,13 +53,15 @@ def fit_shrunk_gaussian(moments: Moments, rule: Shrinkage, epsilon: float) -> Ga
     """A Gaussian of one position, P = 1, with the shrunk covariance + `epsilon` * max(1, mean variance) * I.
 
     What is added matters only where shrinking leaves the covariance singular: one vector, two (for which Ledoit and
-    Wolf's formula gives 0), equal ones. Raises `ConfigError` for an epsilon that is not positive.
+    Wolf's formula gives 0), equal ones. Raises `ConfigError` for an epsilon that is not positive, or too
+    small for float32.
     """
     if not epsilon > 0:
         raise ConfigError(f"epsilon must be positive, not {epsilon}")
     covariance = shrink_covariance(moments, rule)
-    ridge = epsilon * max(1.0, float(np.trace(covariance)) / len(covariance))
+    unit = max(1.0, float(np.trace(covariance)) / len(covariance))
+    covariance += epsilon * unit * np.eye(len(covariance))
+    size = longest(moments.mean[None], np.diagonal(covariance)[None])
     with one_blas_thread():
-        factor = np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
-        whitener = dtrtri(factor, lower=True)[0]
+        whitener = inverse_factor(covariance, size, epsilon, unit=unit)
     return Gaussian(moments.mean.astype(np.float32)[None], whitener.astype(np.float32)[None])

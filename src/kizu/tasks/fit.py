@@ -1,8 +1,9 @@
 """Good pictures in, an inspector out: what a notebook calls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +12,20 @@ from kizu.core.errors import DataError
 from kizu.core.hashing import hash_bytes, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
-from kizu.data.batches import stream
 from kizu.data.depth import with_scale
 from kizu.data.manifest import Sample, hash_image
-from kizu.data.splits import hold_out, k_folds
+from kizu.data.splits import blocks_of, hold_out, k_folds
+from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.rethreshold import KeptScores
 from kizu.lab.fit import Identity, Sides, fit_bundle
+from kizu.lab.grouping import group_pictures
+from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, place_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.scores import CalibrationScores
 
 Picture = Path | str | NDArray[Any]
-Content = tuple[str, ...]
-"""Hashes of different pictures."""
 
 
 def fit(
@@ -32,14 +33,16 @@ def fit(
     config: PipelineConfig = PipelineConfig(),
     *,
     name: str = "part",
+    group: Literal["auto", "none"] = "auto",
     work: Work = Work(),
 ) -> Inspector:
     """Learn from good images and return what inspects new ones.
 
     `images`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4), mixed sizes allowed. A part of them, drawn by
     `config.seed`, is held out to set the thresholds; with `calibration.folds` each is held out of one fit, and the last
-    fit is on all. Copies of one image stay on one side. Raises `DataError` for fewer than two different images,
-    `ImageError` for one that cannot be read, `CalibrationError` for a rule that wants labelled images.
+    fit is on all. Copies of one image stay on one side; so do, unless `group` is "none", those that prove to show one
+    part, which `work.on_note` is told. Raises `DataError` for fewer than two different images, `ImageError` for one
+    that cannot be read, `CalibrationError` for a rule that wants labelled images.
     """
     sources = [Path(image) if isinstance(image, str) else image for image in images]
     hashes = [_hash_content(source) for source in sources]
@@ -52,39 +55,70 @@ def fit(
 
     config = config.model_copy(update={"placement": with_scale(config.placement, sources, work)})
 
-    def place(wanted: Content) -> PlacedImages:
-        chosen = set(wanted)
-        side = [source for source, content in zip(sources, hashes, strict=True) if content in chosen]
-        return PlacedImages(
-            len(side), (batch.images for batch in stream(side, config.placement, refuse_flat=True))
-        )
-
+    copies: dict[str, list[Path | NDArray[Any]]] = {content: [] for content in different}
+    for source, content in zip(sources, hashes, strict=True):
+        copies[content].append(source)
     identity = Identity(category=name, run_id="", dataset="images", manifest_sha256=hash_value(hashes))
     with work.limit():
-        fitted = fit_bundle(config, _cut(different, config, place), identity, work=work)
+        samples = _samples(sources, hashes, config, work if group == "auto" else None)
+        fitted = fit_bundle(config, _cut(samples, config, copies), identity, work=work)
     held = fitted.calibration
     names = [Sample(str(number), Path(str(number))) for number in range(len(held.scores))]
-    known = CalibrationScores.of("", names, held.scores, held.peaks, folds=config.calibration.folds)
+    known = CalibrationScores.of("", names, held, folds=config.calibration.folds)
     return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline, kept=KeptScores(known=known))
 
 
-def _cut(different: Content, config: PipelineConfig, place: Callable[[Content], PlacedImages]) -> Sides:
-    """As `lab.train.cut_good` cuts a data set, by the same streams of chance."""
-    samples = [Sample(content, Path(content), "good", sha256=content) for content in different]
-    calibration = config.calibration
-    if calibration.folds is None:
-        fit_side, held = hold_out(samples, calibration.fraction, rng_for(config.seed, "hold_out"))
-        return Sides(place(_contents(fit_side)), place(_contents(held)))
-    folds = k_folds(samples, calibration.folds, rng_for(config.seed, "folds"))
-    return Sides(
-        fit=place(different),
-        calibration=place(()),
-        folds=tuple((place(_contents(fit_side)), place(_contents(held))) for fit_side, held in folds),
+def _samples(
+    sources: Sequence[Path | NDArray[Any]], hashes: Sequence[str], config: PipelineConfig, work: Work | None
+) -> tuple[Sample, ...]:
+    """The different pictures, called by their content, in the groups that are found; `work` None: in none."""
+    first = {content: place for place, content in reversed(list(enumerate(hashes)))}
+    different = tuple(dict.fromkeys(hashes))
+    samples = tuple(Sample(content, Path(content), "good", sha256=content) for content in different)
+    if work is None:
+        return samples
+    chosen = [sources[first[content]] for content in different]
+    names = [f"{place:09}" if isinstance(s, np.ndarray) else s.as_posix() for place, s in enumerate(chosen)]
+    names = names if len(set(names)) == len(names) else [f"{place:09}" for place in range(len(names))]
+    group_of = group_pictures(dict(zip(names, chosen, strict=True)), config.placement.scale, work)
+    return tuple(
+        replace(sample, group=group_of.get(name), is_group_found=name in group_of)
+        for name, sample in zip(names, samples, strict=True)
     )
 
 
-def _contents(samples: Sequence[Sample]) -> Content:
-    return tuple(sample.id for sample in samples)
+def _cut(
+    samples: Sequence[Sample], config: PipelineConfig, sources: Mapping[str, Sequence[Path | NDArray[Any]]]
+) -> Sides:
+    """As `lab.train.cut_good`, by the same streams of chance. `sources`: all copies of each content."""
+    calibration, placement = config.calibration, config.placement
+    numbers = dict(zip((sample.id for sample in samples), blocks_of(samples), strict=True))
+
+    def place(side: Sequence[Sample]) -> PlacedImages:
+        return place_grouped(*_with_copies(side, numbers, sources, placement))
+
+    if calibration.folds is not None:
+        folds = k_folds(samples, calibration.folds, rng_for(config.seed, "folds"))
+        parts = tuple((replace(place(fit_side), groups=None), place(held)) for fit_side, held in folds)
+        return Sides(replace(place(samples), groups=None), PlacedImages(0, ()), folds=parts)
+    count = max(numbers.values()) + 1
+    if leaves_out(config, count):
+        by_group = sorted(samples, key=lambda sample: numbers[sample.id])
+        left_out = place_groups(*_with_copies(by_group, numbers, sources, placement))
+        return Sides(place(samples), PlacedImages(0, ()), left_out=left_out)
+    fit_side, held = hold_out(samples, held_fraction(config, count), rng_for(config.seed, "hold_out"))
+    return Sides(replace(place(fit_side), groups=None), place(held))
+
+
+def _with_copies(
+    samples: Sequence[Sample],
+    numbers: Mapping[str, int],
+    sources: Mapping[str, Sequence[Path | NDArray[Any]]],
+    placement: PlacementConfig,
+) -> tuple[list[Path | NDArray[Any]], PlacementConfig, list[int]]:
+    """What `place_grouped` takes."""
+    pairs = [(source, numbers[sample.id]) for sample in samples for source in sources[sample.id]]
+    return [source for source, _ in pairs], placement, [number for _, number in pairs]
 
 
 def _hash_content(picture: Path | NDArray[Any]) -> str:

@@ -14,6 +14,10 @@ class CheckOptions:
     """Where the contact sheet goes."""
 
     preview: Annotated[Path, Flag("Where the contact sheet goes.")] = Path("preview.png")
+    pairs: Annotated[
+        Path,
+        Flag("Where the closest pairs of images go that show one part on two sides; where there are any."),
+    ] = Path("siblings.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,9 @@ class PipelineOptions:
     group: Annotated[
         str | None,
         Flag(
-            "Regular expression over image names: those whose first bracket is the same (one part, one lot) stay on"
-            " one side."
+            "Which images stay on one side of a split. auto, the default: those that prove to show one part; none: each"
+            " for itself; else a regular expression over image names, and those whose first bracket is the same (one"
+            " part, one lot) stay together."
         ),
     ] = None
     seed: Annotated[int | None, Flag("All randomness comes from it.", least=0)] = None

@@ -164,9 +164,10 @@ def test_a_problem_is_named_with_its_samples(root: Path, trouble: str) -> None:
 
 
 def test_progress_reaches_the_total(root: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    check(mvtec_ad.scan(root), Work(on_progress=lambda _, done, total: seen.append((done, total))))
-    assert seen[-1] == (24, 24)
+    seen: dict[str, tuple[int, int]] = {}
+    check(mvtec_ad.scan(root), Work(on_progress=lambda stage, *done: seen.update({stage: done})))
+    assert seen["images"] == seen["pictures"] == (24, 24)
+    assert all(done == total for done, total in seen.values())
 
 
 def test_the_preview_shows_each_kind_even_with_broken_files(root: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from kizu.decision.causes import Evidence, likely_causes, rank_sum
+from kizu.decision.conformal import maximum
 from kizu.decision.promise import Check, Measured, check_promise
-from kizu.decision.thresholds import maximum
 
 RNG = np.random.default_rng(2)
 CALIBRATION = RNG.normal(size=40)

@@ -16,17 +16,10 @@ from kizu.decision.calibration import (
     pixel_threshold,
     zone_thresholds,
 )
+from kizu.decision.conformal import conformal, conformal_confident, maximum
 from kizu.decision.cuts import LEAST_MARGIN, MARGIN, just_above, margin
 from kizu.decision.regions import find_regions
-from kizu.decision.thresholds import (
-    Threshold,
-    conformal,
-    conformal_confident,
-    fpr_target,
-    least_cost,
-    maximum,
-    quantile,
-)
+from kizu.decision.thresholds import Threshold, fpr_target, least_cost, quantile
 
 RNG = np.random.default_rng
 Rule = Callable[[np.ndarray], Threshold]

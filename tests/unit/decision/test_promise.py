@@ -9,6 +9,7 @@ from scipy.stats import binom
 
 from kizu.core.split import Split
 from kizu.decision.calibration import CalibrationConfig, zone_thresholds
+from kizu.decision.conformal import conformal, conformal_confident, maximum
 from kizu.decision.promise import (
     CHANCE,
     Check,
@@ -20,7 +21,7 @@ from kizu.decision.promise import (
     clopper_pearson,
     needed_to_confirm,
 )
-from kizu.decision.thresholds import Threshold, conformal, conformal_confident, maximum, quantile
+from kizu.decision.thresholds import Threshold, quantile
 
 
 def measured(rejected: int, pictures: int) -> Measured:

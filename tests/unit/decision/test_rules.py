@@ -8,18 +8,9 @@ from pydantic import ValidationError
 
 from kizu.core.split import Split
 from kizu.decision.calibration import CalibrationConfig, HeldOut, good_thresholds
+from kizu.decision.conformal import conformal, conformal_confident, maximum
 from kizu.decision.rules import Rule, RuleName
-from kizu.decision.thresholds import (
-    Threshold,
-    conformal,
-    conformal_confident,
-    f1_max,
-    fpr_target,
-    least_cost,
-    maximum,
-    mean_sigma,
-    quantile,
-)
+from kizu.decision.thresholds import Threshold, f1_max, fpr_target, least_cost, mean_sigma, quantile
 
 SCORES = np.random.default_rng(0).random(400)
 FLAWED = np.arange(400) >= 380

@@ -15,21 +15,10 @@ from kizu.decision.calibration import (
     pixel_threshold,
     sample_pixels,
 )
+from kizu.decision.conformal import conformal, conformal_confident, maximum, smallest_count, tightest_rate
 from kizu.decision.cuts import LEAST_MARGIN, MARGIN
 from kizu.decision.rules import Rule
-from kizu.decision.thresholds import (
-    Threshold,
-    conformal,
-    conformal_confident,
-    f1_max,
-    fpr_target,
-    least_cost,
-    maximum,
-    mean_sigma,
-    quantile,
-    smallest_count,
-    tightest_rate,
-)
+from kizu.decision.thresholds import Threshold, f1_max, fpr_target, least_cost, mean_sigma, quantile
 
 
 @pytest.mark.parametrize(("rate", "needed"), [(0.05, 19), (0.01, 99), (0.005, 199)])

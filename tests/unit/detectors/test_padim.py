@@ -6,6 +6,7 @@ from tests.support import embed, fit
 
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.detectors.padim import FittedPadim
 from kizu.detectors.registry import detector_config, make_detector
 from kizu.pipeline.opened import Pipeline
@@ -123,3 +124,44 @@ def test_features_chosen_by_variance_stay_when_more_images_come(good_pictures: U
     assert (updated.channels == inside(made).channels).all()
     patches = made.embed(good_pictures[:16]).reshape(16, -1, made.embedder.dim)[..., inside(made).channels]
     assert updated.gaussian.mean == pytest.approx(patches.mean(axis=0, dtype=np.float64), rel=1e-5, abs=1e-6)
+
+
+def notes_of(images: U8, **settings: object) -> list[str]:
+    told: list[str] = []
+    fit(make_detector(detector_config({"kind": "padim", **settings})), images, work=Work(on_note=told.append))
+    return told
+
+
+def test_no_more_images_than_features_are_told(good_pictures: U8) -> None:
+    [note] = notes_of(good_pictures[:6], features=6)
+    assert "6 features from 6 good images" in note
+    assert "5 directions" in note
+    assert notes_of(good_pictures[:7], features=6) == []
+    assert notes_of(good_pictures[:6], covariance="diagonal") == []
+    assert notes_of(good_pictures[:6], covariance="low_rank", rank=3) == []
+
+
+def test_an_update_tells_it_of_all_images_together(good_pictures: U8) -> None:
+    made = fitted(good_pictures[:4], features=9, keep_moments=True)
+    for more, count in ((5, 1), (6, 0)):
+        told: list[str] = []
+        inside(made).update(embed(made, good_pictures[4 : 4 + more]), work=Work(on_note=told.append))
+        assert len(told) == count
+
+
+@pytest.mark.parametrize("covariance", ["full", "diagonal", "low_rank"])
+def test_an_epsilon_that_float32_cannot_hold_is_refused_by_name(good_pictures: U8, covariance: str) -> None:
+    images = np.repeat(good_pictures[:1], 4, axis=0)
+    with pytest.raises(ConfigError, match="epsilon 1e-30 is too small"):
+        fitted(images, covariance=covariance, epsilon=1e-30, rank=3)
+
+
+def test_moments_are_kept_as_they_were_summed(good_pictures: U8) -> None:
+    """Else a small epsilon that a fit takes would be refused by an update."""
+    detector = make_detector(detector_config({"kind": "padim", "keep_moments": True, "epsilon": 1e-6}))
+    made = fit(detector, good_pictures[:4])
+    restored = detector.restore(made.fitted.state())
+    assert isinstance(restored, FittedPadim)
+    assert restored.moments is not None
+    assert inside(made).moments is not None
+    assert (restored.moments.scatter == inside(made).moments.scatter).all()

@@ -11,8 +11,9 @@ import kizu
 from kizu.bundles.store import load, save
 from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import U8
+from kizu.decision.conformal import conformal, conformal_confident, maximum
 from kizu.decision.policy import PolicyConfig
-from kizu.decision.thresholds import Threshold, conformal, conformal_confident, maximum
+from kizu.decision.thresholds import Threshold
 from kizu.inspection.inspector import Inspector
 from kizu.lab.threshold import set_by_rule
 from kizu.lab.train import train_run

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kizu.core.randomness import rng_for
 from kizu.core.split import Split
 from kizu.data.manifest import Sample
 from kizu.decision.calibration import Thresholds
@@ -19,9 +18,9 @@ from kizu.lab.evaluate import Evaluation, Prediction, measure_predictions, write
 from kizu.lab.parts import mean_metrics
 from kizu.lab.predictions import PackedMask, Predictions
 from kizu.lab.shown import ShownProbability
-from kizu.metrics.intervals import bootstrap_interval
+from kizu.metrics.image_intervals import image_intervals
 from kizu.metrics.probability import Reliability
-from kizu.metrics.ranking import auprc, auroc
+from kizu.metrics.ranking import auroc
 from kizu.runs.contents import MeasuredOn
 
 SIDE = 8
@@ -89,27 +88,13 @@ def test_zones_decide_pixels_in_place_of_the_pixel_threshold(found: Predictions)
     assert measured.metrics["pixel_recall"] == pytest.approx(2 / 3)
 
 
-def test_intervals_are_of_the_same_metrics_by_the_chance_of_the_seed(found: Predictions) -> None:
-    scores = np.tile(SCORES, 10) + np.random.default_rng(0).normal(size=60).astype(np.float32)
-    many = replace(
-        found,
-        samples=found.samples * 10,
-        scores=scores,
-        net_maps=np.tile(found.net_maps, (10, 1, 1)),
-        sizes=found.sizes * 10,
-        masks=found.masks * 10,
-    )
-    seen = []
-    for seed in (0, 4):
-        intervals = measure_predictions(many, THRESHOLDS, seed=seed).intervals
-        assert intervals == {
-            key: bootstrap_interval(
-                many.defective, scores.astype(np.float64), metric, rng=rng_for(seed, "bootstrap", key)
-            )
-            for key, metric in (("image_auroc", auroc), ("image_auprc", auprc))
-        }
-        seen.append(intervals)
-    assert seen[0] != seen[1]
+def test_intervals_are_those_of_its_images_at_its_threshold(found: Predictions) -> None:
+    measured = measure_predictions(found, THRESHOLDS)
+    expected = image_intervals(found.defective, SCORES.astype(np.float64), THRESHOLDS.image.value)
+    assert measured.intervals == expected.intervals
+    assert measured.without_interval.keys() == {"aupro_030", "aupro_005"}
+    assert "10 of each are needed" in measured.without_interval["aupro_030"]
+    assert measured.intervals["image_auroc"].low < measured.metrics["image_auroc"]
     good = replace(
         found,
         samples=found.samples[:3],
@@ -118,7 +103,10 @@ def test_intervals_are_of_the_same_metrics_by_the_chance_of_the_seed(found: Pred
         sizes=found.sizes[:3],
         masks=found.masks[:3],
     )
-    assert measure_predictions(good, THRESHOLDS).intervals == {}
+    of_good = measure_predictions(good, THRESHOLDS)
+    assert of_good.intervals.keys() == {"image_specificity", "image_overkill_rate", "image_accuracy"}
+    assert of_good.without_interval == {}  # what has no value has its own reason
+    assert of_good.reasons["image_auroc"] == "no defective images"
 
 
 def test_what_is_written_is_what_was_measured_and_what_qualifies_it(found: Predictions) -> None:
@@ -129,6 +117,7 @@ def test_what_is_written_is_what_was_measured_and_what_qualifies_it(found: Predi
     assert written["counts_by_kind"] == {"good": 3, "hole": 2, "scratch": 1}
     assert written["breakdown"]["kind"]["scratch"] == asdict(measured.breakdown["kind"]["scratch"])
     assert written["intervals"]["image_auroc"] == asdict(measured.intervals["image_auroc"])
+    assert written["without_interval"] == measured.without_interval
     assert (written["confusion"], written["reasons"]) == (measured.confusion, measured.reasons)
     assert written.keys().isdisjoint({"probability", "bundle_sha256", "data"})
     shown = ShownProbability(0.1, 0.2, Reliability((6,), (0.5,), (0.5,)))

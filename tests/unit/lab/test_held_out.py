@@ -12,7 +12,8 @@ from kizu.core.types import U8, Scores
 from kizu.core.work import Work
 from kizu.data.manifest import Label, Sample
 from kizu.decision.calibration import PIXELS_PER_IMAGE, CalibrationConfig, sample_pixels
-from kizu.decision.thresholds import f1_max, maximum, mean_sigma
+from kizu.decision.conformal import maximum
+from kizu.decision.thresholds import f1_max, mean_sigma
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.held_out import set_held_out_thresholds

@@ -1,86 +1,60 @@
+"""Limits stay within their range, widen with the level, have width where nothing went wrong, and cover."""
+
+from math import sqrt
+
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import binom, ttest_1samp
 
 from kizu.core.errors import ConfigError
-from kizu.metrics import intervals
-from kizu.metrics.intervals import bootstrap_interval, mean_interval
-from kizu.metrics.ranking import RankingMetric, auprc, auroc, fpr_at_tpr
+from kizu.metrics.intervals import mean_interval, rate_interval, score_limits
 from kizu.metrics.undefined import Undefined
 
 
-@pytest.fixture
-def case():
-    rng = np.random.default_rng(0)
-    labels = rng.random(120) < 0.3
-    return labels, (rng.standard_normal(120) + 1.5 * labels).astype(np.float32)
+@pytest.mark.parametrize(("hits", "count"), [(0, 6), (1, 6), (6, 6), (3, 7), (40, 500), (0, 1)])
+def test_a_rate_lies_within_its_limits_and_these_within_its_range(hits: int, count: int) -> None:
+    narrow, wide = (rate_interval(hits, count, level=level) for level in (0.5, 0.99))
+    assert 0 <= wide.low <= narrow.low <= hits / count <= narrow.high <= wide.high <= 1
+    assert wide.high - wide.low > narrow.high - narrow.low > 0
+    assert (wide.level, wide.method) == (0.99, f"Wilson's score, {count} images")
 
 
-def test_same_seed_same_interval(case):
-    first, second = (bootstrap_interval(*case, auroc, rng=np.random.default_rng(4)) for _ in range(2))
-    assert first == second
+def test_limits_are_where_the_score_is_the_quantile() -> None:
+    for value, images in ((0.2, 7.5), (0.9, 31.0), (0.5, 2.0)):
+        for limit in score_limits(value, images, 1.7):
+            assert abs(value - limit) == pytest.approx(1.7 * sqrt(limit * (1 - limit) / images))
 
 
-@pytest.mark.parametrize("metric", [auroc, auprc, fpr_at_tpr(0.95)])
-def test_the_interval_surrounds_the_value_and_widens_with_the_level(case, metric):
-    narrow, wide = (
-        bootstrap_interval(*case, metric, rng=np.random.default_rng(1), level=level) for level in (0.5, 0.99)
+def test_nothing_wrong_of_few_is_far_from_certain() -> None:
+    assert rate_interval(0, 6).high == pytest.approx(0.39, abs=0.005)
+    assert rate_interval(0, 6).low == 0
+    assert rate_interval(6, 6).low == pytest.approx(1 - rate_interval(0, 6).high)
+
+
+@pytest.mark.parametrize("count", [6, 20, 100])
+def test_a_rate_is_held_as_often_as_is_said_on_average(count: int) -> None:
+    """Exactly, by the binomial distribution, over true rates up to .2."""
+    rates = np.linspace(0.0005, 0.2, 400)
+    limits = [rate_interval(hits, count) for hits in range(count + 1)]
+    held = sum(
+        binom.pmf(hits, count, rates) * ((found.low <= rates) & (rates <= found.high))
+        for hits, found in enumerate(limits)
     )
-    assert wide.low <= narrow.low <= metric(*case) <= narrow.high <= wide.high
-    assert (wide.level, wide.method) == (0.99, "stratified percentile bootstrap, 1000 resamples")
+    assert 0.94 < held.mean() < 0.96
 
 
-def test_a_perfect_order_stays_perfect_in_every_resample():
-    labels = np.array([False, False, True, True])
-    got = bootstrap_interval(labels, np.arange(4.0), auprc, rng=np.random.default_rng(0))
-    assert (got.low, got.high) == (1, 1)
+def test_what_is_no_rate_is_refused() -> None:
+    with pytest.raises(Undefined, match="nothing was counted"):
+        rate_interval(0, 0)
+    for hits, count in ((3, 2), (-1, 2), (1, 0)):
+        with pytest.raises(ConfigError, match=f"{hits} of {count}"):
+            rate_interval(hits, count)
+    for level in (0.0, 1.0):
+        with pytest.raises(ConfigError, match=f"got {level}"):
+            rate_interval(1, 2, level=level)
 
 
-def test_blocks_bound_the_memory_and_keep_the_number_of_resamples(case, monkeypatch):
-    seen = []
-    monkeypatch.setattr(intervals, "COUNTS_AT_ONCE", 2000)
-    counted = RankingMetric(lambda ranking: seen.append(ranking.hits.shape) or auroc.compute(ranking))
-    bootstrap_interval(*case, counted, rng=np.random.default_rng(0), resamples=101)
-    assert sum(rows for rows, _ in seen) == 101
-    assert len(seen) > 1
-    assert all(rows * (2 * columns + 1) <= 2000 for rows, columns in seen)
-
-
-def test_one_kind_alone_is_undefined():
-    with pytest.raises(Undefined, match="no defective images"):
-        bootstrap_interval(np.zeros(3, bool), np.arange(3.0), auroc, rng=np.random.default_rng(0))
-
-
-@pytest.mark.parametrize("setting", [{"resamples": 0}, {"level": 0.0}, {"level": 1.0}])
-def test_settings_outside_their_range_are_refused(case, setting):
-    (value,) = setting.values()
-    with pytest.raises(ConfigError, match=rf"got .*\b{value}\b"):
-        bootstrap_interval(*case, auroc, rng=np.random.default_rng(0), **setting)
-
-
-def test_one_resample_is_enough_to_ask_for(case):
-    got = bootstrap_interval(*case, auroc, rng=np.random.default_rng(0), resamples=1)
-    assert got.low == got.high
-    assert 0.5 < got.low < 1
-
-
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
-def test_as_many_resamples_lie_below_the_interval_as_above_it(case, level):
-    """Drawn again one by one, as the text book has it, and cut where the two tails are equal."""
-    labels, scores = case
-    rng = np.random.default_rng(2)
-    sides = np.flatnonzero(labels), np.flatnonzero(~labels)
-    values = []
-    for _ in range(4000):
-        drawn = np.concatenate([rng.choice(side, side.size) for side in sides])
-        values.append(auroc(labels[drawn], scores[drawn]))
-    got = bootstrap_interval(labels, scores, auroc, rng=np.random.default_rng(3), resamples=4000, level=level)
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    assert (got.low, got.high) == pytest.approx((low, high), abs=0.006)
-    assert got.level == level
-
-
-def test_the_interval_over_repetitions_is_students():
+def test_the_interval_over_repetitions_is_students() -> None:
     values = [0.91, 0.94, 0.92]
     low, high = ttest_1samp(values, 0).confidence_interval(0.95)
     interval = mean_interval(values)
@@ -90,3 +64,12 @@ def test_the_interval_over_repetitions_is_students():
     assert (two.low, two.high) == pytest.approx(ttest_1samp(values[:2], 0).confidence_interval(0.8))
     with pytest.raises(Undefined, match=r"1 repetition\(s\): two are needed"):
         mean_interval([0.9])
+
+
+def test_equal_repetitions_give_no_interval_and_none_leaves_the_range() -> None:
+    with pytest.raises(Undefined, match="3 equal repetitions do not show"):
+        mean_interval([1.0, 1.0, 1.0])
+    found = mean_interval([0.9, 1.0, 0.99], bounds=(0, 1))
+    assert found.high == 1
+    assert found.low == mean_interval([0.9, 1.0, 0.99]).low
+    assert mean_interval([0.0, 0.02], bounds=(0, 1)).low == 0

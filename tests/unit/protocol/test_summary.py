@@ -72,18 +72,30 @@ def test_the_interval_over_seeds_is_students_of_their_mean(
     result: MethodResult, per_seed: list[dict[str, Any]]
 ) -> None:
     told = result.metrics["over_seeds"]
-    assert told.keys() == {key for key, spread in result.metrics["std"].items() if spread is not None}
+    assert told.keys() == {key for key, spread in result.metrics["std"].items() if spread}
+    assert all(0 <= low <= high <= 1 for low, high in told.values())
     for key in ("pixel_auroc", "aupro_030"):
         values = [seed[key] for seed in per_seed]
         low, high = ttest_1samp(values, 0).confidence_interval(0.95)
-        assert told[key] == pytest.approx([low, high])
+        assert told[key] == pytest.approx([max(low, 0), min(high, 1)])
         assert told[key][0] < statistics.fmean(values) < told[key][1]
 
 
 def test_the_interval_over_images_is_the_mean_of_the_seeds_own(
     result: MethodResult, per_seed: list[dict[str, Any]]
 ) -> None:
-    assert result.metrics["intervals"].keys() == {"image_auroc", "image_auprc"}
+    told = {
+        "auroc",
+        "auprc",
+        "f1",
+        "precision",
+        "recall",
+        "accuracy",
+        "specificity",
+        "escape_rate",
+        "overkill_rate",
+    }
+    assert result.metrics["intervals"].keys() == {f"image_{name}" for name in told}
     for key, (low, high) in result.metrics["intervals"].items():
         assert low == pytest.approx(statistics.fmean(seed["intervals"][key]["low"] for seed in per_seed))
         assert high == pytest.approx(statistics.fmean(seed["intervals"][key]["high"] for seed in per_seed))

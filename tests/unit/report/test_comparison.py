@@ -69,8 +69,8 @@ def test_a_difference_is_told_with_its_interval_and_its_chance(
     compared: RunComparison, tmp_path: Path
 ) -> None:
     found = {
-        "image_auroc, DeLong": Difference(0.15, 0.05, 0.25, 0.0123, "DeLong"),
-        "image_auprc": Difference(-0.25, -0.5, 0.125, 0.5, "paired percentile bootstrap"),
+        "image_auroc": Difference(0.15, 0.05, 0.25, 0.0123, "DeLong"),
+        "image_auprc": Difference(-0.25, None, None, 0.5, "ranks exchanged"),
     }
     write_comparison(tmp_path, replace(compared, rows=(), shared=8, differences=found, disagree=("a", "b")))
     text = (tmp_path / "comparison_table.md").read_text()
@@ -78,7 +78,7 @@ def test_a_difference_is_told_with_its_interval_and_its_chance(
     assert "On the 8 images that both have scored (patchcore minus mahalanobis;" in text
     assert table(tmp_path)[1:] == [
         ["image_auroc", "+0.1500", "+0.0500 to +0.2500", "0.0123", "DeLong"],
-        ["image_auprc", "-0.2500", "-0.5000 to +0.1250", "0.5", "paired percentile bootstrap"],
+        ["image_auprc", "-0.2500", "-", "0.5", "ranks exchanged"],
     ]
     assert "Verdicts differ on 2 of them." in text
 

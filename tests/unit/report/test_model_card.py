@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.support import example
 
@@ -16,6 +17,7 @@ from kizu.decision.thresholds import Threshold
 from kizu.decision.zones import ZoneThresholds
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.tune import compute_thresholds
+from kizu.metrics.auroc_interval import auroc_interval
 from kizu.metrics.suite import METRICS, ROWS
 from kizu.report.model_card import MEASURED, write_model_card
 from kizu.runs.folder import RunFolder
@@ -34,7 +36,10 @@ def test_before_and_after_an_evaluation(run: RunFolder) -> None:
     after = write_model_card(run).read_text()
     assert "Nothing yet" not in after
     assert "On 4 good and 4 defective test images" in after
-    assert "| image AUROC | 1.0000 | 1.000 to 1.000 |" in after
+    labels = np.arange(8) < 4  # told apart without a mistake
+    low = auroc_interval(labels, labels + 0.0).low
+    assert f"| image AUROC | 1.0000 | {low:.3f} to 1.000 |" in after
+    assert low < 0.8
     told = [line.split("|")[1].strip() for line in after.splitlines() if line.startswith("| ")]
     for title in (
         "image AUPRC",
@@ -93,7 +98,8 @@ def measured(folder: RunFolder, **changes: Any) -> None:
         **values,
         "reasons": {},
         "confusion": {"tp": 3, "fp": 1, "tn": 5, "fn": 1},
-        "intervals": {"image_auroc": {"low": 0.875, "high": 0.9375, "level": 0.95, "method": "bootstrap"}},
+        "intervals": {"image_auroc": {"low": 0.875, "high": 0.9375, "level": 0.95, "method": "by hand"}},
+        "without_interval": {"image_auprc": "nobody knows one", "image_recall": "not on the card"},
         "breakdown": {},
         "counts": {"good": 6, "defect": 4},
         "counts_by_kind": {"good": 6, "hole": 4},
@@ -112,6 +118,8 @@ def test_each_number_stands_by_its_own_name(tmp_path: Path) -> None:
     assert {ROWS[key].title: found[ROWS[key].title][0] for key in MEASURED} == {
         ROWS[key].title: f"{written[key]:.4f}" for key in MEASURED
     }
+    assert "image AUPRC has no interval: nobody knows one." in card
+    assert "not on the card" not in card
     assert found["image AUROC"] == [f"{written['image_auroc']:.4f}", "0.875 to 0.938"]
     assert found["image AUPRC"][1] == ""
     assert found["defective parts passed"][0] == f"{written['image_escape_rate']:.4f}"

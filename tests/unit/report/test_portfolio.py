@@ -226,7 +226,7 @@ def scored(root: Path, method: str, seed: int, shift: float) -> MethodResult:
 def test_methods_are_set_beside_each_other_first_minus_second(tmp_path: Path) -> None:
     clear, dull = scored(tmp_path, "clear", 0, 3.0), scored(tmp_path, "dull", 1, 0.2)
     ((category, methods, difference, p, test),) = comparison_rows([clear, dull])
-    assert (category, methods, test) == ("plate", "clear - dull", "DeLong")
+    assert (category, methods, test) == ("plate", "clear - dull", "DeLong, limits joined")
     apart = clear.metrics["mean"]["image_auroc"] - dull.metrics["mean"]["image_auroc"]
     assert difference.startswith(f"{apart:+.3f} [+0.")
     assert float(p) < 0.01

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from kizu.decision.conformal import maximum
 from kizu.decision.promise import Check, Kind, Measured, check_promise
-from kizu.decision.thresholds import maximum, quantile
+from kizu.decision.thresholds import quantile
 from kizu.lab.promises import told
 from kizu.protocol.frozen import MethodResult
 from kizu.report.portfolio import promise_rows, promises_table

@@ -1,0 +1,96 @@
+"""Where the scores come from that set thresholds: good images held out of the fit, or left out of it in thought."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from kizu.core.errors import ConfigError, ImageError
+from kizu.core.types import I64, U8
+from kizu.core.work import BATCH
+from kizu.data.batches import Source, stream
+from kizu.imaging.placement import PlacementConfig
+from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.opened import PlacedImages
+
+S = TypeVar("S", bound=Source)
+
+MANY_GROUPS = 200
+"""From so many on 99 groups can be held out, which promise 1 %, and the fit keeps half of them and more."""
+HELD_GROUPS = 99
+TENTH = 0.1
+
+
+def leaves_out(config: PipelineConfig, groups: int) -> bool:
+    """Whether thresholds are set on scores of left-out groups, of which there are so many.
+
+    Raises `ConfigError` where that was asked for and cannot be had.
+    """
+    calibration, why = config.calibration, _why_not(config)
+    if calibration.scheme == "left_out" and why:
+        raise ConfigError(f"scheme left_out cannot be had: {why}", hint="take scheme: held_out")
+    if why or groups < 2 or calibration.scheme == "held_out":
+        return False
+    return calibration.scheme == "left_out" or (calibration.fraction is None and groups < MANY_GROUPS)
+
+
+def _why_not(config: PipelineConfig) -> str:
+    """Empty: it can be had."""
+    calibration = config.calibration
+    if calibration.folds is not None:
+        return "folds were asked for"
+    if not config.detector.leaves_out:
+        return f"{config.detector.kind} with these settings cannot tell what it would say without an image"
+    if config.placement.tile_overlap is not None:
+        return "images are cut into tiles, which see one another"
+    if "conformal_confident" in (calibration.rule, calibration.pixel_rule):
+        return "a rate with a confidence wants images that were held out"
+    return ""
+
+
+def held_fraction(config: PipelineConfig, groups: int) -> float:
+    """The part of the good images that is held out, where there are so many groups of them."""
+    calibration = config.calibration
+    if calibration.fraction is not None:
+        return calibration.fraction
+    is_many = calibration.scheme == "auto" and groups >= MANY_GROUPS
+    return max(TENTH, HELD_GROUPS / groups) if is_many else TENTH
+
+
+def place_grouped(
+    sources: Sequence[S],
+    placement: PlacementConfig,
+    groups: Sequence[int],
+    on_broken: Callable[[S, ImageError], None] | None = None,
+) -> PlacedImages:
+    """The images and, as they come, the group of each; `groups` (N,) of the sources."""
+    known = {id(source): group for source, group in zip(sources, groups, strict=True)}
+    told: list[int] = []
+
+    def batches() -> Iterator[U8]:
+        for batch in stream(sources, placement, on_broken=on_broken, refuse_flat=True):
+            told.extend(known[id(sample)] for sample in batch.samples)
+            yield batch.images
+
+    return PlacedImages(len(sources), batches(), told)
+
+
+def place_groups(
+    sources: Sequence[S],
+    placement: PlacementConfig,
+    groups: Sequence[int],
+    on_broken: Callable[[S, ImageError], None] | None = None,
+) -> Iterator[tuple[U8, I64]]:
+    """The same, whole groups at a time (N, H, W, 3) and (N,); `sources` in the order of their groups."""
+    known = {id(source): group for source, group in zip(sources, groups, strict=True)}
+    images: list[U8] = []
+    numbers: list[int] = []
+    for batch in stream(sources, placement, on_broken=on_broken, refuse_flat=True):
+        for sample, image in zip(batch.samples, batch.images, strict=True):
+            if len(numbers) >= BATCH and known[id(sample)] != numbers[-1]:
+                yield np.stack(images), np.array(numbers, np.int64)
+                images, numbers = [], []
+            images.append(image)
+            numbers.append(known[id(sample)])
+    if images:
+        yield np.stack(images), np.array(numbers, np.int64)
