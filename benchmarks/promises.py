@@ -1,5 +1,5 @@
 """Is what a threshold promises kept? The good pictures of a set are parted anew again and again, groups whole: on some
-the default pipeline is fitted and its threshold set, on the others false alarms are counted. Pictures are embedded once.
+the default pipeline is fitted and its threshold set, on the others false alarms are counted. Each is embedded once.
 
     python benchmarks/promises.py --resplits 200 --only elpv --method padim
 
