@@ -52,7 +52,7 @@ def conformal(
         least = smallest_count(false_alarm_rate, left_out=good.left_out)
         raise CalibrationError(
             f"{good.count} {what} cannot support a false-alarm rate of {false_alarm_rate:g}",
-            hint=f"use at least {least}, or raise the rate to {tightest_rate(good, 0):.3g}",
+            hint=f"use at least {least}, or raise the rate to {_not_below(tightest_rate(good, 0))}",
         )
     return _promised(good, rank, Rule(name="conformal", level=false_alarm_rate), false_alarm_rate, split)
 
@@ -75,6 +75,12 @@ def tightest_rate(good: GoodScores | int, target: float) -> float:
     1 / (n + 1), and 2 / (n + 1) of left-out groups; below 1."""
     count, factor = (good, 1) if isinstance(good, int) else (good.count, good.factor)
     return min(max(target, factor / (count + 1)), 1 - 1e-9)
+
+
+def _not_below(rate: float) -> str:
+    """About three digits, rounded up: a rate that is offered can be had."""
+    digits = 2 - math.floor(math.log10(rate))
+    return f"{math.ceil(rate * 10**digits - 1e-9) / 10**digits:.{digits}g}"
 
 
 def conformal_confident(
