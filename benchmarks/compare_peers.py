@@ -48,7 +48,7 @@ def main() -> None:
         "--quick", action="store_true", help="extrapolate the peer's 1 %% coreset of the largest too"
     )
     parser.add_argument("--method", default="", help="methods whose name holds this, such as 'patchcore 1%%'")
-    parser.add_argument("--seeds", type=int, default=1, help="of each method, on both sides")
+    parser.add_argument("--seeds", type=int, default=3, help="of each method, on both sides")
     parser.add_argument(
         "--accuracy-only", action="store_true", help="no times; the peer's rule, not its loop"
     )

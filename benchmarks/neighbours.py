@@ -3,8 +3,10 @@
     python benchmarks/neighbours.py [--json PATH]
 
 All cases take turns. "product" is queries times bank, written to memory, nothing searched: the limit of plain exact
-search. "float" fuses it with the search; "integer" finds candidates by 8-bit products and proves the nearest by true
-distances. Both are exact, and are compared here. "measured" is how many vectors a query was measured against.
+search. "float" fuses it with the search; "8 bits" and "7 bits" find candidates by integer products and prove the
+nearest by true distances. 7 bits are what processors without a dot-product instruction multiply exactly; there 8 bits
+are left out (`without_vnni.c` makes any processor such a one). All are exact, and are compared here. "measured" is
+how many vectors a query was measured against.
 """
 
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 from measuring import Figure, command_line, least_ms, table, with_fast_blas, write_result
 from patches import good_patches, unseen_patches
 
-from kizu.backbones.products import integer_product
+from kizu.backbones.products import EIGHT_BITS, SEVEN_BITS, exact_integer_product
 from kizu.core.types import F32
 from kizu.scoring.coreset import greedy_k_centre
 from kizu.scoring.neighbours import build_bank, nearest
@@ -26,34 +28,48 @@ PEERS = {0.1: 124.0}
 
 def measure(vectors: F32, images: F32, seconds: float) -> dict[str, Any]:
     """`images`: (N, P, D); the first is timed, all are compared."""
-    plain, integer = build_bank(vectors), build_bank(vectors, integer_product)
+    plain = build_bank(vectors)
+    by_bits = {
+        name: build_bank(vectors, make)
+        for name, make in (("8 bits", EIGHT_BITS), ("7 bits", SEVEN_BITS))
+        if make.largest <= widest()
+    }
     queries = images[0]
     products = np.empty((len(queries), len(vectors)), np.float32)
     ms = least_ms(
         {
             "product": lambda: np.matmul(queries, vectors.T, out=products),
             "float": lambda: nearest(queries, plain, 1),
-            "integer": lambda: nearest(queries, integer, 1),
+            **{name: lambda bank=bank: nearest(queries, bank, 1) for name, bank in by_bits.items()},
             "k=9, one query": lambda: nearest(queries[:1], plain, 9),
         },
         seconds=seconds,
     )
     flat = images.reshape(-1, images.shape[-1])
-    by_float, by_integer = nearest(flat, plain, 1)[0], nearest(flat, integer, 1)[0]
-    assert integer.rounded is not None
-    pairs = possible(
-        queries,
-        integer.rounded,
-        lambda row, index: np.linalg.norm(queries[row] - vectors[index], axis=1),
-    )
-    return {
-        "bank": len(vectors),
-        **ms,
-        "float_over_product": ms["float"] / ms["product"],
-        "integer_over_product": ms["integer"] / ms["product"],
-        "largest_difference": float(np.abs(by_float - by_integer).max()),
-        "measured": float("nan") if pairs is None else len(pairs[0]) / len(queries),
-    }
+    by_float = nearest(flat, plain, 1)
+    row: dict[str, Any] = {"bank": len(vectors), **ms, "float_over_product": ms["float"] / ms["product"]}
+    for name, bank in by_bits.items():
+        assert bank.rounded is not None
+        same = all(
+            np.array_equal(one, other) for one, other in zip(by_float, nearest(flat, bank, 1), strict=True)
+        )
+        pairs = possible(
+            queries,
+            bank.rounded,
+            lambda row, index: np.linalg.norm(queries[row] - vectors[index], axis=1),
+        )
+        row |= {
+            f"{name}_over_float": ms[name] / ms["float"],
+            f"{name}_same_as_float": same,
+            f"{name}_measured": float("nan") if pairs is None else len(pairs[0]) / len(queries),
+        }
+    return row
+
+
+def widest() -> int:
+    """The largest integers that are multiplied exactly here; 0 for none."""
+    make = exact_integer_product()
+    return 0 if make is None else make.largest
 
 
 def main() -> None:
@@ -68,7 +84,7 @@ def main() -> None:
         bank = features[picks[: round(len(features) * fraction)]]
         row = measure(bank, images, arguments.seconds)
         rows.append(row)
-        for case in ("float", "integer"):
+        for case in [case for case in ("float", "8 bits", "7 bits") if case in row]:
             name = f"nearest of {len(bank):,}, {case}, one 256 px image"
             figures.append(
                 Figure(

@@ -3,6 +3,7 @@
 A test module imports from here and never from another test module.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -191,15 +192,45 @@ def embed(pipeline: Pipeline, images: U8, size: int = 5) -> Embeddings:
     return Embeddings(batches, len(images), (images.shape[1], images.shape[2]))
 
 
-def plain_product(matrix: I8) -> Product:
-    """What a runtime computes fast on processors with 8-bit dot products: exact on every processor."""
-    wide = matrix.astype(np.int32)
+@dataclass(frozen=True)
+class PlainProduct:
+    """What a runtime computes fast: exact on every processor, of matrices within +-`largest`."""
 
-    def product(rows: U8) -> I32:
-        found: I32 = (rows.astype(np.int32) - 128) @ wide
-        return found
+    largest: int
 
-    return product
+    def __call__(self, matrix: I8) -> Product:
+        wide = matrix.astype(np.int32)
+        assert np.abs(wide).max() <= self.largest
+
+        def product(rows: U8) -> I32:
+            found: I32 = (rows.astype(np.int32) - 128) @ wide
+            return found
+
+        return product
+
+
+@dataclass(frozen=True)
+class PairwiseProduct(PlainProduct):
+    """As processors without a dot product compute it (vpmaddubsw): two neighbouring products of an unsigned and a
+    signed integer are added in 16 bits, and what is more is cut off."""
+
+    def __call__(self, matrix: I8) -> Product:
+        wide = matrix.astype(np.int32)
+        assert np.abs(wide).max() <= self.largest
+        even = np.arange(0, len(wide), 2)
+
+        def product(rows: U8) -> I32:
+            pairs = [
+                np.clip(rows[:, at : at + 2].astype(np.int32) @ wide[at : at + 2], -(2**15), 2**15 - 1)
+                for at in even
+            ]
+            found: I32 = (np.sum(pairs, axis=0) - 128 * wide.sum(axis=0)).astype(np.int32)
+            return found
+
+        return product
+
+
+plain_product = PlainProduct(127)
 
 
 def texture(seed: int, hw: tuple[int, int] = (200, 260)) -> U8:

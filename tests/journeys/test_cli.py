@@ -126,8 +126,9 @@ def test_the_written_config_trains_the_same_again(product: Path, run_dir: Path, 
     one, two = (json.loads((p / "meta.json").read_text()) for p in (run_dir, Path(again.stdout.split()[-1])))
     assert one["calibration_scores"] == two["calibration_scores"]
     assert one["fit"] == two["fit"]
-    assert set(one["fit"]).isdisjoint(one["calibration"])
-    assert len(one["fit"]) == 27
+    assert one["left_out"]
+    assert set(one["fit"]) == set(one["calibration"])
+    assert len(one["fit"]) == 30
 
 
 def test_an_unknown_key_in_the_config_is_named(tmp_path: Path) -> None:
@@ -158,8 +159,8 @@ def test_too_few_images_for_the_rate_that_was_asked(product: Path, tmp_path: Pat
     done = ask(
         "train", "--data-root", product, "--output-dir", tmp_path, "--false-alarm-rate", 0.01, *FAST, ok=2
     )  # fmt: skip
-    assert "3 calibration images cannot support a false-alarm rate of 0.01" in done.stderr
-    assert "at least 99" in done.stderr
+    assert "30 calibration images cannot support a false-alarm rate of 0.01" in done.stderr
+    assert "at least 199" in done.stderr
 
 
 def test_an_empty_folder_and_one_image_cannot_be_fitted(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_corrupt_training_image_stops_or_is_skipped(spoilt: Path, tmp_path: Pa
     assert "skipped train/good/005.png" in skipped.stderr
     meta = json.loads((Path(skipped.stdout.split()[-1]) / "meta.json").read_text())
     assert meta["skipped"] == ["train/good/005.png"]
-    assert len(meta["fit"]) + len(meta["calibration"]) == 29
+    assert len(meta["fit"]) == len(meta["calibration"]) == 29
 
 
 def test_inspect_goes_on_past_broken_and_odd_files(run_dir: Path, tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support import category
 from typer.testing import CliRunner
 
 from kizu.cli.main import app
+from kizu.core.files import write_stored
 from kizu.imaging.codec import decode, encode_jpeg, encode_png
+from kizu.protocol.design import Design
+from kizu.protocol.freeze import read_frozen
 
 PIPELINE = """
 detector: {{kind: patchcore, coreset: {coreset}}}
@@ -123,7 +127,6 @@ def test_a_copy_that_was_compressed_anew_is_told_and_not_refused(place: Path) ->
 
 def scene(seed: int):
     """Soft light from somewhere, another one for each seed."""
-    import numpy as np
 
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:64, :64] / 64
@@ -227,3 +230,24 @@ def test_a_folder_that_cannot_be_written_is_told_in_the_report(
         assert "could not be noted in assets/encounters.jsonl, which cannot be written" in text
     assert "the figures lie in" in told
     assert [path.name for path in (place / "assets").iterdir()] == ["fixed.json"]
+
+
+def test_a_design_of_before_says_what_its_frozen_file_cannot_recognise(place: Path) -> None:
+    """It was written when pictures were not noted."""
+    content = read_frozen(place / "assets/fixed.json")
+    (dev,) = content.origin.dev
+    origin = content.origin.model_copy(update={"dev": (dev.model_copy(update={"images": None}),)})
+    pipelines = {name: method.config(0) for name, method in content.methods.items()}
+    write_stored(place / "design.json", Design(pipelines=pipelines, thresholds={}, origin=origin))
+    assert "images" not in (place / "design.json").read_text()
+    done = CliRunner().invoke(
+        app, ["freeze", "--design", "design.json", "--seeds", "0", "--output", "old.json"]
+    )
+    assert done.exit_code == 0, done.stderr
+    told = "sets/plate was noted without its images"
+    assert told in done.stderr
+    code, stderr, report = evaluate("old.json", "disc")
+    assert code == 0
+    assert told in stderr
+    assert told in report
+    assert evaluate("old.json", "plate")[0] != 0

@@ -57,8 +57,8 @@ def inspect(run: Path, trained: Path) -> Path:
 def test_it_is_shown_and_nothing_is_changed(run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     shown = kizu("threshold", run).stdout
-    assert "calibration (1)" in shown
-    assert "needs 59 images" in shown
+    assert "calibration (12)" in shown
+    assert "needs held-out images" in shown
     kizu("threshold", run, "--false-alarm-rate", 0.4, "--look")
     told = json.loads(kizu("threshold", run, "--json").stdout)
     assert told["version"] == 1
@@ -87,7 +87,7 @@ def test_by_value_to_the_line_and_back(run: Path, trained: Path) -> None:
     done = kizu("threshold", run, "--value", value, "--reason", "a missed scratch in March")
     assert done.stdout.strip() == "2"
     assert "set by hand; no guarantee" in done.stderr
-    assert "of the 1 calibration images are above it" in done.stderr
+    assert "of the 12 calibration images are above it" in done.stderr
     assert "a missed scratch in March" in kizu("versions", "--run-dir", run).stdout
     assert "a missed scratch in March" in (run / "model_card.md").read_text()
 

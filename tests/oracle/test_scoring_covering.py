@@ -26,9 +26,18 @@ def test_the_last_picks_distance_bounds_that_of_every_point(count: int) -> None:
     picks = x[greedy_k_centre(x, count, first=3)]
     radius = radius_of_picks(picks)
     assert distances(x, picks).max() <= radius * (1 + 1e-6)
-    assert radius == pytest.approx(
-        distances(x, picks[:-1]).max(), rel=1e-5
-    )  # what the last pick was picked for
+    # What the last pick was picked for, and what products round.
+    assert radius == pytest.approx(distances(x, picks[:-1]).max(), rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [30, 100, 900])
+@pytest.mark.parametrize("spread", [0.1, 1e-3, 1e-6])
+def test_the_bound_holds_in_clusters_that_products_cannot_tell_apart(spread: float, count: int) -> None:
+    rng = np.random.default_rng(0)
+    centres = np.repeat(10 * rng.normal(size=(20, 30)), 50, axis=0)
+    x = (centres + spread * rng.normal(size=centres.shape)).astype(np.float32)
+    picks = x[greedy_k_centre(x, count, first=0)]
+    assert distances(x, picks).max() <= radius_of_picks(picks)
 
 
 def literal(x: F32, bank: F32, radius: float, most: int) -> list[int]:

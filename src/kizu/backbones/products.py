@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -44,17 +45,41 @@ def integer_product(matrix: NDArray[np.int8]) -> Product:
     return lambda rows: session.run({"rows": rows})["products"]
 
 
+@dataclass(frozen=True, slots=True)
+class IntegerProduct:
+    """`integer_product`, of matrices with which it is exact on this machine."""
+
+    largest: int
+    """Their values are within +-this."""
+
+    def __call__(self, matrix: NDArray[np.int8]) -> Product:
+        """As `integer_product`."""
+        return integer_product(matrix)
+
+
+EIGHT_BITS, SEVEN_BITS = IntegerProduct(127), IntegerProduct(64)
+"""Of 7 bits there are only halves below 2^15: 2 * 255 * 64 = 32,640."""
+
+
 @cache
-def exact_integer_product() -> Callable[[NDArray[np.int8]], Product] | None:
-    """`integer_product` where this machine computes it exactly, else None.
+def exact_integer_product() -> IntegerProduct | None:
+    """The product of the widest integers that this machine multiplies exactly; None for none.
 
     Processors without a dot-product instruction add neighbouring products in 16 bits and cut off what does not fit
     (ONNX Runtime, "U8S8 saturation"); a proof cannot rest on that. Found out by the largest products there can be.
     """
-    matrix = np.full((64, 64), 127, np.int8)
-    matrix[:, 1::2] = -127
-    rows = np.repeat(np.array([[0], [255]], np.uint8), len(matrix), axis=1)
-    if (integer_product(matrix)(rows) == (rows.astype(np.int64) - ZERO_POINT) @ matrix).all():
-        return integer_product
-    _log.info("integer products are not exact here: float products are used")
+    for make in (EIGHT_BITS, SEVEN_BITS):
+        if _is_exact(make):
+            return make
+        _log.info(
+            "products of integers to %d are not exact here: smaller ones are used, or floats", make.largest
+        )
     return None
+
+
+def _is_exact(make: IntegerProduct) -> bool:
+    """Of sums of products of one sign, as large as they can be."""
+    matrix = np.full((64, 64), make.largest, np.int8)
+    matrix[:, 1::2] = -make.largest
+    rows = np.repeat(np.array([[0], [255]], np.uint8), len(matrix), axis=1)
+    return bool((make(matrix)(rows) == (rows.astype(np.int64) - ZERO_POINT) @ matrix).all())

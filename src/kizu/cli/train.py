@@ -33,8 +33,8 @@ def train(
     say(f"pixel threshold {(thresholds.zones or thresholds.pixel).describe()}", err=True)
     if (thresholds.image.false_alarm_rate or 0) > WEAK_PROMISE:
         say(
-            "hint: few images set these thresholds, so the promise is weak; more good images, or a larger"
-            " calibration fraction in --config, make it stronger",
+            "hint: few images or groups of them set these thresholds, so the promise is weak; more good images make it"
+            " stronger",
             err=True,
         )
     say(str(run.folder.path))

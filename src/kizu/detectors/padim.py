@@ -41,13 +41,13 @@ from kizu.detectors.covariances import (
     restore_moments,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, reshape
+from kizu.detectors.positions import IMAGES_PER_UPDATE, choose, join, tell_few
 from kizu.scoring.gaussian import Gaussian
 from kizu.scoring.lean_gaussian import DiagonalGaussian, fit_low_rank, highest_variance
 from kizu.scoring.left_out import diagonal_without, mahalanobis_without
 from kizu.scoring.maps import ImageScoreRule
 
-LEAST_EPSILON = 0.01
-"""Full covariances with less are not asked what they would be without an image."""
+LEAST_EPSILON = 0.01  # full covariances with less are not asked what they would be without an image
 
 
 class PadimConfig(DetectorConfig):
@@ -78,11 +78,9 @@ class PadimConfig(DetectorConfig):
 
     @property
     def leaves_out(self) -> bool:
-        """Not where all images together choose the features or the factors, nor where so little is added that float32
-        whiteners do not tell what one image more or less does."""
-        if self.covariance == "low_rank" or self.feature_choice == "variance":
-            return False
-        return self.covariance == "diagonal" or self.epsilon >= LEAST_EPSILON
+        """Not where all images together choose features or factors, nor where float32 whiteners would not tell."""
+        is_alone = self.covariance != "low_rank" and self.feature_choice == "random"
+        return is_alone and (self.covariance == "diagonal" or self.epsilon >= LEAST_EPSILON)
 
     @model_validator(mode="after")
     def _low_rank_has_no_moments(self) -> PadimConfig:
@@ -91,10 +89,6 @@ class PadimConfig(DetectorConfig):
                 "keep_moments cannot be had with covariance low_rank: it is fitted on all images at once"
             )
         return self
-
-
-IMAGES_PER_UPDATE = 32
-"""Each update walks through the covariances once, so several batches share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +167,13 @@ class FittedPadim:
         stream = self._of_this_grid(check_features(embeddings, work))
         updated = _fit_stream(self.config, stream, self.channels, deepcopy(self.moments))
         assert updated.moments is not None
-        _tell_few(self.config, updated.moments.count, self.gaussian.mean.shape[1], work)
+        tell_few(
+            self.config.covariance,
+            self.config.epsilon,
+            updated.moments.count,
+            self.gaussian.mean.shape[1],
+            work,
+        )
         return updated
 
     def _of_this_grid(self, stream: Iterable[F32]) -> Iterator[F32]:
@@ -237,7 +237,7 @@ class Padim:
                 )
             seen += len(embedding)
             yield embedding
-        _tell_few(self.config, seen, min(self.config.features, dim), work)
+        tell_few(self.config.covariance, self.config.epsilon, seen, min(self.config.features, dim), work)
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """What is learned and what it is made from: scatter, or the features that do not go to disk."""
@@ -273,7 +273,7 @@ def _fit_stream(
     """On embeddings (N, h, w, D) and the `moments` of those before, to which they are added."""
     kind = FROM_MOMENTS[config.covariance]
     grid_hw = (0, 0)
-    for embedding in _join(stream):
+    for embedding in join(stream):
         n, h, w, dim = embedding.shape
         x = choose(embedding.reshape(n, h * w, dim), channels)
         if moments is None:
@@ -282,35 +282,9 @@ def _fit_stream(
         moments.add(x)
     assert moments is not None
     gaussian = kind.fit(moments, config.epsilon)
-    kept = moments if config.keep_moments else None
-    return FittedPadim(config, gaussian, grid_hw, channels, kept, moments.count)
-
-
-def _tell_few(config: PadimConfig, count: int, features: int, work: Work) -> None:
-    """Full covariances of no more images than features are known in fewer directions than there are."""
-    if config.covariance == "full" and count <= features:
-        work.note(
-            f"PaDiM learns {features} features from {count} good images: they vary in {count - 1} directions at most, "
-            f"and epsilon ({config.epsilon:g}) stands for the variance in all others; give more good images than "
-            "features, fewer `features`, or `covariance: low_rank`"
-        )
-
-
-def choose(x: F32, channels: I64 | None) -> F32:
-    """(N, P, D) -> (N, P, d): those features; all for None."""
-    return x if channels is None else np.take(x, channels, axis=2)
-
-
-def _join(batches: Iterable[F32]) -> Iterator[F32]:
-    """The same embeddings (N, h, w, D) in order, at least `IMAGES_PER_UPDATE` at a time but for the last."""
-    waiting: list[F32] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(map(len, waiting)) >= IMAGES_PER_UPDATE:
-            yield np.concatenate(waiting)
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
+    return FittedPadim(
+        config, gaussian, grid_hw, channels, moments if config.keep_moments else None, moments.count
+    )
 
 
 def _limits(_settings: Mapping[str, Any]) -> list[str]:

@@ -78,7 +78,9 @@ def as_seen(scorer: Scorer, config: PlacementConfig) -> Scorer:
 
 
 def _starts(side: int, tile: int, overlap: float) -> I64:
-    steps = int(np.ceil((side - tile) / (tile * (1 - overlap)) - 1e-9))
+    # Whole pixels from tile to tile at most; rounding even steps makes none longer than the next whole number.
+    longest = max(1, int(tile * (1 - overlap) + 1e-9))
+    steps = -(-(side - tile) // longest)
     return np.rint(np.linspace(0, side - tile, steps + 1)).astype(np.int64)
 
 

@@ -9,6 +9,8 @@ from kizu.core.errors import ConfigError, ImageError
 from kizu.core.types import I64, U8
 from kizu.core.work import BATCH
 from kizu.data.batches import Source, stream
+from kizu.data.manifest import Sample
+from kizu.decision.calibration import HeldOut
 from kizu.imaging.placement import PlacementConfig
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
@@ -19,6 +21,10 @@ MANY_GROUPS = 200
 """From so many on 99 groups can be held out, which promise 1 %, and the fit keeps half of them and more."""
 HELD_GROUPS = 99
 TENTH = 0.1
+LEAST_GROUPS = 20
+"""Fewer do not tell a trend."""
+LEVEL = 0.01
+"""Of the test for one: a warning that is wrong in one of a hundred sets."""
 
 
 def leaves_out(config: PipelineConfig, groups: int) -> bool:
@@ -55,6 +61,31 @@ def held_fraction(config: PipelineConfig, groups: int) -> float:
         return calibration.fraction
     is_many = calibration.scheme == "auto" and groups >= MANY_GROUPS
     return max(TENTH, HELD_GROUPS / groups) if is_many else TENTH
+
+
+def tell_trend(samples: Sequence[Sample], held: HeldOut, rng: np.random.Generator) -> str | None:
+    """What to say where the good images do not score alike from first to last, by their names: then they are no draw
+    from one hat, and what comes next need not be like them. None: nothing shows, or there are too few groups to tell.
+
+    `samples`: those that were scored, in the order of `held`. Of a group its mean counts.
+    """
+    from kizu.decision.exchangeable import compare_samples
+
+    order = np.argsort([sample.id for sample in samples], kind="stable")
+    groups = list(dict.fromkeys(held.groups[order].tolist()))
+    if len(groups) < LEAST_GROUPS:
+        return None
+    means = np.array([held.scores[held.groups == group].mean() for group in groups])
+    early, late = means[: len(means) // 2], means[len(means) // 2 :]
+    found = compare_samples(early, late, rng=rng)
+    if found.p_value > LEVEL:
+        return None
+    way = "higher" if found.higher > 0.5 else "lower"
+    return (
+        f"by their names the later half of the good images scores {way} than the earlier half, in"
+        f" {max(found.higher, 1 - found.higher):.0%} of pairs (p = {found.p_value:.2g}): lots, or a drift; what is"
+        " promised holds for parts like all of them together, and the next lot may be another one"
+    )
 
 
 def place_grouped(

@@ -26,7 +26,7 @@ from kizu.decision.calibration import LABELLED_RULES
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
 from kizu.lab.grouping import group_good
-from kizu.lab.scheme import held_fraction, leaves_out, place_grouped
+from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, tell_trend
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.runs.contents import RunMeta
@@ -99,6 +99,9 @@ def train_run(
             on_estimate=on_estimate,
         )
         skipped = tuple(sample.id for sample in left_out.reasons)
+        if cut.left_out:
+            trend = tell_trend(cut.scored(skipped), fitted.calibration, rng_for(config.seed, "trend"))
+            work.note(*filter(None, [trend]))
         meta = _meta(fitted, cut, skipped, save(fitted.bundle, folder.bundle), time.perf_counter() - start)
         write_stored(folder.meta, meta)
         write_calibration(folder.path, cut.scored(skipped), fitted.calibration, folds=len(cut.folds) or None)

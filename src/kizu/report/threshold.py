@@ -144,6 +144,8 @@ def threshold_figure(found: Overview) -> bytes:
 def _scored(found: Overview) -> str:
     scores = found.calibration
     how = "that the model has not learned"
+    if scores.left_out:
+        how = "that the model has learned, each scored as without its group"
     if scores.folds is not None:
         how = f"each scored by one of {scores.folds} fits that had not learned it"
     return (

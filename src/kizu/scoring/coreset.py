@@ -47,7 +47,7 @@ def greedy_k_centre(features: F32, count: int, *, first: int, on_progress: Progr
     Deterministic, whatever the number of cores. Takes one thread per core for itself, and BLAS one thread in the
     whole process while it runs. Memory besides `features`: the picks, and 21 bytes for each row.
 
-    Raises `ConfigError` unless 1 <= count <= M and 0 <= first < M, `ScoreError` when a feature is not finite.
+    Raises `ConfigError` unless 1 <= count <= M and 0 <= first < M, `ScoreError` when a feature is beyond 1e17.
     """
     _check(features, count, first)
     with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
@@ -65,6 +65,10 @@ def random_coreset(total: int, count: int, rng: np.random.Generator) -> I64:
     """`count` distinct indices below `total`, ascending. Raises `ConfigError` unless 1 <= count <= total."""
     _check_count(total, count)
     return np.sort(rng.choice(total, size=count, replace=False)).astype(np.int64)
+
+
+LARGEST = 1e17
+"""Of a feature: the squared length of 10,000 of them is still a float32."""
 
 
 class _Floor(NamedTuple):
@@ -282,9 +286,10 @@ def _check(features: F32, count: int, first: int) -> None:
         raise ConfigError(f"the first pick {first} is not one of {len(features)} features")
     for low in range(
         0, len(features), 4096
-    ):  # in blocks: the mask of all would take a quarter of the features
-        if not np.isfinite(features[low : low + 4096]).all():
-            raise ScoreError("a feature is not finite")
+    ):  # in blocks: the sizes of all would take as much as the features
+        largest = np.abs(features[low : low + 4096]).max()
+        if not largest <= LARGEST:
+            raise ScoreError(f"a feature is {largest:.0e}: the squares of distances would not be finite")
 
 
 def _check_count(total: int, count: int) -> None:

@@ -5,12 +5,15 @@ Minimize the Maximum Intercluster Distance", 1985) each pick is the point that l
 distance from the others bounds it: no point was farther, and none is now.
 """
 
+import math
+
 import numpy as np
 
 from kizu.core.errors import ConfigError
 from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, I64
 from kizu.scoring.neighbours import Bank, nearest
+from kizu.scoring.products import central_vector
 
 ROWS = 8192
 """Points whose differences from a pick are in memory together."""
@@ -19,12 +22,22 @@ ROWS = 8192
 def radius_of_picks(picks: F32) -> float:
     """A bound (L2) of the covering radius, from greedy `picks` (M, D) in their order, M >= 2.
 
+    The greedy choice rests on float32 products, which are off by up to `rounding_of` squared: in tight clusters a point
+    that was not picked may lie that much farther than the last pick did.
+
     Raises `ConfigError` for fewer.
     """
     if len(picks) < 2:
         raise ConfigError(f"{len(picks)} pick(s) do not tell how closely they cover")
-    distance, _ = nearest(picks[-1:], picks[:-1], 1)
-    return float(distance[0, 0])
+    last = float(nearest(picks[-1:], picks[:-1], 1)[0][0, 0])
+    lengths = np.linalg.norm(picks.astype(np.float64) - central_vector(picks), axis=1)
+    length = float(lengths.max()) + last  # of any point, for it lies near a pick
+    return math.hypot(last, rounding_of(picks.shape[1]) * length)
+
+
+def rounding_of(dims: int) -> float:
+    """The root of what products of vectors (D,) may be off by: D * 2^-24 of |x|^2 + 2 |p|^2, in parts of length."""
+    return math.sqrt(3 * (dims + 8) * 2.0**-24)
 
 
 def continue_picks(x: F32, bank: Bank, *, radius: float, most: int) -> tuple[I64, float]:

@@ -11,7 +11,7 @@ from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.threads import spread
 from kizu.core.types import F32
 from kizu.core.work import Progress
-from kizu.scoring.products import squared_norms
+from kizu.scoring.neighbours import build_bank, nearest
 
 NEAREST_PART = 0.3
 """Of the other images: those that come nearest to a patch say how usual it is."""
@@ -25,17 +25,14 @@ def mutual_scores(features: F32, *, part: float = NEAREST_PART, on_progress: Pro
     N^2 P^2 D; each block of distances is dropped when its minimum is known, so memory is N x P x N floats.
     Raises `ConfigError` for fewer than two images or a `part` outside (0, 1], `ScoreError` if not finite.
     """
-    count, patches, dims = features.shape
+    count, patches, _ = features.shape
     if count < 2:
         raise ConfigError(f"{count} image(s) cannot judge each other", hint="give a batch of at least 2")
     if not 0 < part <= 1:
         raise ConfigError(f"part must be in (0, 1], got {part}")
     if not np.isfinite(features).all():
         raise ScoreError("a feature is not finite")
-    centred = features - features.reshape(-1, dims).mean(
-        axis=0
-    )  # lessens the cancellation in |a|^2 + |b|^2 - 2 a.b
-    norms = squared_norms(centred.reshape(-1, dims)).reshape(count, patches)
+    banks = [build_bank(image) for image in features]
     lowest = max(1, int(part * (count - 1)))
     scores = np.empty((count, patches), np.float32)
     done = 0
@@ -44,10 +41,8 @@ def mutual_scores(features: F32, *, part: float = NEAREST_PART, on_progress: Pro
         nonlocal done
         others = np.empty((count - 1, patches), np.float32)
         for row, other in enumerate(j for j in range(count) if j != index):
-            products = centred[other] @ centred[index].T  # (P of the other, P)
-            others[row] = (norms[other][:, None] - 2 * products).min(axis=0)
-        squared = np.partition(others + norms[index], lowest - 1, axis=0)[:lowest]
-        scores[index] = np.sqrt(np.maximum(squared, 0)).mean(axis=0)
+            others[row] = nearest(features[index], banks[other], 1)[0][:, 0]
+        scores[index] = np.partition(others, lowest - 1, axis=0)[:lowest].mean(axis=0)
         done += 1
         if on_progress is not None:
             on_progress("images", done, count)

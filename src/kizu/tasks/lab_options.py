@@ -127,7 +127,10 @@ class FrozenOptions:
     include_dev: Annotated[
         bool, Flag("With --frozen: also evaluate development categories, marked as such.", ("--include-dev",))
     ] = False
-    output_dir: Annotated[Path | None, Flag("With --frozen: where results go. Default: runs/eval.")] = None
+    output_dir: Annotated[
+        Path | None,
+        Flag("With --frozen: where results go, each pipeline's into its own folder. Default: runs/eval."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from kizu.decision.calibration import (
 
 def test_what_holds_where_nothing_is_said() -> None:
     assert CalibrationConfig().model_dump() == {
-        "fraction": 0.1,
+        "scheme": "auto",
+        "fraction": None,
         "folds": None,
         "rule": "conformal",
         "false_alarm_rate": None,

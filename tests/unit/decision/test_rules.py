@@ -135,7 +135,7 @@ def test_a_stored_sentence_is_read_as_fields_with_all_digits_that_stand_beside_i
 
 
 def test_out_of_folds_good_images_promise_nothing_and_labelled_ones_stay() -> None:
-    held = HeldOut(SCORES, SCORES, SCORES, SCORES[:, None])
+    held = HeldOut(SCORES, SCORES, SCORES, SCORES[:, None], np.arange(len(SCORES)))
     config = CalibrationConfig(rule="f1_max", pixel_rule="quantile", zones=(1, 1))
     found = good_thresholds(config, held, validation=(SCORES, FLAWED))
     folded = found.out_of(4)

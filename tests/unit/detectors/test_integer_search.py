@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import embed, fit, plain_product
+from tests.support import PairwiseProduct, PlainProduct, embed, fit
 
 from kizu.core.types import U8
 from kizu.detectors.base import Updatable
@@ -17,17 +17,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "patch k-NN": {"kind": "patch_knn"},
     "patch k-NN, l2": {"kind": "patch_knn", "metric": "l2"},
 }
+PRODUCTS = {"floats": None, "8 bits": PlainProduct(127), "7 bits": PairwiseProduct(64)}
 
 
 @pytest.fixture
 def by(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Chooses by what banks are searched from here on: "floats" or "integers"."""
+    """Chooses by what banks are searched from here on: a name of `PRODUCTS`."""
 
     def choose(what: str) -> None:
         for room in ("bank", "patchcore", "patch_knn"):
             monkeypatch.setattr(
                 f"kizu.detectors.{room}.exact_integer_product",
-                lambda: plain_product if what == "integers" else None,
+                lambda: PRODUCTS[what],
             )
 
     return choose
@@ -37,18 +38,19 @@ def by(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_integers_and_floats_find_the_same(good_pictures: U8, by: Any, name: str) -> None:
     images = good_pictures[12:18]
     found = {}
-    for what in ("floats", "integers"):
+    for what in PRODUCTS:
         by(what)
         found[what] = fit(make_detector(detector_config(SETTINGS[name])), good_pictures[:12]).score(images)
-    assert found["integers"].image == pytest.approx(found["floats"].image, rel=1e-6)
-    np.testing.assert_allclose(found["integers"].maps, found["floats"].maps, rtol=1e-5, atol=1e-7)
+    for what in ("8 bits", "7 bits"):  # to the last bit
+        assert np.array_equal(found[what].image, found["floats"].image)
+        assert np.array_equal(found[what].maps, found["floats"].maps)
 
 
 @pytest.mark.parametrize("name", ["patchcore", "patch k-NN"])
 def test_the_integers_are_really_asked(
     good_pictures: U8, by: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by("integers")
+    by("7 bits")
     asked: list[int] = []
     possible = neighbours.possible
     monkeypatch.setattr(neighbours, "possible", lambda *given: asked.append(1) or possible(*given))
@@ -62,7 +64,7 @@ def test_a_bank_that_was_stored_or_extended_is_searched_the_same(
 ) -> None:
     detector = make_detector(detector_config(SETTINGS[name]))
     scores = {}
-    for what in ("floats", "integers"):
+    for what in PRODUCTS:
         by(what)
         pipeline = fit(detector, good_pictures[:8])
         probe = pipeline.embed(good_pictures[16:18])
@@ -70,5 +72,5 @@ def test_a_bank_that_was_stored_or_extended_is_searched_the_same(
         assert isinstance(restored, Updatable)
         updated = restored.update(embed(pipeline, good_pictures[8:12]))
         scores[what] = [f.score(probe, (64, 64)).image for f in (restored, updated)]
-    for floats, integers in zip(scores["floats"], scores["integers"], strict=True):
-        assert integers == pytest.approx(floats, rel=1e-6)
+    for what in ("8 bits", "7 bits"):
+        assert np.array_equal(scores[what], scores["floats"])

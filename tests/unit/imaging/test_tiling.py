@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kizu.core.errors import ScoreError
 from kizu.core.types import Scores
@@ -39,7 +41,34 @@ def test_tiles_cover_the_image_and_overlap_as_asked(config):
     assert seen.min() == 1 or min(config.seen_hw) == min(config.image_size)
     for axis, tile in enumerate(config.image_size):
         starts = sorted({corner[axis] for corner in corners})
-        assert all(b - a <= tile * (1 - config.tile_overlap) + 1 for a, b in itertools.pairwise(starts))
+        assert all(b - a <= tile * (1 - config.tile_overlap) for a, b in itertools.pairwise(starts))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    tile=st.integers(16, 300),
+    beyond=st.integers(0, 1500),
+    overlap=st.one_of(st.floats(0, 0.75), st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.75])),
+)
+def test_neighbours_overlap_by_no_less_than_asked_and_no_tile_is_too_many(
+    tile: int, beyond: int, overlap: float
+) -> None:
+    config = PlacementConfig(image_size=(tile, tile), resize=(tile + beyond, tile), tile_overlap=overlap)
+    starts = [top for top, _ in tile_corners(config)]
+    assert (starts[0], starts[-1]) == (0, beyond)
+    for before, after in itertools.pairwise(starts):
+        assert before < after
+        assert tile - (after - before) >= tile * overlap - 1e-6
+    one_less = len(starts) - 2  # steps; in whole pixels these would not reach
+    assert one_less < 0 or one_less * int(tile * (1 - overlap) + 1e-9) < beyond
+
+
+@pytest.mark.parametrize(("tile", "side"), [(255, 1020), (101, 252), (33, 82)])
+def test_where_a_step_is_no_whole_number_it_is_the_lower_one(tile: int, side: int) -> None:
+    """Rounded to the nearest some neighbours overlapped by a pixel less than asked."""
+    config = PlacementConfig(image_size=(tile, tile), resize=(side, tile), tile_overlap=0.25)
+    starts = [top for top, _ in tile_corners(config)]
+    assert max(after - before for before, after in itertools.pairwise(starts)) <= 0.75 * tile
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -16,7 +16,7 @@ from kizu.decision.conformal import maximum
 from kizu.decision.thresholds import f1_max, mean_sigma
 from kizu.imaging.codec import encode_png
 from kizu.imaging.placement import PlacementConfig
-from kizu.lab.held_out import set_held_out_thresholds
+from kizu.lab.held_out import SetOf, set_held_out_thresholds
 
 SIDE = 80
 SEED = 3
@@ -28,6 +28,11 @@ class Brightness:
 
     def score(self, images: U8) -> Scores:
         return Scores(images.mean(axis=(1, 2, 3), dtype=np.float32), images[..., 1].astype(np.float32))
+
+
+def apart(samples: list[Sample]) -> SetOf:
+    """None was fitted on, and each is a group of its own."""
+    return SetOf(tuple(samples), {sample: number for number, sample in enumerate(samples)}, left_out=False)
 
 
 def picture(seed: int) -> U8:
@@ -59,7 +64,7 @@ def test_images_and_pixels_that_were_held_out_set_them_by_the_chance_of_the_bund
 ) -> None:
     assert SIDE * SIDE > PIXELS_PER_IMAGE
     config = CalibrationConfig(rule="maximum", pixel_rule="mean_sigma", sigmas=2)
-    thresholds = set_held_out_thresholds(Brightness(), held, MANIFEST, config)
+    thresholds = set_held_out_thresholds(Brightness(), apart(held), MANIFEST, config)
     seen = Brightness().score(np.stack([picture(seed) for seed in range(6)]))
     assert thresholds.image == maximum(seen.image)
     pixels = sample_pixels(seen.maps, rng_for(SEED, "pixels"))
@@ -74,7 +79,7 @@ def test_labelled_images_set_the_image_threshold_where_the_rule_wants_them(
     told: list[tuple[str, int, int]] = []
     work = Work(on_progress=lambda *step: told.append(step))
     found = set_held_out_thresholds(
-        Brightness(), held, MANIFEST, config, validation=labelled, work=work
+        Brightness(), apart(held), MANIFEST, config, validation=labelled, work=work
     ).image
     scores = Brightness().score(np.stack([picture(int(s.path.stem)) for s in labelled])).image
     assert found == f1_max(scores, np.array([sample.label == "defect" for sample in labelled]))
@@ -82,11 +87,11 @@ def test_labelled_images_set_the_image_threshold_where_the_rule_wants_them(
     ends = [(stage, total) for stage, done, total in told if done == total]
     assert ends == [("validation", len(labelled)), ("calibration", 6)]
     with pytest.raises(CalibrationError, match="labelled validation"):
-        set_held_out_thresholds(Brightness(), held, MANIFEST, config)
+        set_held_out_thresholds(Brightness(), apart(held), MANIFEST, config)
 
 
 def test_no_mask_is_opened(held: list[Sample], labelled: list[Sample], tmp_path: Path) -> None:
     gone = [Sample(s.id, s.path, s.label, tmp_path / "gone.png") for s in labelled]
     config = CalibrationConfig(rule="f1_max")
-    masked = set_held_out_thresholds(Brightness(), gone[:3] + held, MANIFEST, config, validation=gone)
+    masked = set_held_out_thresholds(Brightness(), apart(gone[:3] + held), MANIFEST, config, validation=gone)
     assert masked.image.count == len(labelled)

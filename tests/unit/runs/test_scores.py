@@ -9,7 +9,9 @@ from tests.support import BASE, category, run_config
 
 from kizu.bundles.store import INDEX, load, read_fit_hash
 from kizu.core.errors import DataError
+from kizu.core.types import F32
 from kizu.data.manifest import Sample, read_manifest
+from kizu.decision.calibration import HeldOut
 from kizu.inspection.inspector import Inspector
 from kizu.lab.train import RunConfig, train_run
 from kizu.lab.tune import compute_thresholds
@@ -20,8 +22,12 @@ SAMPLES = [Sample(f"{n}.png", Path(f"{n}.png"), group=f"g{n % 2}") for n in rang
 SMALL = np.array([1e-7, 1.0000001e-7, 3.3e-38, 0.1, 1e30], np.float32)
 
 
+def held(scores: F32, peaks: F32) -> HeldOut:
+    return HeldOut(scores, peaks, peaks, peaks[:, None], np.arange(len(scores)) % 2)
+
+
 def test_small_and_large_scores_come_back_to_the_last_bit() -> None:
-    told = CalibrationScores.of("0", SAMPLES, SMALL, SMALL[::-1])
+    told = CalibrationScores.of("0", SAMPLES, held(SMALL, SMALL[::-1]))
     again = CalibrationScores.model_validate(json.loads(json.dumps(told.model_dump(mode="json"))))
     for mine, theirs in zip(again.arrays(), (SMALL, SMALL[::-1]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -31,7 +37,7 @@ def test_small_and_large_scores_come_back_to_the_last_bit() -> None:
 
 def test_scores_without_their_image_are_refused() -> None:
     with pytest.raises(ValueError, match="lists of 4, 5 images"):
-        CalibrationScores.of("0", SAMPLES[:4], SMALL, SMALL)
+        CalibrationScores.of("0", SAMPLES[:4], held(SMALL, SMALL))
 
 
 def test_a_training_keeps_the_scores_of_its_calibration_images(run: RunFolder) -> None:

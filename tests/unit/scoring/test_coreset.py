@@ -80,3 +80,12 @@ def test_a_random_coreset_is_distinct_ascending_and_repeatable() -> None:
     assert picks.min() >= 0
     assert picks.max() < 1000
     assert picks.tolist() == random_coreset(1000, 100, np.random.default_rng(3)).tolist()
+
+
+def test_features_whose_distances_would_not_be_finite_are_refused() -> None:
+    features = np.ones((50, 4), np.float32)
+    features[7] = 1e19
+    with pytest.raises(ScoreError, match="squares of distances"):
+        greedy_k_centre(features, 5, first=0)
+    features[7] = 1e16
+    assert set(greedy_k_centre(features, 2, first=0).tolist()) == {0, 7}
