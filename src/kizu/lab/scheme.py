@@ -1,5 +1,6 @@
 """Where the scores come from that set thresholds: good images held out of the fit, or left out of it in thought."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -71,7 +72,7 @@ def tell_trend(samples: Sequence[Sample], held: HeldOut, rng: np.random.Generato
     """
     from kizu.decision.exchangeable import compare_samples
 
-    order = np.argsort([sample.id for sample in samples], kind="stable")
+    order = sorted(range(len(samples)), key=lambda row: _in_counting_order(samples[row].id))
     groups = list(dict.fromkeys(held.groups[order].tolist()))
     if len(groups) < LEAST_GROUPS:
         return None
@@ -86,6 +87,11 @@ def tell_trend(samples: Sequence[Sample], held: HeldOut, rng: np.random.Generato
         f" {max(found.higher, 1 - found.higher):.0%} of pairs (p = {found.p_value:.2g}): lots, or a drift; what is"
         " promised holds for parts like all of them together, and the next lot may be another one"
     )
+
+
+def _in_counting_order(name: str) -> list[str | int]:
+    """What sorts 9.png before 10.png: text and numbers by turns."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split("([0-9]+)", name))]
 
 
 def place_grouped(

@@ -1,15 +1,19 @@
 """Where the scores come from that set thresholds, and how images come with the groups they belong to."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from tests.support import noise
 
 from kizu.core.errors import ConfigError, ImageError
 from kizu.core.types import U8
 from kizu.core.work import BATCH
 from kizu.data.batches import Source
+from kizu.data.manifest import Sample
+from kizu.decision.calibration import HeldOut
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.lab.scheme import (
     HELD_GROUPS,
@@ -18,6 +22,7 @@ from kizu.lab.scheme import (
     leaves_out,
     place_grouped,
     place_groups,
+    tell_trend,
 )
 from kizu.pipeline.config import PipelineConfig
 
@@ -191,3 +196,52 @@ def test_each_source_has_a_group() -> None:
     ):
         with pytest.raises(ValueError, match=r"zip\(\)"):
             made()
+
+
+def held(scores: np.ndarray, groups: list[int] | None = None) -> HeldOut:
+    values = scores.astype(np.float32)
+    known = np.arange(len(values)) if groups is None else np.array(groups)
+    return HeldOut(
+        values, values, np.empty(0, np.float32), np.empty((len(values), 0), np.float32), known, left_out=True
+    )
+
+
+def named(names: list[str]) -> list[Sample]:
+    return [Sample(f"train/good/{name}.png", Path(f"{name}.png")) for name in names]
+
+
+def trend(names: list[str], scores: np.ndarray, groups: list[int] | None = None) -> str | None:
+    return tell_trend(named(names), held(scores, groups), np.random.default_rng(0))
+
+
+def test_a_trend_by_names_is_told_with_its_way_whatever_the_order_of_scoring() -> None:
+    names, drift = [f"{number:03}" for number in range(40)], np.arange(40) + 8 * np.sin(np.arange(40.0))
+    order = np.random.default_rng(1).permutation(40)
+    shuffled = [names[place_] for place_ in order]
+    assert "later half of the good images scores higher" in (trend(shuffled, drift[order]) or "")
+    assert "later half of the good images scores lower" in (trend(shuffled, -drift[order]) or "")
+    assert trend(names, drift[order]) is None  # the same scores, and no order in them
+
+
+def test_numbers_in_names_are_told_as_numbers() -> None:
+    """10 comes after 9, as a camera counts."""
+    drift = np.where(np.arange(40) < 20, 0.0, 1.0) + 1e-3 * np.arange(40)
+    found = trend([f"part{number}" for number in range(40)], drift)
+    assert "higher than the earlier half, in 100% of pairs" in (found or "")
+
+
+def test_a_trend_wants_enough_groups_and_of_a_group_its_mean_counts() -> None:
+    names = [f"{number:03}" for number in range(60)]
+    steps = np.repeat(np.arange(20.0), 3)
+    assert trend(names[:57], steps[:57], steps[:57].astype(int).tolist()) is None  # nineteen groups
+    assert trend(names, steps, steps.astype(int).tolist()) is not None
+    one_high = np.where(
+        np.arange(60) % 3 == 0, 100 - 3 * steps, (3 * steps - 100) / 2
+    )  # each group's mean is 0
+    assert trend(names, one_high, steps.astype(int).tolist()) is None
+
+
+def test_where_there_is_no_trend_one_is_told_once_in_a_hundred() -> None:
+    rng, names = np.random.default_rng(2), [f"{number:03}" for number in range(60)]
+    said = sum(trend(names, rng.gumbel(size=60)) is not None for _ in range(600))
+    assert said <= binom.ppf(0.9999, 600, 0.01)
