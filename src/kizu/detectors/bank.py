@@ -145,17 +145,17 @@ def pick(
 def nearest_of_others(queries: F32, groups: I64, bank: Bank, bank_groups: I64, k: int) -> F32:
     """L2 distances (Q, k') of `queries` (Q, D) from the vectors of a bank that are of other groups than their own, k' =
     k or as many as there are. Raises `CalibrationError` where there are none."""
-    left = min(int(np.count_nonzero(bank_groups != number)) for number in np.unique(groups))
+    numbers = np.unique(groups)
+    left = min(int(np.count_nonzero(bank_groups != number)) for number in numbers)
     if left == 0:
         raise CalibrationError(
             "without one group of good images nothing is left", hint="give more good images"
         )
-    k = min(k, left)
-    distances, indices = nearest(queries, bank, k)
-    meets_own = (bank_groups[indices] == groups[:, None]).any(axis=1)
-    for number in np.unique(groups[meets_own]):
-        rows = np.flatnonzero(meets_own & (groups == number))
-        distances[rows] = nearest(queries[rows], bank.vectors[bank_groups != number], k)[0]
+    distances = np.empty((len(queries), min(k, left)), np.float32)
+    for number in numbers:
+        rows = np.flatnonzero(groups == number)
+        others = _ready(bank.vectors[bank_groups != number])  # made in a tenth of what the search takes
+        distances[rows] = nearest(queries[rows], others, min(k, left))[0]
     return distances
 
 
