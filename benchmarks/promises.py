@@ -29,7 +29,7 @@ from kizu.decision.thresholds import Threshold
 from kizu.detectors.base import Embeddings, Fitted, LeavesOut
 from kizu.detectors.registry import make_detector
 from kizu.lab.grouping import find_good_siblings
-from kizu.lab.scheme import held_fraction, leaves_out
+from kizu.lab.scheme import held_fraction, leaves_out, whole_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 
@@ -148,14 +148,14 @@ def fit(config: PipelineConfig, pictures: Pictures, rows: I64, seed: int) -> tup
         )
         fitted = detector.fit(told, rng=rng)
         assert isinstance(fitted, LeavesOut)
-        order = rows[np.argsort(groups, kind="stable")]
+        parts = [rows[part] for part in whole_groups(groups)]
         scores = []
-        for part in whole_groups(order, pictures.groups):
+        for part in parts:
             found = fitted.leave_out(
                 pictures.embedding[part], config.placement.image_size, pictures.groups[part]
             )
             scores.append(found.image)
-        good = GoodScores.of(np.concatenate(scores), pictures.groups[order], left_out=True)
+        good = GoodScores.of(np.concatenate(scores), pictures.groups[np.concatenate(parts)], left_out=True)
     else:
         names = np.unique(groups)
         held_count = max(1, round(held_fraction(config, count) * count))
@@ -165,15 +165,6 @@ def fit(config: PipelineConfig, pictures: Pictures, rows: I64, seed: int) -> tup
         fitted = detector.fit(told, rng=rng)
         good = GoodScores.of(score(fitted, config, pictures.embedding[rows[held]]), groups[held])
     return conformal(good, tightest_rate(good, DEFAULT_RATE)), fitted
-
-
-def whole_groups(order: I64, groups: I64) -> Iterator[I64]:
-    """`order`, whose groups are together, in pieces of whole groups."""
-    start = 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or (end - start >= BATCH and groups[order[end]] != groups[order[end - 1]]):
-            yield order[start:end]
-            start = end
 
 
 def batches(embedding: F32, rows: I64) -> Iterator[F32]:

@@ -3,14 +3,17 @@
 A test module imports from here and never from another test module.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from typer.testing import CliRunner, Result
 
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
+from kizu.cli.main import app
 from kizu.core.split import Split
 from kizu.core.types import HW, U8, Bool
 from kizu.core.work import Work
@@ -248,3 +251,15 @@ def exposure(part: int, shot: int, hw: tuple[int, int] = (160, 200)) -> U8:
     top, left = rng.integers(0, 20, 2)
     picture = scene[top : top + hw[0], left : left + hw[1]] * rng.uniform(0.4, 1) + rng.normal(0, 3, hw)
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
+
+
+def ask(*arguments: object, ok: int = 0) -> Result:
+    """Run the command line in this process, for what is said rather than done: a start costs more than the answer."""
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    assert done.exit_code == ok, done.stderr + done.stdout
+    return done
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """A file of JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -9,16 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.support import part_picture, with_flaw
-from typer.testing import CliRunner, Result
+from tests.support import ask, part_picture, read_lines, with_flaw
 
-from kizu.cli.main import app
 from kizu.imaging.codec import decode, encode_png
 
 MANY = 400
@@ -33,17 +30,6 @@ def kizu(*arguments: object, ok: int | None = 0) -> subprocess.CompletedProcess[
     if ok is not None:
         assert done.returncode == ok, done.stderr + done.stdout
     return done
-
-
-def ask(*arguments: object, ok: int = 0) -> Result:
-    """The same in this process, for what is said rather than done: a start costs more than the answer."""
-    done = CliRunner().invoke(app, list(map(str, arguments)))
-    assert done.exit_code == ok, done.stderr + done.stdout
-    return done
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -6,27 +6,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.support import category, part_picture, with_flaw
-from typer.testing import CliRunner, Result
+from tests.support import ask as kizu
+from tests.support import category, part_picture, read_lines, with_flaw
+from typer.testing import CliRunner
 
 from kizu.cli.main import app
 from kizu.imaging.codec import encode_png
 
 FAST = ("--backbone", "tiny", "--image-size", "64", "--coreset", "0.2")
 GOOD, FLAWED = 8, 4
-
-
-def kizu(*arguments: object, ok: int = 0) -> Result:
-    done = CliRunner().invoke(app, list(map(str, arguments)))
-    assert done.exit_code == ok, done.stderr + done.stdout
-    return done
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,17 @@ def number_groups(groups: Sequence[int] | Sequence[str] | I64) -> I64:
     return numbers
 
 
+def usable_scores(scores: F32 | F64) -> F64:
+    """(N,) in float64. Raises `CalibrationError` for no score and for one that is not finite."""
+    if len(scores) == 0:
+        raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
+    if not np.isfinite(scores).all():
+        raise CalibrationError(
+            f"calibration score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not finite"
+        )
+    return scores.astype(np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class GoodScores:
     """What a conformal rule counts."""
@@ -35,16 +46,9 @@ class GoodScores:
         and for one that is not finite."""
         if isinstance(scores, GoodScores):
             return cls(scores.values, scores.groups, scores.left_out)
-        if len(scores) == 0:
-            raise CalibrationError(
-                "there are no calibration images", hint="hold some good images out of the fit"
-            )
-        if not np.isfinite(scores).all():
-            raise CalibrationError(
-                f"calibration score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not finite"
-            )
+        values = usable_scores(scores)
         known = np.arange(len(scores)) if groups is None else number_groups(groups)
-        return cls(np.asarray(scores, np.float64), known, left_out)
+        return cls(values, known, left_out)
 
     @property
     def count(self) -> int:

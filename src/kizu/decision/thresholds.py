@@ -16,6 +16,7 @@ from kizu.core.errors import CalibrationError, LeakageError
 from kizu.core.split import Split
 from kizu.core.types import F32, F64, I64, Bool
 from kizu.decision.cuts import just_above, margin
+from kizu.decision.good_scores import usable_scores
 from kizu.decision.rules import Rule
 
 
@@ -93,7 +94,7 @@ def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRA
 
     Raises `CalibrationError` for fewer than two scores.
     """
-    scores = _usable(scores)
+    scores = usable_scores(scores)
     if len(scores) < 2:
         raise CalibrationError("one score has no standard deviation", hint="hold at least 2 images out")
     return Threshold(
@@ -110,7 +111,7 @@ def fpr_target(good_scores: F32 | F64, rate: float, *, split: Split) -> Threshol
 
     For labelled images that are never reported on, such as those of a development category.
     """
-    scores = _usable(good_scores)
+    scores = usable_scores(good_scores)
     if not 0 <= rate < 1:
         raise CalibrationError(f"a false-alarm rate of {rate} is not between 0 and 1")
     allowed = math.floor(rate * len(scores) + 1e-9)
@@ -137,7 +138,7 @@ def least_cost(
     part of the line's products that is defective, None: as among these images. Among equals the highest threshold.
     Raises `CalibrationError` as `f1_max`, and for prices that are not positive.
     """
-    cuts, hits, alarms, bad, good = _cuts(_usable(scores), defective, "the cost rule")
+    cuts, hits, alarms, bad, good = _cuts(usable_scores(scores), defective, "the cost rule")
     if not (escape_cost > 0 and overkill_cost > 0):
         raise CalibrationError("the costs of an escape and of an overkill must be positive")
     share = bad / (bad + good) if prevalence is None else prevalence
@@ -164,7 +165,7 @@ def quantile(scores: F32 | F64, q: float, *, split: Split = Split.CALIBRATION) -
 
     It is that number to the last bit, also where it falls on a score: whoever asks for a quantile can check it.
     """
-    scores = _usable(scores)
+    scores = usable_scores(scores)
     if not 0 <= q <= 1:
         raise CalibrationError(f"a quantile of {q} is not between 0 and 1", hint="for 99.5 %, give 0.995")
     return Threshold(
@@ -181,7 +182,7 @@ def f1_max(scores: F32 | F64, defective: Bool, *, split: Split = Split.VALIDATIO
     `scores`, `defective`: (N,). Among equals the highest threshold is taken: fewest false alarms. Raises
     `CalibrationError` unless both good and defective images are there.
     """
-    cuts, hits, alarms, bad, _ = _cuts(_usable(scores), defective, "F1-max")
+    cuts, hits, alarms, bad, _ = _cuts(usable_scores(scores), defective, "F1-max")
     f1 = 2 * hits / (bad + hits + alarms)
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
     return Threshold(value=float(cuts[best]), rule=Rule(name="f1_max"), split=split, count=len(scores))
@@ -202,13 +203,3 @@ def _cuts(scores: F64, defective: Bool, rule: str) -> tuple[F64, I64, I64, int, 
     hits = len(bad) - np.searchsorted(bad, cuts, side="right")
     alarms = len(good) - np.searchsorted(good, cuts, side="right")
     return cuts, hits, alarms, len(bad), len(good)
-
-
-def _usable(scores: F32 | F64) -> F64:
-    if len(scores) == 0:
-        raise CalibrationError("there are no calibration images", hint="hold some good images out of the fit")
-    if not np.isfinite(scores).all():
-        raise CalibrationError(
-            f"calibration score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not finite"
-        )
-    return scores.astype(np.float64)

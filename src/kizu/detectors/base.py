@@ -199,11 +199,14 @@ def check_features(embeddings: Embeddings, work: Work) -> Iterator[F32]:
         raise DataError("there is no good image to fit on")
 
 
-def in_order(found: Sequence[tuple[I64, Scores]]) -> Scores:
-    """Scores of some images each, with their places among all of them -> of all, in their order."""
-    places = np.argsort(np.concatenate([rows for rows, _ in found]))
-    image = np.concatenate([scores.image for _, scores in found])
-    maps = np.concatenate([scores.maps for _, scores in found])
+def score_by_group(groups: I64, score: Callable[[I64], Scores]) -> Scores:
+    """What `score` says of the rows of each group by themselves; of all images whose `groups` (N,) are told, in their
+    order."""
+    rows = [np.flatnonzero(groups == number) for number in np.unique(groups)]
+    found = [score(own) for own in rows]
+    places = np.argsort(np.concatenate(rows))
+    image = np.concatenate([scores.image for scores in found])
+    maps = np.concatenate([scores.maps for scores in found])
     return Scores(image[places], maps[places])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.core.types import F32
+from kizu.core.types import F32, I64
 from kizu.detectors.base import Arrays
 from kizu.detectors.drawing import constant_of, sum_squares
 from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
@@ -20,6 +20,7 @@ from kizu.scoring.lean_gaussian import (
     fit_diagonal,
     lean_mahalanobis,
 )
+from kizu.scoring.left_out import diagonal_without, mahalanobis_without
 
 Covariance = Literal["full", "diagonal", "low_rank"]
 PositionGaussian = Gaussian | DiagonalGaussian | LowRankGaussian
@@ -74,6 +75,11 @@ class FullCovariance(_Kind[Gaussian]):
         white = graph.node("MatMul", deviations, constant_of(graph, gaussian.whitener.transpose(0, 2, 1)))
         return sum_squares(graph, white, 2)
 
+    def distances_without(self, gaussian: PositionGaussian, x: F32, groups: I64, count: int, _: float) -> F32:
+        """See `scoring.left_out`."""
+        assert isinstance(gaussian, Gaussian)
+        return mahalanobis_without(gaussian, x, groups, count)
+
     def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
         """Scatter in float64 and whiteners; both again when they are stored."""
         return (6 if keep_moments else 3) * patches * dim * dim
@@ -116,6 +122,13 @@ class DiagonalCovariance(_Kind[DiagonalGaussian]):
         """As in `_Kind`; positions need not come first."""
         white = graph.node("Mul", deviations, constant_of(graph, gaussian.scale))
         return sum_squares(graph, white, 2)
+
+    def distances_without(
+        self, gaussian: PositionGaussian, x: F32, groups: I64, count: int, epsilon: float
+    ) -> F32:
+        """See `scoring.left_out`."""
+        assert isinstance(gaussian, DiagonalGaussian)
+        return diagonal_without(gaussian, x, groups, count, epsilon)
 
     def count_numbers(self, patches: int, dim: int, rank: int, *, keep_moments: bool) -> int:
         """Means and scales, and moments in float64."""

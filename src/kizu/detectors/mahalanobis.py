@@ -27,8 +27,8 @@ from kizu.detectors.base import (
     Embeddings,
     Method,
     check_features,
-    in_order,
     patch_scores,
+    score_by_group,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, draw_smoothed_map, reshape, sum_squares
 from kizu.scoring.gaussian import Gaussian, mahalanobis
@@ -85,14 +85,17 @@ class FittedMahalanobis:
     def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
         """As `LeavesOut` has it, exactly as a fit on the others: by their moments."""
         assert self.moments is not None
-        found: list[tuple[I64, Scores]] = []
-        for number in np.unique(groups):
-            rows = np.flatnonzero(groups == number)
+        of_images, of_patches = self.moments
+
+        def score(rows: I64) -> Scores:
             own = embedding[rows]
-            parts = (pool(own, self.config.pooling), own.reshape(-1, own.shape[-1]))
-            left = tuple(all_.without(moments_of(x)) for all_, x in zip(self.moments, parts, strict=True))
-            found.append((rows, _of_moments(self.config, (left[0], left[1])).score(own, input_hw)))
-        return in_order(found)
+            left = (
+                of_images.without(moments_of(pool(own, self.config.pooling))),
+                of_patches.without(moments_of(own.reshape(-1, own.shape[-1]))),
+            )
+            return _of_moments(self.config, left).score(own, input_hw)
+
+        return score_by_group(groups, score)
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
         """As `score`."""

@@ -42,9 +42,7 @@ from kizu.detectors.covariances import (
 )
 from kizu.detectors.drawing import constant_of, draw_scores, reshape
 from kizu.detectors.positions import IMAGES_PER_UPDATE, choose, join, tell_few
-from kizu.scoring.gaussian import Gaussian
-from kizu.scoring.lean_gaussian import DiagonalGaussian, fit_low_rank, highest_variance
-from kizu.scoring.left_out import diagonal_without, mahalanobis_without
+from kizu.scoring.lean_gaussian import fit_low_rank, highest_variance
 from kizu.scoring.maps import ImageScoreRule
 
 LEAST_EPSILON = 0.01  # full covariances with less are not asked what they would be without an image
@@ -110,11 +108,8 @@ class FittedPadim:
         n, h, w, dim = embedding.shape
         self._check_grid((h, w))
         x = choose(embedding.reshape(n, h * w, dim), self.channels)
-        if isinstance(self.gaussian, DiagonalGaussian):
-            distances = diagonal_without(self.gaussian, x, groups, self.count, self.config.epsilon)
-        else:
-            assert isinstance(self.gaussian, Gaussian)
-            distances = mahalanobis_without(self.gaussian, x, groups, self.count)
+        kind = FROM_MOMENTS[self.config.covariance]
+        distances = kind.distances_without(self.gaussian, x, groups, self.count, self.config.epsilon)
         return patch_scores(distances.reshape(n, h, w), input_hw, self.config, self.config.image_score)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:

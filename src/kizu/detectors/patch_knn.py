@@ -103,8 +103,8 @@ class FittedPatchKnn:
         assert self.groups is not None
         queries = points(embedding, self.config.metric)  # (N, h, w, D')
         own = np.repeat(groups, embedding.shape[1] * embedding.shape[2])
-        k = min(self.config.neighbours, len(self.bank.vectors))
-        distances = nearest_of_others(queries.reshape(-1, queries.shape[-1]), own, self.bank, self.groups, k)
+        flat = queries.reshape(-1, queries.shape[-1])
+        distances = nearest_of_others(flat, own, self.bank, self.groups, self.config.neighbours)
         return self._scores(distances, embedding, input_hw, queries)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:

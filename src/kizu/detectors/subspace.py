@@ -21,8 +21,8 @@ from kizu.detectors.base import (
     Embeddings,
     Method,
     check_features,
-    in_order,
     patch_scores,
+    score_by_group,
 )
 from kizu.detectors.drawing import constant_of, draw_scores, reshape, sum_squares
 from kizu.scoring.maps import ImageScoreRule
@@ -58,14 +58,15 @@ class FittedSubspace:
 
     def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
         """As `LeavesOut` has it, exactly as a fit on the others: by their moments."""
-        assert self.moments is not None
-        found: list[tuple[I64, Scores]] = []
-        for number in np.unique(groups):
-            rows = np.flatnonzero(groups == number)
+        moments = self.moments
+        assert moments is not None
+
+        def score(rows: I64) -> Scores:
             own = embedding[rows]
-            left = self.moments.without(moments_of(own.reshape(-1, own.shape[-1])))
-            found.append((rows, _of_moments(self.config, left).score(own, input_hw)))
-        return in_order(found)
+            left = moments.without(moments_of(own.reshape(-1, own.shape[-1])))
+            return _of_moments(self.config, left).score(own, input_hw)
+
+        return score_by_group(groups, score)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance from the subspace."""

@@ -10,7 +10,7 @@ from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.hashing import hash_value
 from kizu.core.types import F32
-from kizu.decision.calibration import CalibrationConfig, Thresholds, image_threshold, pixel_threshold
+from kizu.decision.calibration import CalibrationConfig, Thresholds
 from kizu.decision.conformal import conformal, conformal_confident
 from kizu.decision.offers import given_threshold
 from kizu.decision.thresholds import Threshold
@@ -47,11 +47,7 @@ def change_by_rate(
     if confidence is not None:
         numbers["confidence"] = confidence
     config = CalibrationConfig.parse({**base, **rule, **numbers}, where="with_threshold")
-    scores, peaks = known.good()
-    pixel = pixel_threshold(config, peaks, known.arrays()[1])
-    found = Thresholds(image=image_threshold(config, scores), pixel=pixel)
-    if known.folds is not None:
-        found = found.out_of(known.folds)
+    found = Thresholds(image=known.image_threshold(config), pixel=known.pixel_threshold(config))
     changes = {"thresholds": found, "calibration": config, "tuned_for": None, "by_hand": ()}
     return manifest.model_copy(update=changes)
 

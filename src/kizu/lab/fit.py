@@ -13,12 +13,13 @@ from kizu.core.errors import CalibrationError
 from kizu.core.provenance import package_versions, utc_now
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, I64, U8, Bool, Scorer, Scores
-from kizu.core.work import BATCH, Work, memory_in_use
+from kizu.core.work import Work, memory_in_use
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
 from kizu.decision.good_scores import number_groups
+from kizu.lab.scheme import whole_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
-from kizu.pipeline.opened import Pipeline, PlacedImages
+from kizu.pipeline.opened import CountedBatches, Pipeline, PlacedImages
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def fit_bundle(
     _log.info("fit images=%d estimated_peak_mb=%d", sides.fit.count, estimate >> 20)
     if on_estimate is not None:
         on_estimate(estimate)
-    counted = _Counted(sides.fit.batches)
+    counted = CountedBatches(sides.fit.batches)
     images = PlacedImages(sides.fit.count, counted, sides.fit.groups)
     with ExitStack() as stack:
         with watch.stage("fit"):
@@ -116,19 +117,6 @@ def fit_bundle(
     manifest = _describe(unfitted, calibrated, identity, fit_count=counted.count)
     bundle = Bundle(manifest, pipeline.embedder.model_bytes, pipeline.fitted.state())
     return FittedBundle(bundle, pipeline, calibrated.held, watch.seconds, estimate)
-
-
-class _Counted:
-    """Batches, counted as they pass."""
-
-    def __init__(self, batches: Iterable[U8]) -> None:
-        self.count = 0
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[U8]:
-        for batch in self._batches:
-            self.count += len(batch)
-            yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +225,9 @@ def score_left_out(
 def _leave_out(pipeline: Pipeline, kept: F32, groups: Sequence[int]) -> Iterator[tuple[Scores, I64]]:
     """Group by group, in their order, from the embeddings (N, h, w, D) that `pipeline` was fitted on."""
     numbers = np.asarray(groups, np.int64)
-    order = np.argsort(numbers, kind="stable")
-    start = 0
-    for end in range(1, len(order) + 1):
-        is_last = end == len(order)
-        if is_last or (end - start >= BATCH and numbers[order[end]] != numbers[order[end - 1]]):
-            rows = order[start:end]
-            found = pipeline.leave_out_embedding(kept[rows], pipeline.placement.image_size, numbers[rows])
-            yield found, numbers[rows]
-            start = end
+    for rows in whole_groups(numbers):
+        found = pipeline.leave_out_embedding(kept[rows], pipeline.placement.image_size, numbers[rows])
+        yield found, numbers[rows]
 
 
 def _score_folds(

@@ -9,13 +9,14 @@ from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import CalibrationError, DataError
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
-from kizu.data.manifest import Sample, read_manifest
+from kizu.data.manifest import Manifest, Sample, read_manifest
 from kizu.data.splits import blocks_of
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
 from kizu.lab.fit import score_left_out
 from kizu.lab.predictions import predict_samples
 from kizu.lab.scheme import place_groups
 from kizu.pipeline.opened import Pipeline
+from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder
 from kizu.runs.versions import ADDED, read_history, version_folder
 
@@ -25,13 +26,18 @@ def read_sides(folder: RunFolder, version: int | None = None) -> tuple[list[Samp
 
     `version`: None for the one in force.
     """
-    meta = folder.read_meta()
-    by_id = {sample.id: sample for sample in read_manifest(folder.manifest).samples}
+    fit, held = _trained_sides(folder, folder.read_meta(), read_manifest(folder.manifest))
+    return [*fit, *list_added(folder, version)], held
+
+
+def _trained_sides(folder: RunFolder, meta: RunMeta, manifest: Manifest) -> tuple[list[Sample], list[Sample]]:
+    """The samples that the training was fitted on, and those that set its thresholds."""
+    by_id = {sample.id: sample for sample in manifest.samples}
     try:
         fit, held = ([by_id[name] for name in side] for side in (meta.fit, meta.calibration))
     except KeyError as error:
         raise DataError(f"{folder.meta} names {error}, which is not in {folder.manifest}") from error
-    return [*fit, *list_added(folder, version)], held
+    return fit, held
 
 
 def list_added(folder: RunFolder, version: int | None = None) -> list[Sample]:
@@ -63,14 +69,14 @@ class SetOf:
 
 def read_set(folder: RunFolder) -> SetOf:
     """Of a run. Raises `CalibrationError` where all were fitted on, and no fit without some of them is known."""
-    meta = folder.read_meta()
-    fit, held = read_sides(folder)
+    meta, manifest = folder.read_meta(), read_manifest(folder.manifest)
+    fit, held = _trained_sides(folder, meta, manifest)
     if not held or (not meta.left_out and {sample.id for sample in held} <= {sample.id for sample in fit}):
         raise CalibrationError(
             "every good image was fitted on, so none can set a threshold now",
             hint="train anew with this rule, and without folds",
         )
-    good = read_manifest(folder.manifest).train_good()
+    good = manifest.train_good()
     groups = dict(zip((sample.id for sample in good), blocks_of(good), strict=True))
     return SetOf(tuple(held), {sample: groups[sample.id] for sample in held}, meta.left_out)
 

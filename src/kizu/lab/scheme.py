@@ -24,8 +24,6 @@ HELD_GROUPS = 99
 TENTH = 0.1
 LEAST_GROUPS = 20
 """Fewer do not tell a trend."""
-LEVEL = 0.01
-"""Of the test for one: a warning that is wrong in one of a hundred sets."""
 
 
 def leaves_out(config: PipelineConfig, groups: int) -> bool:
@@ -70,7 +68,7 @@ def tell_trend(samples: Sequence[Sample], held: HeldOut, rng: np.random.Generato
 
     `samples`: those that were scored, in the order of `held`. Of a group its mean counts.
     """
-    from kizu.decision.exchangeable import compare_samples
+    from kizu.decision.exchangeable import LEVEL, compare_samples
 
     order = sorted(range(len(samples)), key=lambda row: _in_counting_order(samples[row].id))
     groups = list(dict.fromkeys(held.groups[order].tolist()))
@@ -92,6 +90,18 @@ def tell_trend(samples: Sequence[Sample], held: HeldOut, rng: np.random.Generato
 def _in_counting_order(name: str) -> list[str | int]:
     """What sorts 9.png before 10.png: text and numbers by turns."""
     return [int(part) if place % 2 else part for place, part in enumerate(re.split("([0-9]+)", name))]
+
+
+def whole_groups(groups: I64) -> Iterator[I64]:
+    """Rows of `groups` (N,), group by group in the order of their numbers: a batch or more of them at a time, and the
+    whole of each group."""
+    order = np.argsort(groups, kind="stable")
+    start = 0
+    for end in range(1, len(order) + 1):
+        is_last = end == len(order)
+        if is_last or (end - start >= BATCH and groups[order[end]] != groups[order[end - 1]]):
+            yield order[start:end]
+            start = end
 
 
 def place_grouped(

@@ -18,10 +18,8 @@ from kizu.decision.calibration import (
     Thresholds,
     good_thresholds,
     image_threshold,
-    pixel_threshold,
 )
 from kizu.decision.offers import Offer, given_threshold, list_offers
-from kizu.decision.thresholds import Threshold
 from kizu.lab.kept_scores import Labelled, read_chosen_scores, read_or_score, read_test_scores, score_held_out
 from kizu.lab.labelled_file import LabelledScores
 from kizu.lab.train import read_run_config
@@ -221,12 +219,10 @@ def _thresholds_by(
         if not keeps_pixels:
             return good_thresholds(config, seen)
         known = scores
-    image, peaks = known.good()
-    found = manifest.thresholds
-    if not keeps_pixels:
-        pixel = pixel_threshold(config, peaks, known.arrays()[1])
-        found = Thresholds(image=found.image, pixel=_out_of(known, pixel))
-    return found.model_copy(update={"image": _out_of(known, image_threshold(config, image))})
+    image = known.image_threshold(config)
+    if keeps_pixels:
+        return manifest.thresholds.model_copy(update={"image": image})
+    return Thresholds(image=image, pixel=known.pixel_threshold(config))
 
 
 def _keeps_pixels(config: CalibrationConfig, manifest: BundleManifest) -> bool:
@@ -236,10 +232,6 @@ def _keeps_pixels(config: CalibrationConfig, manifest: BundleManifest) -> bool:
         return False
     names = ("pixel_rule", "zones", *_PIXEL_NUMBERS[config.pixel_rule])
     return all(getattr(before, name) == getattr(config, name) for name in names)
-
-
-def _out_of(scores: CalibrationScores, threshold: Threshold) -> Threshold:
-    return threshold if scores.folds is None else threshold.out_of(scores.folds)
 
 
 def _with(manifest: BundleManifest, name: Literal["image", "pixel"]) -> tuple[Literal["image", "pixel"], ...]:

@@ -1,7 +1,7 @@
 """From settings to a fitted pipeline."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,14 +13,14 @@ from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import ConfigError
 from kizu.core.randomness import rng_for
-from kizu.core.types import F32, U8
+from kizu.core.types import F32
 from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import Detector, EmbeddingConfig
 from kizu.detectors.registry import make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import tiles_per_image
 from kizu.pipeline.config import PipelineConfig
-from kizu.pipeline.opened import Pipeline, PlacedImages, embed_all
+from kizu.pipeline.opened import CountedBatches, Pipeline, PlacedImages, embed_all
 
 WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
 """Beside what the detector holds: the runtime, and images on their way through the network, maps, and those waiting."""
@@ -53,29 +53,26 @@ class UnfittedPipeline:
 
     def fit(self, images: PlacedImages, purpose: str, work: Work) -> Pipeline:
         """Learn from good images; all chance comes from the config's seed and `purpose`. Raises as `Detector.fit`."""
-        placement = self.config.placement
-        count = images.count * tiles_per_image(placement)
-        turns = self.config.detector.quarter_turns(count, placement.image_size)
-        with work.limit():
-            embeddings = embed_all(self.embedder, images, placement, turns)
-            fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
-        return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
+        return self._fit(images, purpose, work)
 
     @contextmanager
     def fit_keeping(self, images: PlacedImages, purpose: str, work: Work) -> Iterator[tuple[Pipeline, F32]]:
         """As `fit`, and the embeddings (N, h, w, D) of the images that came, there until the block ends; in a file
-        where memory would not do."""
-        placement, config = self.config.placement, self.config.detector
-        h, w = self.embedder.grid_hw(placement.image_size)
+        where memory would not do. For images that are not cut into tiles."""
+        h, w = self.embedder.grid_hw(self.config.placement.image_size)
+        counted = CountedBatches(images.batches)
         with work.feature_array(images.count * h * w, self.embedder.dim) as kept:
-            counted = _Counted(images.batches)
-            turns = config.quarter_turns(images.count, placement.image_size)
-            with work.limit():
-                placed = replace(images, batches=counted)
-                embeddings = embed_all(self.embedder, placed, placement, turns, kept)
-                fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
-            pipeline = Pipeline(placement, self.embedder, fitted, config, self.work)
+            pipeline = self._fit(replace(images, batches=counted), purpose, work, kept)
             yield pipeline, kept[: counted.count * h * w].reshape(counted.count, h, w, -1)
+
+    def _fit(self, images: PlacedImages, purpose: str, work: Work, kept: F32 | None = None) -> Pipeline:
+        placement = self.config.placement
+        count = images.count * tiles_per_image(placement)
+        turns = self.config.detector.quarter_turns(count, placement.image_size)
+        with work.limit():
+            embeddings = embed_all(self.embedder, images, placement, turns, kept)
+            fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
+        return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
 
     def estimate_bytes(self, count: int, *, keeping: bool = False) -> int:
         """What a fit on `count` images will take at most, beside what the process holds before it; `keeping`: and their
@@ -89,19 +86,6 @@ class UnfittedPipeline:
         if keeping:
             held += min(count * h * w * self.embedder.dim * BYTES_PER_FLOAT, self.work.memory_budget())
         return working + held
-
-
-class _Counted:
-    """Batches, counted as they pass."""
-
-    def __init__(self, batches: Iterable[U8]) -> None:
-        self.count = 0
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[U8]:
-        for batch in self._batches:
-            self.count += len(batch)
-            yield batch
 
 
 def _ensure_tiled(placement: PlacementConfig) -> None:

@@ -30,6 +30,19 @@ class PlacedImages:
     """Of each image that came, complete when all batches are read; None: not told (`Embeddings.groups`)."""
 
 
+class CountedBatches:
+    """Batches, counted as they pass."""
+
+    def __init__(self, batches: Iterable[U8]) -> None:
+        self.count = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[U8]:
+        for batch in self._batches:
+            self.count += len(batch)
+            yield batch
+
+
 @dataclass(frozen=True, slots=True)
 class _Network:
     """The scorer of what the network takes: images, or their tiles."""

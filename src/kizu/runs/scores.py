@@ -17,8 +17,9 @@ from kizu.core.config import Stored
 from kizu.core.files import read_rows, read_stored, write_jsonl, write_stored
 from kizu.core.types import F32
 from kizu.data.manifest import Label, Sample
-from kizu.decision.calibration import HeldOut
+from kizu.decision.calibration import CalibrationConfig, HeldOut, image_threshold, pixel_threshold
 from kizu.decision.good_scores import GoodScores, number_groups
+from kizu.decision.thresholds import Threshold
 from kizu.runs.versions import FIRST, LABELLED, read_history, version_folder
 
 CALIBRATION = "calibration.json"
@@ -83,8 +84,19 @@ class CalibrationScores(Stored):
         """The same, with their groups, as a rule takes them."""
         names = [f"of {group}" if group is not None else f"image {i}" for i, group in enumerate(self.groups)]
         numbers = number_groups(names)
-        scores, peaks = self.arrays()
-        return tuple(GoodScores.of(x, numbers, left_out=self.left_out) for x in (scores, peaks))  # type: ignore[return-value]
+        scores, peaks = (GoodScores.of(x, numbers, left_out=self.left_out) for x in self.arrays())
+        return scores, peaks
+
+    def image_threshold(self, config: CalibrationConfig) -> Threshold:
+        """By the rule of `config`. Raises as `decision.calibration.image_threshold`."""
+        return self._out_of_folds(image_threshold(config, self.good()[0]))
+
+    def pixel_threshold(self, config: CalibrationConfig) -> Threshold:
+        """By a pixel rule of `config` that looks at the peaks alone. Raises as `image_threshold`."""
+        return self._out_of_folds(pixel_threshold(config, self.good()[1], self.arrays()[1]))
+
+    def _out_of_folds(self, threshold: Threshold) -> Threshold:
+        return threshold if self.folds is None else threshold.out_of(self.folds)
 
 
 class LabelledScore(Stored):
