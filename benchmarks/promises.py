@@ -155,7 +155,12 @@ def fit(config: PipelineConfig, pictures: Pictures, rows: I64, seed: int) -> tup
                 pictures.embedding[part], config.placement.image_size, pictures.groups[part]
             )
             scores.append(found.image)
-        good = GoodScores.of(np.concatenate(scores), pictures.groups[np.concatenate(parts)], left_out=True)
+        good = GoodScores.of(
+            np.concatenate(scores),
+            pictures.groups[np.concatenate(parts)],
+            left_out=True,
+            monotone=config.detector.monotone,
+        )
     else:
         names = np.unique(groups)
         held_count = max(1, round(held_fraction(config, count) * count))

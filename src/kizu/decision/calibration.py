@@ -100,10 +100,12 @@ class HeldOut:
     """(N,) which belong together"""
     left_out: bool = False
     """They were fitted on; each is scored as by a fit without its group."""
+    monotone: bool = False
+    """As in `GoodScores`."""
 
     def good(self, values: F32) -> GoodScores:
         """`values` (N,) of these images."""
-        return GoodScores.of(values, self.groups, left_out=self.left_out)
+        return GoodScores.of(values, self.groups, left_out=self.left_out, monotone=self.monotone)
 
     @classmethod
     def join_parts(cls, parts: Sequence["HeldOut"]) -> Self:
@@ -112,7 +114,12 @@ class HeldOut:
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         starts = np.cumsum([0, *(part.groups.max(initial=-1) + 1 for part in parts[:-1])])
         groups = np.concatenate([part.groups + start for part, start in zip(parts, starts, strict=True)])
-        return cls(**joined, groups=groups, left_out=any(part.left_out for part in parts))
+        return cls(
+            **joined,
+            groups=groups,
+            left_out=any(part.left_out for part in parts),
+            monotone=all(part.monotone for part in parts),
+        )
 
 
 def image_threshold(
@@ -188,9 +195,10 @@ def keep_held_out(
     *,
     groups: I64 | None = None,
     left_out: bool = False,
+    monotone: bool = False,
 ) -> HeldOut:
     """What calibration keeps of good images: their scores (N,) and maps (N, H, W). `groups`: (N,) any numbers; None:
-    each is a group of its own. `left_out`: as in `HeldOut`."""
+    each is a group of its own. `left_out`, `monotone`: as in `HeldOut`."""
     return HeldOut(
         scores=scores,
         peaks=maps.max(axis=(1, 2)),
@@ -198,6 +206,7 @@ def keep_held_out(
         zone_peaks=zone_peaks(maps, config.zones or (1, 1)),
         groups=np.arange(len(scores)) if groups is None else number_groups(groups),
         left_out=left_out,
+        monotone=monotone,
     )
 
 

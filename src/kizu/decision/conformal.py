@@ -14,10 +14,10 @@ from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold
 
 
-def smallest_count(false_alarm_rate: float, *, left_out: bool = False) -> int:
-    """How many calibration images, or groups of them, a conformal threshold at this rate needs: n >= 1/a - 1; with
-    scores of left-out groups n >= 2/a - 1."""
-    return math.ceil((2 if left_out else 1) / false_alarm_rate - 1 - 1e-9)
+def smallest_count(false_alarm_rate: float, factor: int = 1) -> int:
+    """How many calibration images, or groups of them, a conformal threshold at this rate needs: n >= factor / a - 1
+    (`GoodScores.factor`)."""
+    return math.ceil(factor / false_alarm_rate - 1 - 1e-9)
 
 
 def smallest_confident_count(false_alarm_rate: float, confidence: float) -> int:
@@ -33,11 +33,14 @@ def conformal(
 
     Held-out scores: a new good image, whose group is exchangeable with theirs, exceeds it with probability at most `a`
     (split conformal prediction; Vovk et al. 2005, Bates et al. 2023, "Testing for outliers with conformal p-values").
-    Scores of left-out groups: the cut is made at a / 2, for what is promised is twice that (jackknife+; Barber, Candes,
-    Ramdas & Tibshirani 2021, "Predictive inference with the jackknife+"; over groups Lee, Barber & Willett 2023).
-    As a rule a / 2 comes true. The theory compares a new image with the fits that left a group out; that the fit on all
-    scores it no higher than these is assumed. It is so for banks that are picked part by part, whose nearest vector
-    only comes nearer.
+    Monotone scores of left-out groups: the same, with the model that runs. Had the new image's group been learned too,
+    each of theirs would be as a fit on so many groups has it, and all of them exchangeable (full conformal prediction;
+    Vovk et al. 2005, over groups Lee, Barber & Willett 2023); as none can rise by what is learned besides, theirs lie
+    no lower than that (docs/decisions/0029).
+    Other scores of left-out groups: the cut is made at a / 2, for what is promised is twice that (jackknife+; Barber,
+    Candes, Ramdas & Tibshirani 2021, "Predictive inference with the jackknife+"). The theory compares a new image with
+    the fits that left a group out; that the fit on all scores it no higher than these is assumed. As a rule a / 2 comes
+    true.
     Raises `CalibrationError` when n is too small for the rate, saying how many would do.
     """
     good = GoodScores.of(scores)
@@ -49,7 +52,7 @@ def conformal(
     rank = good.rank_at(false_alarm_rate / good.factor)
     if rank is None:
         what = "groups of calibration images" if good.are_grouped else "calibration images"
-        least = smallest_count(false_alarm_rate, left_out=good.left_out)
+        least = smallest_count(false_alarm_rate, good.factor)
         raise CalibrationError(
             f"{good.count} {what} cannot support a false-alarm rate of {false_alarm_rate:g}",
             hint=f"use at least {least}, or raise the rate to {_not_below(tightest_rate(good, 0))}",
@@ -72,7 +75,7 @@ def _promised(good: GoodScores, rank: int, rule: Rule, rate: float, split: Split
 
 def tightest_rate(good: GoodScores | int, target: float) -> float:
     """The target where so many calibration images, or groups, can support it, else the lowest rate that they can:
-    1 / (n + 1), and 2 / (n + 1) of left-out groups; below 1."""
+    `GoodScores.factor` / (n + 1); below 1."""
     count, factor = (good, 1) if isinstance(good, int) else (good.count, good.factor)
     return min(max(target, factor / (count + 1)), 1 - 1e-9)
 
@@ -128,6 +131,6 @@ def conformal_confident(
 
 def maximum(scores: F32 | F64 | GoodScores, *, split: Split = Split.CALIBRATION) -> Threshold:
     """Just above the highest good score. A new good image exceeds it with probability at most 1 / (n + 1), of n groups;
-    by scores of left-out groups 2 / (n + 1) is what `conformal` can promise of it."""
+    of scores that are not monotone of left-out groups twice that."""
     good = GoodScores.of(scores)
     return _promised(good, len(good.values), Rule(name="maximum"), tightest_rate(good, 0), split)

@@ -37,18 +37,25 @@ class GoodScores:
     """(N,) each one's group, from 0 on: pictures of one part or one lot say little more than one of them"""
     left_out: bool = False
     """The model that runs was fitted on these pictures too; each score is as of a fit without the picture's group."""
+    monotone: bool = False
+    """Of left-out groups: no good picture that is learned besides can raise a score of theirs."""
 
     @classmethod
     def of(
-        cls, scores: "F32 | F64 | GoodScores", groups: I64 | None = None, *, left_out: bool = False
+        cls,
+        scores: "F32 | F64 | GoodScores",
+        groups: I64 | None = None,
+        *,
+        left_out: bool = False,
+        monotone: bool = False,
     ) -> Self:
         """`groups`: (N,) any numbers; None: each picture is a group of its own. Raises `CalibrationError` for no score
         and for one that is not finite."""
         if isinstance(scores, GoodScores):
-            return cls(scores.values, scores.groups, scores.left_out)
+            return cls(scores.values, scores.groups, scores.left_out, scores.monotone)
         values = usable_scores(scores)
         known = np.arange(len(scores)) if groups is None else number_groups(groups)
-        return cls(values, known, left_out)
+        return cls(values, known, left_out, monotone)
 
     @property
     def count(self) -> int:
@@ -63,7 +70,7 @@ class GoodScores:
     @property
     def factor(self) -> int:
         """What the theory promises, in parts of the level that the scores are cut at. See `conformal`."""
-        return 2 if self.left_out else 1
+        return 2 if self.left_out and not self.monotone else 1
 
     def rank_at(self, level: float) -> int | None:
         """How many of the scores, from the lowest, the threshold leaves below it; None: there are too few groups.

@@ -68,7 +68,7 @@ def _needs(config: CalibrationConfig, good: GoodScores) -> str:
         return "needs held-out images"
     rate = config.false_alarm_rate or DEFAULT_RATE
     counts = {
-        "conformal": smallest_count(rate, left_out=good.left_out),
+        "conformal": smallest_count(rate, good.factor),
         "conformal_confident": smallest_confident_count(rate, config.confidence),
         "mean_sigma": 2,
     }

@@ -38,6 +38,12 @@ class DetectorConfig(Config):
         """Whether a fit with these settings is `LeavesOut`."""
         return False
 
+    @property
+    def monotone(self) -> bool:
+        """Whether what a fit without a group says of a good image can only fall when it learns other good images
+        besides: thresholds by such scores promise what they are cut at (`decision.conformal`)."""
+        return False
+
     def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
         """In which positions `count` good images (H, W) are learned, in turns of 90 degrees; (0,): as they are."""
         return (0,)

@@ -80,6 +80,11 @@ class PadimConfig(DetectorConfig):
         is_alone = self.covariance != "low_rank" and self.feature_choice == "random"
         return is_alone and (self.covariance == "diagonal" or self.epsilon >= LEAST_EPSILON)
 
+    @property
+    def monotone(self) -> bool:
+        """More deviations widen the scatter; see `scoring.left_out`."""
+        return self.leaves_out
+
     @model_validator(mode="after")
     def _low_rank_has_no_moments(self) -> PadimConfig:
         if self.keep_moments and self.covariance == "low_rank":

@@ -79,6 +79,11 @@ class PatchKnnConfig(BankConfig):
         """The ground is told by all images together."""
         return not self.foreground
 
+    @property
+    def monotone(self) -> bool:
+        """More vectors bring the nearest ones nearer, and each group brings its own."""
+        return self.leaves_out
+
     def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
         """All positions that their shape allows, for `turn_up_to` images or fewer."""
         if count > self.turn_up_to:

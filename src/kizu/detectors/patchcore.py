@@ -70,6 +70,11 @@ class PatchcoreConfig(BankConfig):
         """Weighed by the bank around it, a score could rise as the bank grows."""
         return self.image_score != "reweighted_max"
 
+    @property
+    def monotone(self) -> bool:
+        """More vectors bring the nearest one nearer, and each group brings its own."""
+        return self.leaves_out
+
 
 @dataclass(frozen=True, slots=True)
 class FittedPatchcore:

@@ -143,7 +143,8 @@ def _calibrate(
         held = HeldOut.join_parts(list(parts.values()))
     elif kept is not None:
         scored = _leave_out(pipeline, kept, sides.fit.groups or ())
-        held = score_left_out(config, scored, drawn, count=len(kept), work=work)
+        monotone = unfitted.config.detector.monotone
+        held = score_left_out(config, scored, drawn, count=len(kept), monotone=monotone, work=work)
     elif sides.folds:
         held = _score_folds(unfitted, sides.folds, drawn, work)
     else:
@@ -207,14 +208,19 @@ def score_left_out(
     rng: np.random.Generator,
     *,
     count: int,
+    monotone: bool,
     work: Work = Work(),
 ) -> HeldOut:
     """From what was said of good images that were fitted on, about `count`, each as by a fit without its group; whole
-    groups (N,) at a time."""
+    groups (N,) at a time. `monotone`: as `DetectorConfig.monotone` has it."""
     parts = []
     done = 0
     for scores, groups in scored:
-        parts.append(keep_held_out(config, scores.image, scores.maps, rng, groups=groups, left_out=True))
+        parts.append(
+            keep_held_out(
+                config, scores.image, scores.maps, rng, groups=groups, left_out=True, monotone=monotone
+            )
+        )
         done += len(groups)
         work.report("calibration", done, count)
     if not parts:

@@ -111,7 +111,9 @@ def score_set(
     if held.left_out:
         batches = place_groups(held.samples, placement, held.numbers)
         scored = ((scorer.leave_out(images, groups), groups) for images, groups in batches)
-        return score_left_out(config, scored, rng, count=len(held.samples), work=work)
+        return score_left_out(
+            config, scored, rng, count=len(held.samples), monotone=scorer.detector.monotone, work=work
+        )
     with predict_samples(
         scorer, held.samples, placement, with_masks=False, stage="calibration", work=work
     ) as found:

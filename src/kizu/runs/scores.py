@@ -38,6 +38,8 @@ class CalibrationScores(Stored):
     """The scores are of so many fits, each of which had not seen what it scored; None: of the model that runs."""
     left_out: bool = False
     """They were fitted on, and each is scored as by a fit without its group."""
+    monotone: bool = False
+    """Then no good image that is learned besides can raise one."""
     ids: tuple[str, ...]
     groups: tuple[str | None, ...]
     """What is the same for images that may not be parted; None: it is one of its own."""
@@ -62,6 +64,7 @@ class CalibrationScores(Stored):
             fit_sha256=fit_sha256,
             folds=folds,
             left_out=held.left_out,
+            monotone=held.monotone,
             ids=tuple(sample.id for sample in samples),
             groups=tuple(str(group) if sizes[group] > 1 else None for group in held.groups),
             scores=tuple(map(float, held.scores)),
@@ -84,7 +87,9 @@ class CalibrationScores(Stored):
         """The same, with their groups, as a rule takes them."""
         names = [f"of {group}" if group is not None else f"image {i}" for i, group in enumerate(self.groups)]
         numbers = number_groups(names)
-        scores, peaks = (GoodScores.of(x, numbers, left_out=self.left_out) for x in self.arrays())
+        scores, peaks = (
+            GoodScores.of(x, numbers, left_out=self.left_out, monotone=self.monotone) for x in self.arrays()
+        )
         return scores, peaks
 
     def image_threshold(self, config: CalibrationConfig) -> Threshold:

@@ -5,6 +5,11 @@ deviation behind, so their deviations from it are E = H D, H = I + 1 1' / (n - m
 (Chan, Golub & LeVeque 1983). With the white deviations Z = D L', L the inverse Cholesky factor of S / (n - 1) + epsilon
 I, and K = Z Z' (m, m), the matrix inversion lemma gives all squared distances at once: the diagonal of
 H K (I - H K / (n - 1))^-1 H.
+
+Divisor n - 1 and ridge (n - 1) epsilon stay those of the fit on all, and (n - 1) (1 / (n - m) - 1 / n) is added.
+Then 1 / n + d^2 / (n - 1) is the ridge leverage of x: [1, x] G^-1 [1, x]' with G the sum of [1, z]' [1, z] over what
+was fitted on, and the ridge. More vectors add to G and so can only lower it: what is said of a group that was left out
+can only fall when other vectors are learned besides, which `decision.conformal` rests on.
 """
 
 import numpy as np
@@ -21,7 +26,7 @@ def mahalanobis_without(gaussian: Gaussian, x: F32, groups: I64, count: int) -> 
     from a fit without the vectors of its group -> (N, P).
 
     `groups` (N,): the whole of each group is in `x`. The fit without m of n vectors divides its scatter by n - 1, not
-    by n - m - 1: its covariance is a little too small, the distance a little too large.
+    by n - m - 1: its covariance is a little too small, the distance a little too large (see above).
     Raises `CalibrationError` where a group is all there is, `ConfigError` for another shape.
     """
     _check(gaussian.mean, x, groups, count)
@@ -48,13 +53,19 @@ def _squares(white: F64, count: int) -> F64:
     moved = behind @ np.matmul(white, white.transpose(0, 2, 1))  # H K, (P, m, m)
     inside = np.linalg.solve(np.eye(m) - moved / (count - 1), np.broadcast_to(behind, moved.shape))
     squares: F64 = np.maximum(np.einsum("pij,pji->pi", moved, inside), 0)
-    return squares
+    return squares + _of_mean(count, m)
+
+
+def _of_mean(count: int, m: int) -> float:
+    """What the square of each dimension that has a variance of its own grows by, since the mean is of fewer."""
+    return (count - 1) * m / (count * (count - m))
 
 
 def diagonal_without(gaussian: DiagonalGaussian, x: F32, groups: I64, count: int, epsilon: float) -> F32:
-    """The same without correlations, exactly as a fit on the others has it. `epsilon`: what the fit added."""
+    """The same without correlations. `epsilon`: what the fit added."""
     _check(gaussian.mean, x, groups, count)
-    scatter = np.maximum(1 / np.square(gaussian.scale.astype(np.float64)) - epsilon, 0) * max(count - 1, 1)
+    share = max(count - 1, 1)
+    scatter = np.maximum(1 / np.square(gaussian.scale.astype(np.float64)) - epsilon, 0) * share
     found = np.empty(x.shape[:2], np.float32)
     for number in np.unique(groups):
         rows = np.flatnonzero(groups == number)
@@ -62,9 +73,10 @@ def diagonal_without(gaussian: DiagonalGaussian, x: F32, groups: I64, count: int
         deviations = x[rows].astype(np.float64) - gaussian.mean  # (m, P, D)
         mean = deviations.mean(axis=0)
         rest = scatter - np.square(deviations).sum(axis=0) - m**2 / (count - m) * np.square(mean)
-        variance = np.maximum(rest, 0) / max(count - m - 1, 1) + epsilon
+        variance = np.maximum(rest, 0) / share + epsilon
         moved = deviations + m / (count - m) * mean
-        found[rows] = np.sqrt((np.square(moved) / variance).sum(axis=2))
+        squares = (np.square(moved) / variance).sum(axis=2) + x.shape[2] * _of_mean(count, m)
+        found[rows] = np.sqrt(squares)
     return found
 
 

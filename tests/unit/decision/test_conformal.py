@@ -28,9 +28,10 @@ def lots(rng: np.random.Generator, count: int, *, part: float = 0.8) -> tuple[F6
     return part * own[groups] + (1 - part) * rng.gumbel(size=len(groups)), groups
 
 
-def grouped(count: int, *, left_out: bool = False) -> GoodScores:
+def grouped(count: int, *, left_out: bool = False, monotone: bool = False) -> GoodScores:
     """Two pictures of each of so many groups."""
-    return GoodScores.of(np.arange(2.0 * count), np.repeat(np.arange(count), 2), left_out=left_out)
+    groups = np.repeat(np.arange(count), 2)
+    return GoodScores.of(np.arange(2.0 * count), groups, left_out=left_out, monotone=monotone)
 
 
 def new_picture(rng: np.random.Generator) -> float:
@@ -57,7 +58,8 @@ def test_as_if_pictures_of_a_lot_were_independent_would_not_keep_it() -> None:
     assert alarms > binom.ppf(0.9999, draws, 0.05)
 
 
-def test_left_out_lots_keep_the_rate_and_half_of_it_is_used() -> None:
+@pytest.mark.parametrize("monotone", [False, True])
+def test_left_out_lots_keep_the_rate_and_monotone_ones_use_it(*, monotone: bool) -> None:
     """Points in space, lots of them close together; a score is the distance from the nearest point of another lot."""
     rng, rate, draws = np.random.default_rng(1), 0.2, 3000
     alarms = 0
@@ -67,9 +69,10 @@ def test_left_out_lots_keep_the_rate_and_half_of_it_is_used() -> None:
         known = groups > 0  # a picture of lot 0 is to come
         apart = np.linalg.norm(places[:, None] - places, axis=2)
         others = np.where((groups[:, None] != groups) & known, apart, np.inf).min(axis=1)
-        good = GoodScores.of(others[known], groups[known], left_out=True)
+        good = GoodScores.of(others[known], groups[known], left_out=True, monotone=monotone)
         alarms += others[0] > conformal(good, rate).value
-    assert binom.ppf(1e-4, draws, rate / 3) <= alarms <= binom.ppf(0.9999, draws, rate / 2)
+    kept = rate if monotone else rate / 2  # the distance from the nearest one is monotone either way
+    assert binom.ppf(1e-4, draws, 0.6 * kept) <= alarms <= binom.ppf(0.9999, draws, kept)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.5, 0.9])
@@ -86,6 +89,16 @@ def test_left_out_scores_are_cut_at_half_the_rate(rate: float) -> None:
     assert (left.count, left.groups) == (len(scores), 40)
 
 
+def test_monotone_left_out_scores_are_cut_as_held_out_ones() -> None:
+    scores, groups = lots(np.random.default_rng(2), 40)
+    for rate in (0.1, 0.5):
+        left = conformal(GoodScores.of(scores, groups, left_out=True, monotone=True), rate)
+        assert left.value == conformal(GoodScores.of(scores, groups), rate).value
+        assert (left.rule.folds, left.false_alarm_rate) == (40, rate)
+    assert tightest_rate(grouped(40, left_out=True, monotone=True), 0) == pytest.approx(1 / 41)
+    assert GoodScores.of(grouped(4, left_out=True, monotone=True)).factor == 1
+
+
 def test_single_pictures_tell_no_groups() -> None:
     assert conformal(np.arange(30.0), 0.1).groups is None
     left = conformal(GoodScores.of(np.arange(30.0), left_out=True), 0.1)
@@ -95,7 +108,7 @@ def test_single_pictures_tell_no_groups() -> None:
 @pytest.mark.parametrize("left_out", [False, True])
 @pytest.mark.parametrize("rate", [0.01, 0.03, 0.05, 1 / 49, 0.3])
 def test_a_refusal_names_the_groups_that_are_needed_and_so_many_do(rate: float, *, left_out: bool) -> None:
-    needed = smallest_count(rate, left_out=left_out)
+    needed = smallest_count(rate, 2 if left_out else 1)
     assert conformal(grouped(needed, left_out=left_out), rate).groups == needed
     few = grouped(needed - 1, left_out=left_out)
     with pytest.raises(

@@ -6,7 +6,7 @@ import pytest
 from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.threads import limit_cores
 from kizu.core.types import F32, F64, I64
-from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian
+from kizu.scoring.gaussian import Gaussian, RunningMoments, fit_gaussian, mahalanobis
 from kizu.scoring.lean_gaussian import DiagonalGaussian, RunningVariances, fit_diagonal
 from kizu.scoring.left_out import diagonal_without, mahalanobis_without
 from kizu.scoring.moments import Moments, moments_of
@@ -41,21 +41,23 @@ def diagonal(x: F32) -> DiagonalGaussian:
 
 
 def refitted(x: F32, groups: I64, *, is_diagonal: bool = False) -> F64:
-    """(N, P): for each vector, mean and covariance of the vectors of other groups, in float64. The full covariance is
-    divided by n - 1, as `mahalanobis_without` has it; the diagonal by what a fit divides it by."""
+    """(N, P): for each vector, from mean and scatter of the vectors of other groups, in float64, by the leverage it
+    has among them."""
     found = np.empty(x.shape[:2])
     for row, group in enumerate(groups):
         others = x[groups != group].astype(np.float64)
         for position in range(x.shape[1]):
             rest = others[:, position]
             apart = rest - rest.mean(axis=0)
-            divisor = max(len(rest) - 1, 1) if is_diagonal else len(x) - 1
-            covariance = apart.T @ apart / divisor
+            scatter = apart.T @ apart
             if is_diagonal:
-                covariance = np.diag(np.diag(covariance))
-            covariance += EPSILON * np.eye(x.shape[2])
+                scatter = np.diag(np.diag(scatter))
+            scatter += (len(x) - 1) * EPSILON * np.eye(x.shape[2])
             deviation = x[row, position].astype(np.float64) - rest.mean(axis=0)
-            found[row, position] = np.sqrt(deviation @ np.linalg.solve(covariance, deviation))
+            leverage = deviation @ np.linalg.solve(scatter, deviation)
+            means = x.shape[2] if is_diagonal else 1
+            leverage += means * (1 / len(rest) - 1 / len(x))
+            found[row, position] = np.sqrt((len(x) - 1) * leverage)
     return found
 
 
@@ -92,7 +94,8 @@ def test_every_vector_by_itself(dims: int) -> None:
 def test_a_full_gaussian_is_never_nearer_than_a_fit_on_the_others_and_little_farther(
     count: int, dims: int
 ) -> None:
-    """Its divisor is n - 1 in place of n - m - 1: the distance is too large by no more than the root of their ratio."""
+    """Its divisor is n - 1 in place of n - m - 1: the distance is too large by no more than the root of their ratio,
+    but for what the mean adds."""
     x, groups = vectors(count, dims), np.arange(count) // 3
     found = mahalanobis_without(full(x), x, groups, count)
     for group in np.unique(groups):
@@ -102,19 +105,40 @@ def test_a_full_gaussian_is_never_nearer_than_a_fit_on_the_others_and_little_far
         real = np.linalg.norm(white, axis=2)
         left = count - len(rows)
         assert (found[rows] >= real * 0.998).all()
-        assert (found[rows] <= real * np.sqrt((count - 1) / (left - 1)) * 1.002).all()
+        of_mean = (count - 1) * (1 / left - 1 / count)
+        assert (found[rows] ** 2 <= real**2 * (count - 1) / (left - 1) * 1.004 + of_mean).all()
 
 
 @pytest.mark.parametrize("dims", [3, 40])
 @pytest.mark.parametrize("count", [6, 20])
-def test_a_diagonal_gaussian_without_a_group_is_exactly_a_fit_on_the_others(count: int, dims: int) -> None:
+def test_a_diagonal_gaussian_without_a_group_is_a_fit_on_the_others(count: int, dims: int) -> None:
     x, groups = vectors(count, dims), groups_of(count)
     found = diagonal_without(diagonal(x), x, groups, count, EPSILON)
     np.testing.assert_allclose(found, refitted(x, groups, is_diagonal=True), rtol=1e-4)
-    for group in (2, 4, 9):
-        others = diagonal(x[groups != group])
-        real = np.linalg.norm((x[groups == group] - others.mean) * others.scale, axis=2)
-        np.testing.assert_allclose(found[groups == group], real, rtol=1e-4)
+
+
+@pytest.mark.parametrize("is_diagonal", [False, True])
+@pytest.mark.parametrize("dims", [3, 40])
+def test_what_is_learned_besides_lowers_it_and_never_raises_it(dims: int, *, is_diagonal: bool) -> None:
+    """A tenth group of two beside nine, left out of the fits of none: the divisor and the ridge are the same."""
+    x, groups = vectors(20, dims), np.arange(20) // 2
+    x[18:] *= 3  # it may be as strange as can be
+    less, known = x[:18], groups[:18]
+    without: list[F32] = []
+    if is_diagonal:
+        without.append(diagonal_without(diagonal(less), less, known, 18, EPSILON))
+    else:
+        without.append(mahalanobis_without(full(less), less, known, 18))
+    for group in range(9):
+        rows = np.flatnonzero(groups == group)
+        others = x[groups != group]  # eighteen again
+        if is_diagonal:
+            lean = diagonal(others)
+            besides = np.linalg.norm((x[rows] - lean.mean) * lean.scale, axis=2)
+        else:
+            besides = mahalanobis(full(others), x[rows])
+        assert (besides <= without[0][rows] * (1 + 1e-4)).all()
+        assert besides.mean() < without[0][rows].mean() * 0.99
 
 
 @pytest.mark.parametrize("cores", [1, 3])
