@@ -23,7 +23,7 @@ from kizu.core.work import BATCH, Work
 from kizu.data.batches import stream
 from kizu.data.splits import blocks_of
 from kizu.decision.calibration import DEFAULT_RATE
-from kizu.decision.conformal import conformal, tightest_rate
+from kizu.decision.conformal import conformal, usual_rate
 from kizu.decision.good_scores import GoodScores
 from kizu.decision.thresholds import Threshold
 from kizu.detectors.base import Embeddings, Fitted, LeavesOut
@@ -169,7 +169,7 @@ def fit(config: PipelineConfig, pictures: Pictures, rows: I64, seed: int) -> tup
         told = Embeddings(batches(pictures.embedding, fit_rows), len(fit_rows), config.placement.image_size)
         fitted = detector.fit(told, rng=rng)
         good = GoodScores.of(score(fitted, config, pictures.embedding[rows[held]]), groups[held])
-    return conformal(good, tightest_rate(good, DEFAULT_RATE)), fitted
+    return conformal(good, usual_rate(good, DEFAULT_RATE)), fitted
 
 
 def batches(embedding: F32, rows: I64) -> Iterator[F32]:

@@ -42,6 +42,8 @@ class _Edge(TyperGroup):
             if error.is_closed:
                 raise typer.Exit(exits.PIPE_CLOSED) from error
             raise _told(error) from error
+        except BrokenPipeError as error:  # of --help, which typer prints itself
+            raise typer.Exit(exits.PIPE_CLOSED) from error
         except KizuError as error:
             raise _told(error) from error
         except KeyboardInterrupt as error:

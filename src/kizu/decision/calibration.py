@@ -10,7 +10,7 @@ from pydantic import Field
 from kizu.core.config import Config
 from kizu.core.errors import CalibrationError
 from kizu.core.types import F32, HW, I64, Bool
-from kizu.decision.conformal import conformal, conformal_confident, maximum, tightest_rate
+from kizu.decision.conformal import conformal, conformal_confident, maximum, tightest_rate, usual_rate
 from kizu.decision.good_scores import GoodScores, number_groups
 from kizu.decision.thresholds import Threshold, f1_max, least_cost, mean_sigma, quantile
 from kizu.decision.zones import Grid, ZoneThresholds, zone_peaks
@@ -35,18 +35,19 @@ class CalibrationConfig(Config):
     scheme: Scheme = "auto"
     """Where the scores come from that set thresholds (docs/decisions/0029). `left_out`: the model is fitted on all good
     images, and each is scored as by a fit without its group. `held_out`: some are not fitted on. `auto`: `held_out`
-    where `fraction` is given, or the method or the rule wants it, or from 200 groups on; else `left_out`."""
+    where `fraction` is given, or the method or the rule wants it, or from 400 groups on; else `left_out`."""
     fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Part of train/good that is held out of the fit. None: a tenth; from 200 groups on at least 99 images, for a
-    promise of 1 %."""
+    """Part of train/good that is held out of the fit. None: a tenth; from 200 groups on at least 99 images, from 400
+    on 199, for a promise of 1 %."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """For few good images: so many fits, each scoring what it has not seen, set the thresholds, and the last fit is on
     all of them. The scores are not of the model that runs, so no rate is promised. None: `fraction` is held out."""
     rule: ImageRule = "conformal"
     """For the image threshold. `f1_max` and `cost` need a labelled validation split."""
     false_alarm_rate: Rate | None = None
-    """For the conformal rules. None: 0.01, or the lowest rate that the images at hand can support, 1 / (n + 1). A rate
-    that is given is kept or refused, never changed."""
+    """For the conformal rules. None: 0.01, or what the n images or groups at hand support: 2 / (n + 1), with one of
+    them above the threshold, or 1 / (n + 1) where that is more than 0.05. A rate that is given is kept or refused,
+    never changed."""
     quantile: Annotated[float, Field(ge=0, le=1)] = 0.995
     sigmas: Annotated[float, Field(ge=0)] = 3
     confidence: Rate = 0.95
@@ -219,7 +220,7 @@ def sample_pixels(maps: F32, rng: np.random.Generator) -> F32:
 
 
 def _rate(config: CalibrationConfig, good: GoodScores) -> float:
-    return config.false_alarm_rate or tightest_rate(good, DEFAULT_RATE)
+    return config.false_alarm_rate or usual_rate(good, DEFAULT_RATE)
 
 
 _GOOD_ONLY: Mapping[str, Callable[[CalibrationConfig, GoodScores], Threshold]] = {

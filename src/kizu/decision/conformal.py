@@ -80,6 +80,21 @@ def tightest_rate(good: GoodScores | int, target: float) -> float:
     return min(max(target, factor / (count + 1)), 1 - 1e-9)
 
 
+SPARED_UP_TO = 0.05
+"""More is not promised for the sake of one group that may be unlike the rest."""
+
+
+def usual_rate(good: GoodScores, target: float) -> float:
+    """What is promised where nobody asked for a rate: `target`, or the lowest at which one group of good images may lie
+    above the threshold, 2 / (n + 1); the tightest where that would be more than `SPARED_UP_TO`.
+
+    The highest of n scores is what one picture makes it: flawed, blurred or just unlike the rest, it would let flaws
+    pass that all other scores would tell (docs/choices.md).
+    """
+    spared = 2 * tightest_rate(good, 0)
+    return max(target, spared) if spared <= SPARED_UP_TO else tightest_rate(good, target)
+
+
 def _not_below(rate: float) -> str:
     """About three digits, rounded up: a rate that is offered can be had."""
     digits = 2 - math.floor(math.log10(rate))

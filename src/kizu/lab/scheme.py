@@ -18,9 +18,10 @@ from kizu.pipeline.opened import PlacedImages
 
 S = TypeVar("S", bound=Source)
 
-MANY_GROUPS = 200
-"""From so many on 99 groups can be held out, which promise 1 %, and the fit keeps half of them and more."""
-HELD_GROUPS = 99
+MANY_GROUPS = 400
+"""From so many on 199 groups can be held out, which promise 1 % and spare one, and the fit keeps half and more."""
+HELD_GROUPS = {MANY_GROUPS: 199, 200: 99}
+"""How many groups are held out at least, where there are so many; the most first."""
 TENTH = 0.1
 LEAST_GROUPS = 20
 """Fewer do not tell a trend."""
@@ -58,8 +59,10 @@ def held_fraction(config: PipelineConfig, groups: int) -> float:
     calibration = config.calibration
     if calibration.fraction is not None:
         return calibration.fraction
-    is_many = calibration.scheme == "auto" and groups >= MANY_GROUPS
-    return max(TENTH, HELD_GROUPS / groups) if is_many else TENTH
+    if calibration.scheme != "auto":
+        return TENTH
+    least = next((held for many, held in HELD_GROUPS.items() if groups >= many), 0)
+    return max(TENTH, least / max(groups, 1))
 
 
 def tell_trend(samples: Sequence[Sample], held: HeldOut, rng: np.random.Generator) -> str | None:

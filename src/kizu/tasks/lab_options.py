@@ -42,7 +42,7 @@ class PipelineOptions:
     false_alarm_rate: Annotated[
         float | None,
         Flag(
-            "Promise at most this false-alarm rate on good parts, or refuse. Default: 0.01, or the lowest that the"
+            "Promise at most this false-alarm rate on good parts, or refuse. Default: 0.01, or what the good"
             " images allow."
         ),
     ] = None

@@ -16,7 +16,6 @@ from kizu.data.manifest import Sample
 from kizu.decision.calibration import HeldOut
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.lab.scheme import (
-    HELD_GROUPS,
     MANY_GROUPS,
     held_fraction,
     leaves_out,
@@ -80,15 +79,14 @@ def test_what_cannot_be_had_is_held_out_and_refused_with_the_reason_when_asked_f
         assert "held_out" in (refused.value.hint or "")
 
 
-@pytest.mark.parametrize("groups", [1, 2, 20, 150, 199, 200, 201, 500, 989, 990, 991, 5000])
+@pytest.mark.parametrize("groups", [1, 2, 20, 150, 199, 200, 399, 400, 500, 989, 1990, 1991, 5000])
 def test_the_part_that_is_held_out_promises_one_in_a_hundred_where_it_can(groups: int) -> None:
-    """A tenth; of many groups 99 at least, which leaves the fit one half and more."""
-    assert (MANY_GROUPS, HELD_GROUPS) == (200, 99)
+    """A tenth; of many groups 99 or 199 at least, which leaves the fit one half and more."""
     held = held_fraction(config(), groups)
     if groups < 200:
         assert held == 0.1
     else:
-        assert round(held * groups) == max(99, round(groups / 10))
+        assert round(held * groups) == max(199 if groups >= MANY_GROUPS else 99, round(groups / 10))
         assert held < 0.5
     assert held_fraction(config({"scheme": "held_out"}), groups) == 0.1
     assert held_fraction(config({"fraction": 0.37}), groups) == 0.37
