@@ -127,10 +127,10 @@ def measure(config: PipelineConfig, pictures: Pictures, size: int, resplits: int
 
 
 def draw(groups: I64, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Whole groups at random, until `wanted` pictures are in."""
+    """Whole groups at random, two at least, until `wanted` pictures are in."""
     inside = np.zeros(len(groups), bool)
-    for group in rng.permutation(groups.max() + 1):
-        if inside.sum() >= wanted:
+    for number, group in enumerate(rng.permutation(groups.max() + 1)):
+        if inside.sum() >= wanted and number >= 2:
             break
         inside |= groups == group
     return inside

@@ -384,6 +384,6 @@ def test_where_any_rejection_costs_more_than_it_saves_nothing_is_rejected() -> N
 
 def test_a_promise_is_told_with_its_rate_and_its_confidence() -> None:
     scores = np.arange(99.0)
-    assert "false alarms at most 0.05 of good parts on average)" in conformal(scores, 0.05).describe()
+    assert "false alarms at most 0.05 of good parts like these on average)" in conformal(scores, 0.05).describe()
     told = conformal_confident(scores, 0.05).describe()
-    assert "false alarms at most 0.05 of good parts with 95% confidence)" in told
+    assert "false alarms at most 0.05 of good parts like these with 95% confidence)" in told
