@@ -52,6 +52,13 @@ def load_backbone(name_or_path: str) -> Backbone:
     return Backbone(spec, load_cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
 
 
+def load_spec(name_or_path: str) -> BackboneSpec:
+    """The facts alone; of a name without its weights. Raises as `load_backbone`."""
+    if name_or_path.endswith(".onnx"):
+        return _from_file(Path(name_or_path)).spec
+    return look_up(BACKBONES, name_or_path, noun="backbone").spec(name_or_path)
+
+
 def _from_file(path: Path) -> Backbone:
     model = _read(path)
     if len(model.graph.input) != 1:

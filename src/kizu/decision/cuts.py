@@ -32,7 +32,9 @@ def just_above(scores: F64, rank: int) -> float:
         return above
     following = float(ordered[larger])
     between = min(above, score / 2 + following / 2)  # halves first: a sum may overflow
-    return between if score <= between < following else score  # neighbours in float64 have nothing between them
+    return (
+        between if score <= between < following else score
+    )  # neighbours in float64 have nothing between them
 
 
 def margin(ordered: F64) -> float:

@@ -38,7 +38,9 @@ def test_counts_and_ranks_do_not_hang_on_the_rounding_of_a_rate() -> None:
     assert 10 * (1 - 0.7) > 3
     assert conformal(np.arange(1.0, 10), 0.7).value == 3 + 9 * MARGIN  # above the third of nine
     assert 100 * 0.29 < 29
-    assert fpr_target(np.arange(100.0), 0.29, split=Split.VALIDATION).value == 70 + 99 * MARGIN  # 29 lie above
+    assert (
+        fpr_target(np.arange(100.0), 0.29, split=Split.VALIDATION).value == 70 + 99 * MARGIN
+    )  # 29 lie above
 
 
 @pytest.mark.parametrize("rate", [-0.1, 0, 1, 1.5])
@@ -383,6 +385,8 @@ def test_where_any_rejection_costs_more_than_it_saves_nothing_is_rejected() -> N
 
 def test_a_promise_is_told_with_its_rate_and_its_confidence() -> None:
     scores = np.arange(99.0)
-    assert "false alarms at most 0.05 of good parts like these on average)" in conformal(scores, 0.05).describe()
+    assert (
+        "false alarms at most 0.05 of good parts like these on average)" in conformal(scores, 0.05).describe()
+    )
     told = conformal_confident(scores, 0.05).describe()
     assert "false alarms at most 0.05 of good parts like these with 95% confidence)" in told
