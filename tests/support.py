@@ -263,3 +263,29 @@ def ask(*arguments: object, ok: int = 0) -> Result:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """A file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def ad2_category(root: Path, name: str, seed: int, *, private: int = 2) -> None:
+    """A category in MVTec AD 2's folders: 12 good images to learn from, 3 to validate, 4 good and 4 flawed public ones
+    with masks, and `private` ones in each of the two other sets."""
+    folder = root / name
+
+    def picture(place: str, number: int, *, flawed: bool = False) -> None:
+        image = part_picture(seed + number)
+        encode_png(folder / f"{place}.png", with_flaw(image, 20, 24) if flawed else image)
+
+    for number in range(12):
+        picture(f"train/good/{number:03}_regular", number)
+    for number in range(3):
+        picture(f"validation/good/{number:03}_regular", 20 + number)
+    mask = np.zeros((64, 64), bool)
+    mask[20:32, 24:36] = True
+    for number in range(4):
+        picture(f"test_public/good/{number:03}_regular", 30 + number)
+        picture(f"test_public/bad/{number:03}_overexposed", 40 + number, flawed=True)
+        encode_png(
+            folder / "test_public" / "ground_truth" / "bad" / f"{number:03}_overexposed_mask.png", mask
+        )
+    for number in range(private):
+        picture(f"test_private/{number:03}_regular", 50 + number, flawed=number % 2 == 0)
+        picture(f"test_private_mixed/{number:03}_mixed", 60 + number, flawed=number % 2 == 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError
-from kizu.data.layouts import demo, elpv, folder, mvtec_ad
+from kizu.data.layouts import demo, elpv, folder, mvtec_ad, mvtec_ad2
 from kizu.data.layouts.files import Example
 from kizu.data.manifest import Manifest
 
@@ -37,6 +37,7 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "mvtec_ad": Layout(mvtec_ad.scan, example=mvtec_ad.EXAMPLE),
+    "mvtec_ad2": Layout(mvtec_ad2.scan, mvtec_ad2.MvtecAd2Options, mvtec_ad2.EXAMPLE),
     "folder": Layout(folder.scan, folder.FolderOptions, folder.EXAMPLE),
     "elpv": Layout(elpv.scan, elpv.ElpvOptions, elpv.EXAMPLE),
     "demo": Layout(demo.scan, demo.DemoOptions),

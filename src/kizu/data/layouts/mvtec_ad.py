@@ -17,7 +17,7 @@ from pathlib import Path
 from kizu.core.errors import DataError
 from kizu.core.split import Split
 from kizu.data.claims import Place, claim_masks, masks_beside, split_companions
-from kizu.data.layouts.files import IMAGE, MASK, Example, ensure_folder, folders_in, list_names
+from kizu.data.layouts.files import IMAGE, MASK, Example, ensure_folder, find_category, folders_in
 from kizu.data.lots import Lot, count_pictures, pictures_directly_in, walk
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.data.passed import Passed, Reason
@@ -42,7 +42,7 @@ def scan(root: Path | None = None, category: str | None = None) -> Manifest:
 
     Raises `DataError`, saying what was looked for and what is there.
     """
-    folder, dataset = _category_folder(_root(root), category)
+    folder, dataset = find_category(_root(root), category, shown_by="train", wanted="train/good")
     passed = Passed()
     samples = []
     beside: dict[Path, Path] = {}
@@ -72,32 +72,6 @@ def _root(root: Path | None) -> Path:
             raise DataError("no data set was named", hint=f"give its folder, or set {ROOT_VARIABLE}")
         root = Path(name)
     return ensure_folder(root.expanduser()).resolve()
-
-
-def _category_folder(root: Path, category: str | None) -> tuple[Path, str]:
-    """The category's folder and the name of the data set."""
-    here = _is_category(root)
-    if here and category in (None, root.name):
-        return root, root.parent.name
-    categories = [folder for folder in folders_in(root) if _is_category(folder)]
-    if category is not None and root / category in categories:
-        return root / category, root.name
-    if category is None and len(categories) == 1:
-        return categories[0], root.name
-    if category is None and categories:
-        raise DataError(f"{root} holds several categories", hint=f"choose one of: {list_names(categories)}")
-    wanted = "train/good" if category is None else f"{category}/train"
-    if here:
-        hint = f"{root} is itself the category {root.name!r}"
-    elif categories:
-        hint = f"the categories there are: {list_names(categories)}"
-    else:
-        hint = f"the folders there are: {list_names(folders_in(root))}; for other folders use the layout 'folder'"
-    raise DataError(f"no {wanted} in {root}", hint=hint)
-
-
-def _is_category(folder: Path) -> bool:
-    return (folder / "train").is_dir()
 
 
 def _samples(
