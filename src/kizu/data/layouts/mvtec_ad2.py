@@ -51,14 +51,14 @@ EXAMPLE: Example = {
 }  # fmt: skip
 
 
-class MvtecAd2Options(Config):
-    """What the good images of `validation/` are for."""
+class GoodValidation(Config):
+    """What the good images of `validation/` are for: chosen on, or learned from like those of `train/`."""
 
     validation: Literal["validation", "train"] = "validation"
 
 
 def scan(
-    root: Path | None = None, category: str | None = None, options: MvtecAd2Options = MvtecAd2Options()
+    root: Path | None = None, category: str | None = None, options: GoodValidation = GoodValidation()
 ) -> Manifest:
     """List one category. `root` may also be the category's own folder.
 

@@ -70,5 +70,5 @@ def test_a_set_without_its_private_part_is_named(tmp_path: Path) -> None:
     laid_out(tmp_path, mvtec_ad2.EXAMPLE)
     shutil.rmtree(tmp_path / "can/test_private")
     assert len(mvtec_ad2.scan(tmp_path).notes) == 1
-    with pytest.raises(DataError, match="no image in .*test_private"):
+    with pytest.raises(DataError, match=r"no image in .*test_private"):
         private_images(tmp_path, "can", "test_private")
