@@ -56,19 +56,23 @@ def fill_polygon(corners: F64, hw: HW) -> Bool:
     loops is outside. A polygon too thin to hold any centre marks the pixels of its corners, so that no flaw is lost.
     """
     height, width = hw
-    flips = np.zeros((height, width + 1), np.int64)
+    inside = np.zeros(hw, np.bool_)
+    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    left, top = np.clip(low, 0, (width, height)).astype(int).tolist()
+    right, bottom = np.clip(high, 0, (width, height)).astype(int).tolist()
+    flips = np.zeros((bottom - top, right - left + 1), np.int32)  # of the box round the polygon
     following = np.roll(corners, -1, axis=0)
     for (x0, y0), (x1, y1) in zip(corners.tolist(), following.tolist(), strict=True):
-        low, high = (y0, y1) if y0 < y1 else (y1, y0)
-        rows = np.arange(max(0, int(np.ceil(low - 0.5))), min(height, int(np.ceil(high - 0.5))))
+        first, last = sorted((y0, y1))
+        rows = np.arange(max(top, int(np.ceil(first - 0.5))), min(bottom, int(np.ceil(last - 0.5))))
         if not rows.size:
             continue
         crossing = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-        first = np.clip(np.ceil(crossing - 0.5), 0, width).astype(
+        column = np.clip(np.ceil(crossing - 0.5), left, right).astype(
             np.int64
-        )  # the first centre to the right of it
-        np.add.at(flips, (rows, first), 1)
-    inside: Bool = flips.cumsum(axis=1)[:, :width] % 2 == 1
+        )  # the first centre to the right
+        np.add.at(flips, (rows - top, column - left), 1)
+    inside[top:bottom, left:right] = flips.cumsum(axis=1)[:, :-1] % 2 == 1
     if not inside.any():
         columns, rows = np.floor(corners).astype(np.int64).T
         there = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
