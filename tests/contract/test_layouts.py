@@ -1,9 +1,7 @@
 """What every layout promises; tests/unit/data/layouts has what each of them promises besides."""
 
-import re
 import shutil
 from pathlib import Path
-from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from kizu.data.splits import ensure_apart
 from kizu.imaging.codec import image_size
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import RunConfig, train_run
-from kizu.tasks.options import DataOptions
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -108,13 +105,6 @@ def test_a_set_goes_from_its_folders_to_numbers_and_drawn_flaws_are_found(name: 
         assert found.metrics["aupro_030"] is not None
     else:
         assert found.metrics["pixel_auroc"] is None
-
-
-def test_the_help_lists_every_layout() -> None:
-    (flag,) = (item for item in get_type_hints(DataOptions, include_extras=True)["layout"].__metadata__)
-    assert set(LAYOUTS) == set(re.findall(r"[a-z_0-9]+", flag.help.partition(":")[2].partition(".")[0])) - {
-        "or"
-    }
 
 
 @pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.example])

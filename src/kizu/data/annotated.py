@@ -130,7 +130,7 @@ def draw(image: Annotation) -> Bool:
     return marked
 
 
-def annotated_manifest(
+def make_manifest(
     dataset: str,
     root: Path,
     images: Sequence[Annotation],

@@ -10,7 +10,7 @@ from kizu.core.lists import comma_separated
 from kizu.core.locks import locked
 from kizu.core.registry import look_up
 from kizu.core.work import Work
-from kizu.data.layouts.mvtec_ad2 import PRIVATE, private_images
+from kizu.data.layouts.mvtec_ad2 import PRIVATE, list_private
 from kizu.data.manifest import read_manifest
 from kizu.inspection.inspector import Inspector
 from kizu.release.packing import pack_folder
@@ -96,6 +96,6 @@ def _entries(run_dir: Path, root: Path | None, work: Work) -> list[Entry]:
     found = []
     for name in manifest.parts or (manifest.category,):
         inspector = Inspector(bundle, category=name if manifest.parts else None, work=work)
-        images = {split: private_images(root or manifest.root, name, split) for split in PRIVATE}
+        images = {split: list_private(root or manifest.root, name, split) for split in PRIVATE}
         found.append(Entry(name, inspector, images))
     return found

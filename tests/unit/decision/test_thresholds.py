@@ -16,8 +16,8 @@ from kizu.decision.calibration import (
     sample_pixels,
 )
 from kizu.decision.conformal import conformal, conformal_confident, maximum, smallest_count, tightest_rate
-from kizu.decision.good_scores import GoodScores
 from kizu.decision.cuts import LEAST_MARGIN, MARGIN
+from kizu.decision.good_scores import GoodScores
 from kizu.decision.rules import Rule
 from kizu.decision.thresholds import Threshold, f1_max, fpr_target, least_cost, mean_sigma, quantile
 

@@ -17,11 +17,11 @@ from kizu.data.layouts.files import (
     IMAGE,
     MASK,
     Example,
+    claim_drawn,
     ensure_good,
     find_category,
+    list_samples,
     need_root,
-    samples_in,
-    with_masks,
 )
 from kizu.data.manifest import Manifest
 from kizu.data.passed import Passed
@@ -46,10 +46,10 @@ def scan(root: Path | None = None, category: str | None = None) -> Manifest:
     folder, _ = find_category(need_root(root, "BTAD"), category, shown_by="train/ok", wanted="train/ok")
     passed = Passed()
     samples = [
-        *samples_in(folder, "train/ok", Split.TRAIN, passed),
-        *samples_in(folder, "test/ok", Split.TEST, passed),
-        *samples_in(folder, f"test/{KO}", Split.TEST, passed, defect=KO),
+        *list_samples(folder, "train/ok", Split.TRAIN, passed),
+        *list_samples(folder, "test/ok", Split.TEST, passed),
+        *list_samples(folder, f"test/{KO}", Split.TEST, passed, defect=KO),
     ]
     ensure_good(samples, folder / "train" / "ok", passed)
-    found = with_masks(samples, folder, {KO: f"ground_truth/{KO}"}, passed)
+    found = claim_drawn(samples, folder, {KO: f"ground_truth/{KO}"}, passed)
     return Manifest("btad", folder.name, folder, found, passed.notes())

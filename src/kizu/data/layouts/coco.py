@@ -26,7 +26,7 @@ from kizu.data.annotated import (
     AnnotatedOptions,
     Annotation,
     Runs,
-    annotated_manifest,
+    make_manifest,
     read_polygon,
     read_runs,
     read_size,
@@ -70,7 +70,7 @@ def scan(
 ) -> Manifest:
     """List the set, or that in `root`/`category`. Masks are drawn where there are none yet: `data.annotated`.
 
-    Raises `DataError` naming the file and the entry that cannot be understood; `OutputError` as `annotated_manifest`.
+    Raises `DataError` naming the file and the entry that cannot be understood; `OutputError` as `make_manifest`.
     """
     folder = need_root(root if root is None or category is None else root / category, "COCO's files")
     tables = sorted(
@@ -81,7 +81,7 @@ def scan(
             f"neither annotations/*.json nor {BESIDE} in {folder}", hint="the root must hold the annotations"
         )
     images = [image for table in tables for image in _images(folder, table, options)]
-    return annotated_manifest("coco", folder, images, options, Passed())
+    return make_manifest("coco", folder, images, options, Passed())
 
 
 def _images(folder: Path, table: Path, options: AnnotatedOptions) -> Iterator[Annotation]:

@@ -24,7 +24,7 @@ from kizu.data.annotated import (
     AnnotatedOptions,
     Annotation,
     Runs,
-    annotated_manifest,
+    make_manifest,
     read_polygon,
     read_runs,
     read_size,
@@ -64,7 +64,7 @@ def scan(
 ) -> Manifest:
     """List the set, or that in `root`/`category`. Masks are drawn where there are none yet: `data.annotated`.
 
-    Raises `DataError` naming the file and the item that cannot be understood; `OutputError` as `annotated_manifest`.
+    Raises `DataError` naming the file and the item that cannot be understood; `OutputError` as `make_manifest`.
     """
     folder = need_root(root if root is None or category is None else root / category, "Datumaro's files")
     tables = sorted((folder / "annotations").glob("*.json"))
@@ -74,7 +74,7 @@ def scan(
         )
     passed = Passed()
     images = [image for table in tables for image in _images(folder, table, options, passed)]
-    return annotated_manifest("datumaro", folder, images, options, passed)
+    return make_manifest("datumaro", folder, images, options, passed)
 
 
 def _images(folder: Path, table: Path, options: AnnotatedOptions, passed: Passed) -> Iterator[Annotation]:

@@ -82,7 +82,7 @@ def find_category(root: Path, category: str | None, *, shown_by: str, wanted: st
     raise DataError(f"no {looked_for} in {root}", hint=hint)
 
 
-def samples_in(
+def list_samples(
     base: Path, place: str, split: Split, passed: Passed, *, defect: str = GOOD
 ) -> Iterator[Sample]:
     """All pictures in `base`/`place` and below, of one split and kind; none where there is no such folder."""
@@ -103,7 +103,7 @@ def ensure_good(samples: Sequence[Sample], folder: Path, passed: Passed) -> None
         )
 
 
-def with_masks(
+def claim_drawn(
     samples: Sequence[Sample], base: Path, places: Mapping[str, str], passed: Passed
 ) -> tuple[Sample, ...]:
     """The samples, defects with their masks, by the name of the file. `places`: of each kind of defect its folder of

@@ -13,7 +13,7 @@ Categories: can, fabric, fruit_jelly, rice, sheet_metal, vial, wallplugs, walnut
 The public test set is the test split. `validation/good` is the validation split, good ones only: nothing is fitted or
 calibrated on it by itself, so that a promise can be held against it (`kizu inspect --assume-good`); with the option
 `validation: train` it joins the images that are learned from. The private sets are in no split, since nothing can be
-measured on them: `private_images` lists them for a submission (`kizu submit`).
+measured on them: `list_private` lists them for a submission (`kizu submit`).
 """
 
 from pathlib import Path
@@ -26,11 +26,11 @@ from kizu.data.layouts.files import (
     IMAGE,
     MASK,
     Example,
+    claim_drawn,
     ensure_good,
     find_category,
+    list_samples,
     need_root,
-    samples_in,
-    with_masks,
 )
 from kizu.data.lots import pictures_directly_in
 from kizu.data.manifest import Manifest, Sample
@@ -67,13 +67,13 @@ def scan(
     folder, dataset = _category(root, category)
     passed = Passed()
     samples = [
-        *samples_in(folder, "train/good", Split.TRAIN, passed),
-        *samples_in(folder, "validation/good", Split(options.validation), passed),
-        *samples_in(folder, "test_public/good", Split.TEST, passed),
-        *samples_in(folder, f"test_public/{BAD}", Split.TEST, passed, defect=BAD),
+        *list_samples(folder, "train/good", Split.TRAIN, passed),
+        *list_samples(folder, "validation/good", Split(options.validation), passed),
+        *list_samples(folder, "test_public/good", Split.TEST, passed),
+        *list_samples(folder, f"test_public/{BAD}", Split.TEST, passed, defect=BAD),
     ]
     ensure_good(samples, folder / "train" / "good", passed)
-    found = with_masks(samples, folder, {BAD: f"test_public/ground_truth/{BAD}"}, passed)
+    found = claim_drawn(samples, folder, {BAD: f"test_public/ground_truth/{BAD}"}, passed)
     for name in PRIVATE:
         count = len(pictures_directly_in(folder / name, Passed()))
         if count:
@@ -81,7 +81,7 @@ def scan(
     return Manifest(dataset, folder.name, folder, found, passed.notes())
 
 
-def private_images(root: Path | None, category: str | None, split: str) -> tuple[Sample, ...]:
+def list_private(root: Path | None, category: str | None, split: str) -> tuple[Sample, ...]:
     """The images of one of the `PRIVATE` folders, by name; what is no `NNN_<end>.png` is refused.
 
     Raises `DataError` when there is none.

@@ -30,8 +30,8 @@ from kizu.data.layouts.files import (
     ensure_good,
     find_category,
     folders_in,
+    list_samples,
     need_root,
-    samples_in,
     tell_unmasked,
 )
 from kizu.data.layouts.mvtec_ad2 import GoodValidation
@@ -69,9 +69,9 @@ def scan(
     )
     passed = Passed()
     samples = [
-        *samples_in(folder, "train/good", Split.TRAIN, passed),
-        *samples_in(folder, "validation/good", Split(options.validation), passed),
-        *samples_in(folder, "test/good", Split.TEST, passed),
+        *list_samples(folder, "train/good", Split.TRAIN, passed),
+        *list_samples(folder, "validation/good", Split(options.validation), passed),
+        *list_samples(folder, "test/good", Split.TEST, passed),
     ]
     ensure_good(samples, folder / "train" / "good", passed)
     others = [path.name for path in folders_in(folder / "test") if path.name not in ("good", *KINDS)]
@@ -95,7 +95,7 @@ def _flawed(folder: Path, kind: str, passed: Passed) -> list[Sample]:
     for name in pictures_directly_in(folder / place, passed, under=place):
         passed.add(Reason.UNCLAIMED_MASK, f"{place}/{name}")
     found = []
-    for sample in samples_in(folder, f"test/{kind}", Split.TEST, passed, defect=kind):
+    for sample in list_samples(folder, f"test/{kind}", Split.TEST, passed, defect=kind):
         own = unclaimed.pop(sample.path.stem, None)
         names = [] if own is None else pictures_directly_in(own, passed, under=f"{place}/{own.name}")
         masks = [folder / place / sample.path.stem / name for name in names]

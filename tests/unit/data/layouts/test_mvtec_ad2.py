@@ -9,7 +9,7 @@ from tests.support import laid_out, noise
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.split import Split
 from kizu.data.layouts import LAYOUTS, mvtec_ad2
-from kizu.data.layouts.mvtec_ad2 import private_images
+from kizu.data.layouts.mvtec_ad2 import list_private
 from kizu.imaging.codec import encode_png
 
 
@@ -32,7 +32,7 @@ def test_private_images_are_in_no_split_and_told(tmp_path: Path) -> None:
         "without labels, for a submission only: 2 pictures in test_private",
         "without labels, for a submission only: 2 pictures in test_private_mixed",
     )
-    found = private_images(tmp_path, "can", "test_private_mixed")
+    found = list_private(tmp_path, "can", "test_private_mixed")
     assert [s.id for s in found] == [f"test_private_mixed/{number:03}_mixed.png" for number in range(2)]
     assert all(s.label is None and s.split is None for s in found)
 
@@ -63,7 +63,7 @@ def test_a_private_image_of_another_name_is_refused(name: str, tmp_path: Path) -
     laid_out(tmp_path, mvtec_ad2.EXAMPLE)
     encode_png(tmp_path / "can/test_private" / name, noise(1))
     with pytest.raises(DataError, match="is not called NNN_regular"):
-        private_images(tmp_path, "can", "test_private")
+        list_private(tmp_path, "can", "test_private")
 
 
 def test_a_set_without_its_private_part_is_named(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_a_set_without_its_private_part_is_named(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "can/test_private")
     assert len(mvtec_ad2.scan(tmp_path).notes) == 1
     with pytest.raises(DataError, match=r"no image in .*test_private"):
-        private_images(tmp_path, "can", "test_private")
+        list_private(tmp_path, "can", "test_private")
