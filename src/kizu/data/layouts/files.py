@@ -16,6 +16,16 @@ Example = Mapping[str, str]
 """A small root of a layout, which shows what it expects: path -> IMAGE, MASK, EMPTY_MASK, or another file's text."""
 IMAGE, MASK, EMPTY_MASK = "image", "mask", "empty mask"
 _NAMED = 3
+_TELLING = {
+    "split_csv/1cls.csv": "visa",
+    "test_public": "mvtec_ad2",
+    "defects_config.json": "mvtec_loco",
+    "train/ok": "btad",
+    "realiad_jsons": "real_iad",
+    "annotations": "coco or datumaro",
+    "kos01": "kolektor",
+}
+"""What lies in the folders of other layouts, and in no folder of MVTec AD."""
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -56,6 +66,15 @@ def list_names(folders: Sequence[Path], most: int = 10) -> str:
     return (", ".join(names[:most]) or "none") + (f" and {rest} more" if rest > 0 else "")
 
 
+def suggest_layout(*folders: Path) -> str:
+    """The end of a hint: which layout one of the folders looks like; empty where nothing tells."""
+    for folder in folders:
+        for place, layout in _TELLING.items():
+            if (folder / place).exists():
+                return f"; {place} in {folder} looks like the layout {layout}"
+    return ""
+
+
 def find_category(root: Path, category: str | None, *, shown_by: str, wanted: str) -> tuple[Path, str]:
     """The category's folder and the name of the data set. `root` may also be the category's own folder.
 
@@ -79,7 +98,8 @@ def find_category(root: Path, category: str | None, *, shown_by: str, wanted: st
         hint = f"the categories there are: {list_names(categories)}"
     else:
         hint = f"the folders there are: {list_names(folders_in(root))}; for other folders use the layout 'folder'"
-    raise DataError(f"no {looked_for} in {root}", hint=hint)
+    inside = root if category is None else root / category
+    raise DataError(f"no {looked_for} in {root}", hint=hint + suggest_layout(root, inside))
 
 
 def list_samples(

@@ -17,7 +17,15 @@ from pathlib import Path
 from kizu.core.errors import DataError
 from kizu.core.split import Split
 from kizu.data.claims import Place, claim_masks, masks_beside, split_companions
-from kizu.data.layouts.files import IMAGE, MASK, Example, ensure_folder, find_category, folders_in
+from kizu.data.layouts.files import (
+    IMAGE,
+    MASK,
+    Example,
+    ensure_folder,
+    find_category,
+    folders_in,
+    suggest_layout,
+)
 from kizu.data.lots import Lot, count_pictures, pictures_directly_in, walk
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.data.passed import Passed, Reason
@@ -54,12 +62,15 @@ def scan(root: Path | None = None, category: str | None = None) -> Manifest:
             f"no image in {folder / 'train' / 'good'}",
             hint="; ".join(
                 [
-                    "good images to learn from go there; for other folders use the layout 'folder'",
+                    "good images to learn from go there; for other folders use the layout 'folder'"
+                    + suggest_layout(folder),
                     *passed.notes(),
                 ]
             ),
         )
     _tell_elsewhere(folder, passed)
+    if not (folder / "test").is_dir():
+        passed.remark(f"there is no test split{suggest_layout(folder)}")
     masks = _claim(folder, samples, beside, passed)
     with_masks = tuple(replace(sample, mask_path=masks.get(sample.path)) for sample in samples)
     return Manifest(dataset, folder.name, folder, with_masks, passed.notes())
@@ -102,7 +113,8 @@ def _is_good(kind: Path) -> bool:
         return kind.name == GOOD
     raise DataError(
         f"{kind} holds {count_pictures(kind)} images, good ones by its name: this layout knows them by the name 'good'",
-        hint="rename it, or use the layout 'folder', which knows other names",
+        hint="rename it, or use the layout 'folder', which knows other names"
+        + suggest_layout(kind.parents[1]),
     )
 
 
