@@ -81,7 +81,7 @@ def test_a_row_that_cannot_be_believed_is_named_with_its_line(root: Path, row: s
     assert caught.value.hint
 
 
-def test_a_link_that_leads_out_of_the_root_is_not_followed(root: Path, tmp_path_factory: object) -> None:
+def test_a_link_that_leads_out_of_the_root_is_not_followed(root: Path) -> None:
     outside = root.parent / "outside.JPG"
     outside.write_bytes((root / "candle/Data/Images/Normal/000.JPG").read_bytes())
     (root / "candle/Data/Images/Normal/link.JPG").symlink_to(outside)
