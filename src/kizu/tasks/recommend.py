@@ -3,7 +3,8 @@
 from kizu.core.files import write_text
 from kizu.core.locks import locked
 from kizu.core.work import Work
-from kizu.lab.recommend import Budget, Recommendation, recommend
+from kizu.lab.budget import Budget
+from kizu.lab.recommend import Recommendation, recommend
 from kizu.lab.train import RunConfig
 from kizu.tasks.data import data_config, scan_told
 from kizu.tasks.lab_options import BudgetOptions
