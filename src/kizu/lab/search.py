@@ -8,7 +8,7 @@ label is looked at. Good pictures that judge are of groups that no fit has seen.
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from kizu.detectors.base import EmbeddingConfig
 from kizu.imaging.codec import image_size
 from kizu.lab.budget import Budget
 from kizu.lab.painted import FlawPlan, paint_held, part_good
+from kizu.lab.search_rounds import HELD, Clock, Round, rounds_for
 from kizu.lab.search_space import (
     SQUARES,
     Contender,
@@ -35,13 +36,11 @@ from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.placing import choose_placement
 
 SECONDS = 600.0
-HELD = 48
-"""Good pictures, each of another group, that judge; a third of the groups at most."""
 FEW_HELD = 24
 """Into fewer pictures each kind of flaw is painted in every size, not in one of them."""
 FAINTEST = 0.25
 """Of the contrast that painters have: flaws that all contenders find tell nothing."""
-FLAW_PARTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
+FLAW_PARTS = (1 / 16, 1 / 8, 1 / 4)
 """Sides of flaws as parts of a picture's shorter side, where nobody says which are the smallest that matter."""
 FLAW_STEPS = (1, 2, 4, 8)
 """Else so many times the smallest."""
@@ -53,20 +52,6 @@ FINALISTS = 6
 """Beside the default: they are timed, and shown."""
 NEARLY = 1.25
 """A latency that a few calls told may be so many times the budget before its contender is dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What part of the pictures contenders meet, and how many of them go on."""
-
-    fit: int
-    held: int
-    keep: int
-    until: float
-    """Part of the time after which no more contenders begin it"""
-
-
-ROUNDS = (Round(24, 12, 8, 0.5), Round(72, 24, 4, 0.8), Round(1_000_000, HELD, 1, 1.0))
 
 
 def search(
@@ -104,7 +89,8 @@ class _Search:
         self.parted = part_good(manifest, self.base, HELD, work)
         self.sizes = [image_size(sample.path) for sample in self.parted.held]
         self.default = default_contender(self.base)
-        self.clock = _Clock()
+        self.clock = Clock()
+        self.limit = seconds
         self.beyond: dict[str, str] = {}
         self.late = 0
         self.tried: list[int] = []
@@ -114,7 +100,7 @@ class _Search:
     ) -> Searched:
         names, left_out = installed_backbones(self.base.embedding.backbone, backbones)
         self.painted = paint_held(self.parted, self._plan(smallest_px), self.base, self.work)
-        asked, steps = self.budget, _rounds(len(self.parted.fit), len(self.parted.held))
+        asked, steps = self.budget, rounds_for(len(self.parted.fit), len(self.parted.held))
         met = self._pictures(steps[0])
         (alone,) = self._play([self.default], met, steps[0], "default")
         self.budget = asked.beside(alone.latency_ms)
@@ -213,20 +199,38 @@ class _Search:
         images = len(pictures.fit) + pictures.painted.image_count
         for number, ((look, patch_size), members) in enumerate(groups.items()):
             has_default = self.default in members
-            limit = self.seconds * (LAST_START if has_default else min(LAST_START, step.until))
+            self.limit = self.seconds * (LAST_START if has_default else min(LAST_START, step.until))
             size = images * math.prod(look.placement.image_size)
             first_of_all = has_default and not self.clock.pixels
-            if not first_of_all and self.elapsed + self.clock.predict(size, len(members)) > limit:
+            if not first_of_all and self.elapsed + self.clock.predict(size, len(members)) > self.limit:
                 self.late += len(members)
                 continue
             start = time.perf_counter()
             shared = SharedLook(look, patch_size, self.work)
             members = [one for one in members if one is self.default or self._fits(shared, one)]
             with self.work.limit():
-                found += shared.try_all(members, placed, lambda: self.elapsed < LAST_START * self.seconds)
+                found += shared.try_all(
+                    members,
+                    placed,
+                    accepts=self._accepts,
+                    goes_on=lambda: self.elapsed < LAST_START * self.seconds,
+                )
             self.clock.tell(size, len(members), time.perf_counter() - start)
             self.work.report(stage, number + 1, len(groups))
         return found
+
+    def _accepts(self, one: Seen, seconds: float) -> bool:
+        """Before it is judged: a search through all patches takes as long for each of the painted pictures."""
+        if one.contender is self.default:
+            return True
+        most = self.budget.latency_ms
+        if most is not None and one.latency_ms > NEARLY * most:
+            self.beyond[one.contender.name] = f"latency {one.latency_ms:.3g} ms of {most:.3g}"
+            return False
+        if self.elapsed + seconds > self.limit:
+            self.late += 1
+            return False
+        return True
 
     def _fits(self, shared: SharedLook, one: Contender) -> bool:
         if one.config.detector.quarter_turns(self.parted.count, shared.hw) != (0,):
@@ -261,25 +265,3 @@ class _Search:
                 turn[:] = [one.time_once(image) for one, image in zip(chosen, pictures, strict=True)]
         medians = np.median(taken[1:], axis=0)
         return [replace(one, latency_ms=float(ms)) for one, ms in zip(chosen, medians, strict=True)]
-
-
-class _Clock:
-    """What things took, to foretell what they will take."""
-
-    def __init__(self) -> None:
-        self.pixels = self.seconds = 0.0
-
-    def predict(self, pixels: int, members: int) -> float:
-        """Seconds for so many pixels seen by so many methods."""
-        return self.seconds / self.pixels * pixels * (1 + members) if self.pixels else 0.0
-
-    def tell(self, pixels: int, members: int, seconds: float) -> None:
-        """What it took."""
-        self.pixels += pixels * (1 + members)
-        self.seconds += seconds
-
-
-def _rounds(fit: int, held: int) -> list[Round]:
-    """Those that differ: of few pictures the last one is all there is."""
-    last = ROUNDS[-1]
-    return [step for step in ROUNDS[:-1] if step.fit < fit and step.held < held] + [last]

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from kizu.pipeline.fitting import WORKING_BYTES, WORKING_BYTES_PER_PIXEL
 KEPT_PLACEMENTS = 2
 """Sizes whose pictures are held decoded."""
 TIMED = 5
-"""Calls that tell a latency, after one that warms up; the median counts."""
+"""Calls that tell a latency, after one that warms up. The least counts: others may keep the machine busy, and what is
+compared is not measured at one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Seen:
     judged: Judged
     latency_ms: float
     """For one picture, with the bank of all good pictures."""
+    search_ms: float
+    """What of it is not the network's."""
     memory_bytes: int
     """At the peak of a fit on all good pictures, beside what the process holds."""
     embedder: Embedder
@@ -62,12 +65,16 @@ class Seen:
         """AUROC of painted flaws against good pictures that the fit had not seen."""
         return self.judged.auroc()
 
+    def score(self, embedding: F32, hw: HW) -> F32:
+        """(N,) what it says of pictures (H, W) whose whole embedding is (N, h, w, D)."""
+        return self.fitted.score(choose(self.contender, embedding), hw).image
+
     def time_once(self, image: U8) -> float:
         """Milliseconds for one picture (1, H, W, 3), as `latency_ms`."""
         start = time.perf_counter()
         embedding = self.embedder.embed(image)
         middle = time.perf_counter()
-        self.fitted.score(choose(self.contender, embedding), (image.shape[1], image.shape[2]))
+        self.score(embedding, (image.shape[1], image.shape[2]))
         return 1000 * (middle - start + self.growth * (time.perf_counter() - middle))
 
 
@@ -112,7 +119,7 @@ class SharedLook:
     def latency_ms(self, hw: HW) -> float:
         """Of the network alone, for an input of (H, W)."""
         image = np.zeros((1, *hw, 3), np.uint8)
-        return median_ms(lambda: self.embedder.embed(image))
+        return least_ms(lambda: self.embedder.embed(image))
 
     def memory_bytes(self, contender: Contender, count: int) -> int:
         """What a fit on so many pictures will take, beside what the process holds."""
@@ -140,66 +147,60 @@ class SharedLook:
         self,
         contenders: Sequence[Contender],
         placed: PlacedPictures,
+        *,
+        accepts: Callable[[Seen, float], bool],
         goes_on: Callable[[], bool],
     ) -> list[Seen]:
-        """Fit each contender and judge it. Where `goes_on` says no after one, those that are left are not fitted."""
+        """Fit each contender, and judge those that `accepts` takes, which is told how many seconds that will be. Where
+        `goes_on` says no after one, those that are left are not fitted."""
         pictures = placed.pictures
         network_ms = self.latency_ms(self.hw)
         with self.features(placed) as (kept, painted):
-            fitted: list[tuple[Contender, Fitted]] = []
+            found: list[Seen] = []
             for contender in contenders:
-                fitted.append((contender, self._fit(contender, kept, pictures)))
+                one = self._fit(contender, kept, pictures, network_ms)
+                to_judge = pictures.painted.image_count * one.search_ms / one.growth / 1000
+                if accepts(one, to_judge):
+                    found.append(one)
                 if not goes_on():
                     break
-            scores: list[list[F32]] = [[] for _ in fitted]
-            for batch in painted:
+            scores: list[list[F32]] = [[] for _ in found]
+            for batch in painted if found else []:
                 embedding = self.embedder.embed(batch)
-                for found, (contender, one) in zip(scores, fitted, strict=True):
-                    found.append(one.score(choose(contender, embedding), self.hw).image)
-            probe = np.ascontiguousarray(kept[:1])
+                for own, one in zip(scores, found, strict=True):
+                    own.append(one.score(embedding, self.hw))
+        painted_set = pictures.painted
         return [
-            self._seen(contender, one, np.concatenate(found), pictures, (network_ms, probe))
-            for (contender, one), found in zip(fitted, scores, strict=True)
+            replace(one, judged=Judged(np.concatenate(own), painted_set.owner, painted_set.side_px))
+            for one, own in zip(found, scores, strict=True)
         ]
 
-    def _fit(self, contender: Contender, kept: F32, pictures: Pictures) -> Fitted:
+    def _fit(self, contender: Contender, kept: F32, pictures: Pictures, network_ms: float) -> Seen:
+        """Fitted and timed, and not judged yet."""
         config = contender.config
         chosen = choose(contender, kept)
-        batches = (chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH))
-        tells = config.detector.leaves_out
         embeddings = Embeddings(
-            batches=batches,
+            batches=(chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)),
             count=len(chosen),
             input_hw=self.hw,
-            groups=pictures.groups if tells else None,
+            groups=pictures.groups if config.detector.leaves_out else None,
             kept=chosen.reshape(-1, chosen.shape[-1]),
         )
         rng = rng_for(config.seed, "fit")
-        return make_detector(config.detector).fit(embeddings, rng=rng, work=self.work)
-
-    def _seen(
-        self,
-        contender: Contender,
-        fitted: Fitted,
-        scores: F32,
-        pictures: Pictures,
-        timed: tuple[float, F32],
-    ) -> Seen:
-        network_ms, probe = timed
-        h, w = probe.shape[1:3]
-        one = choose(contender, probe)
-        growth = bank_growth(contender, len(pictures.fit) * h * w, pictures.count * h * w)
-        search_ms = median_ms(lambda: fitted.score(one, self.hw)) * growth
-        judged = Judged(scores, pictures.painted.owner, pictures.painted.side_px)
-        memory = self.memory_bytes(contender, pictures.count)
+        fitted = make_detector(config.detector).fit(embeddings, rng=rng, work=self.work)
+        patches = chosen.shape[1] * chosen.shape[2]
+        growth = bank_growth(contender, len(chosen) * patches, pictures.count * patches)
+        search_ms = growth * least_ms(lambda: fitted.score(chosen[:1], self.hw))
+        nothing = np.empty(0, np.float32)
         return Seen(
-            contender,
-            judged,
-            network_ms + search_ms,
-            memory,
-            self.embedder,
-            fitted,
-            growth,
+            contender=contender,
+            judged=Judged(nothing, nothing.astype(np.int64), nothing.astype(np.int64)),
+            latency_ms=network_ms + search_ms,
+            search_ms=search_ms,
+            memory_bytes=self.memory_bytes(contender, pictures.count),
+            embedder=self.embedder,
+            fitted=fitted,
+            growth=growth,
         )
 
 
@@ -218,14 +219,14 @@ def bank_growth(contender: Contender, rows: int, all_rows: int) -> float:
     return then / now
 
 
-def median_ms(call: Callable[[], object]) -> float:
-    """Milliseconds of a call."""
+def least_ms(call: Callable[[], object]) -> float:
+    """Milliseconds of a call, when nothing else was in its way."""
     taken = []
     for _ in range(TIMED + 1):
         start = time.perf_counter()
         call()
         taken.append(time.perf_counter() - start)
-    return 1000 * float(np.median(taken[1:]))
+    return 1000 * min(taken[1:])
 
 
 def _channels(contender: Contender, dim: int) -> I64 | None:
