@@ -1,8 +1,8 @@
 """The learned table of positions of a vision transformer, brought to the grid of another image size.
 
-The table is (G, G, D) for the size that the network was trained at. All conventions are bicubic (Keys, "Cubic convolution
-interpolation for digital image processing", IEEE TASSP 1981) with half-pixel centres, one axis after the other, and
-differ in three numbers. They are not interchangeable: with the wrong one features are off by some percent.
+The table is (G, G, D) for the size that the network was trained at. All conventions are bicubic (Keys, "Cubic
+convolution interpolation for digital image processing", IEEE TASSP 1981) with half-pixel centres, one axis after the
+other. They differ in three numbers, and are not interchangeable.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Vision transformers as ONNX graphs, drawn from their weights without torch.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021; DeiT (Touvron et al., ICML 2021); DINO (Caron et al.,
-"Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021); DINOv2 (Oquab et al., TMLR 2024), with registers
-(Darcet et al., "Vision Transformers Need Registers", ICLR 2024).
+"Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021); DINOv2 (Oquab et al., TMLR 2024) and its
+registers (Darcet et al., "Vision Transformers Need Registers", ICLR 2024).
 
-A graph has four outputs for each block: `blocks.<n>`, the patch tokens as a map (N, dim, h, w); `blocks.<n>.norm`, the same
-behind the network's last norm; `blocks.<n>.class`, the class token (N, dim); and `blocks.<n>.class_attention`, how much of
-each patch the class token takes in (N, heads, h * w). The first two are layers; who asks for one output pays for no other.
+A graph has four outputs for each block: `blocks.<n>`, the patch tokens as a map (N, dim, h, w); `blocks.<n>.norm`, the
+same behind the network's last norm; `blocks.<n>.class`, the class token (N, dim); and `blocks.<n>.class_attention`, how
+much of each patch the class token takes in (N, heads, h * w). The first two are layers; who asks for one output pays
+for no other.
 """
 
 from __future__ import annotations
@@ -153,7 +154,10 @@ class _Drawing:
         x = node("Transpose", node("Reshape", x, numbers(0, d, -1)), perm=[0, 2, 1])  # (N, P, D)
         x = node("Add", x, self.positions(grid, positions, image_hw))
         table = self.read("pos_embed")[:, :1]
-        first = [self.read("cls_token") + table, *([self.read("register_tokens")] if self.sizes.registers else [])]
+        first = [
+            self.read("cls_token") + table,
+            *([self.read("register_tokens")] if self.sizes.registers else []),
+        ]
         tokens = self.constant(np.concatenate(first, axis=1))  # (1, 1 + R, D); registers have no position
         count = node("Slice", shape, numbers(0), numbers(1))
         tokens = node("Expand", tokens, node("Concat", count, numbers(1, 1), axis=0))
@@ -232,7 +236,9 @@ class _Drawing:
 
     def product(self, x: str, weight: NDArray[Any], bias: NDArray[Any]) -> str:
         """`weight`: (out, in)"""
-        return self.graph.node("Add", self.graph.node("MatMul", x, self.constant(weight.T)), self.constant(bias))
+        return self.graph.node(
+            "Add", self.graph.node("MatMul", x, self.constant(weight.T)), self.constant(bias)
+        )
 
     def read(self, name: str) -> F64:
         return self.weights[name].astype(np.float64)

@@ -70,7 +70,12 @@ class Sizes:
         }
         if self.registers:
             found["register_tokens"] = (1, self.registers, d)
-        products = {"attn.qkv": (3 * d, d), "attn.proj": (d, d), "mlp.fc1": (hidden, d), "mlp.fc2": (d, hidden)}
+        products = {
+            "attn.qkv": (3 * d, d),
+            "attn.proj": (d, d),
+            "mlp.fc1": (hidden, d),
+            "mlp.fc2": (d, hidden),
+        }
         for block in range(self.depth):
             start = f"blocks.{block}"
             for norm in ("norm1", "norm2"):
