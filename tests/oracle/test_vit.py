@@ -9,7 +9,7 @@ from kizu.backbones.base import PIXELS
 from kizu.backbones.position_table import CONVENTIONS, resample
 from kizu.backbones.session import GraphSession
 from kizu.backbones.vit import VARIANTS, draw, draw_sizes
-from kizu.backbones.vit_weights import rename
+from kizu.backbones.vit_weights import fitting_weights
 from kizu.core.work import Work
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -81,7 +81,7 @@ def of_timm(request):
         drawn = draw(name, arrays(model), positions="antialias")
     else:
         sizes = replace(sizes, depth=depth)
-        drawn = draw_sizes(sizes, rename(arrays(model)), positions="antialias")
+        drawn = draw_sizes(sizes, fitting_weights(name, arrays(model), {name: sizes}), positions="antialias")
     return sizes, model, GraphSession(drawn, Work(cores=2))
 
 

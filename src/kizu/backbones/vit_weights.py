@@ -92,24 +92,47 @@ def fitting_weights(name: str, weights: Weights, variants: Mapping[str, Sizes]) 
 
     Raises `BackboneError` naming the first tensor that is missing, that has another shape or that has no place.
     """
-    named = rename(weights)
-    problem = _problem(named, variants[name])
+    taken, problem = _take(weights, variants[name])
     if problem is None:
-        return named
-    fitting = [other for other, sizes in variants.items() if _problem(named, sizes) is None]
+        return taken
+    fitting = [other for other, sizes in variants.items() if _take(weights, sizes)[1] is None]
     raise BackboneError(
         f"the weights are not those of {name}: {problem}",
-        hint=f"they fit {_either(fitting)}" if fitting else "the file is of another network, or is not whole",
+        hint=f"they fit {' or '.join(fitting)}"
+        if fitting
+        else "the file is of another network, or is not whole",
     )
 
 
-def rename(weights: Weights) -> dict[str, NDArray[Any]]:
-    """`weights` under DINOv2's names, without what features do not need."""
-    named = {_name(key): values for key, values in weights.items()}
-    named = {key: values for key, values in named.items() if not _UNUSED.fullmatch(key)}
-    _join_products(named)
-    _add_class_position(named)
-    return named
+def _take(weights: Weights, sizes: Sizes) -> tuple[dict[str, NDArray[Any]], str | None]:
+    """The tensors up to the first that does not fit, and that one in words; None where all do."""
+    sources, taken = find_names(weights), {}
+    for name, shape in sizes.shapes().items():
+        if name not in sources:
+            return taken, f"they lack {name} {shape}"
+        parts = [weights[key] for key in sources[name]]
+        values = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        if name == "pos_embed" and values.shape == (1, sizes.grid_side**2, sizes.dim):
+            # timm adds the class token's position to the token where there are registers, and keeps the grid alone
+            values = np.concatenate([np.zeros_like(values[:, :1]), values], axis=1)
+        if values.shape != shape:
+            return taken, f"{name} should be {shape}, and is {values.shape}"
+        taken[name] = values
+    for name in (name for name in sources if name not in taken):
+        return taken, f"there is no place for {name} {weights[sources[name][0]].shape}"
+    return taken, None
+
+
+def find_names(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """DINOv2's name for each tensor that features need -> what it is called in `keys`; of one kept in parts, all."""
+    found = {_name(key): (key,) for key in keys}
+    found = {name: own for name, own in found.items() if not _UNUSED.fullmatch(name)}
+    for match in list(filter(None, map(_QUERY.match, found))):
+        start, end = match.groups()
+        parts = [f"{start}{part}{end}" for part in "qkv"]
+        if all(part in found for part in parts):
+            found[f"{start}qkv{end}"] = tuple(key for part in parts for key in found.pop(part))
+    return found
 
 
 def _name(key: str) -> str:
@@ -119,42 +142,3 @@ def _name(key: str) -> str:
         if count:
             return key
     return "register_tokens" if key == "reg_token" else _CHUNKED.sub(r"blocks.\1", key)
-
-
-def _join_products(named: dict[str, NDArray[Any]]) -> None:
-    """Query, key and value as one, in place; where one of them is missing they stay, and have no place."""
-    for match in list(filter(None, map(_QUERY.match, named))):
-        start, end = match.groups()
-        parts = [f"{start}{part}{end}" for part in "qkv"]
-        if all(part in named for part in parts):
-            named[f"{start}qkv{end}"] = np.concatenate([named.pop(part) for part in parts])
-
-
-def _add_class_position(named: dict[str, NDArray[Any]]) -> None:
-    """timm adds the class token's position to the token where there are registers, and keeps the grid alone."""
-    table = named.get("pos_embed")
-    if "register_tokens" in named and table is not None and table.ndim == 3 and _is_square(table.shape[1]):
-        none = np.zeros((table.shape[0], 1, table.shape[2]), table.dtype)
-        named["pos_embed"] = np.concatenate([none, table], axis=1)
-
-
-def _is_square(number: int) -> bool:
-    return round(number**0.5) ** 2 == number
-
-
-def _problem(named: Weights, sizes: Sizes) -> str | None:
-    """In words, the first tensor that does not fit; None where all do."""
-    shapes = sizes.shapes()
-    for key, shape in shapes.items():
-        if key not in named:
-            return f"they lack {key} {shape}"
-        if named[key].shape != shape:
-            return f"{key} should be {shape}, and is {named[key].shape}"
-    for key in named:
-        if key not in shapes:
-            return f"there is no place for {key} {named[key].shape}"
-    return None
-
-
-def _either(names: Iterable[str]) -> str:
-    return " or ".join(names)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kizu.backbones.vit import VARIANTS
-from kizu.backbones.vit_weights import fitting_weights, rename
+from kizu.backbones.vit_weights import find_names, fitting_weights
 from kizu.core.errors import BackboneError
 
 
@@ -34,7 +34,7 @@ def test_blocks_in_chunks_are_counted_through():
         for key, value in empty("dinov2_vitl14").items()
     }
     assert "blocks.3.23.mlp.fc2.bias" in chunked
-    assert list(rename(chunked)) == list(empty("dinov2_vitl14"))
+    assert list(fitting_weights("dinov2_vitl14", chunked, VARIANTS)) == list(empty("dinov2_vitl14"))
 
 
 def test_timms_registers_and_grid_without_class_position():
@@ -56,29 +56,27 @@ def test_transformers_names_and_its_parted_products(query, output):
     key_value = [
         query.replace("query", part).replace("q_proj", f"{part[0]}_proj") for part in ("key", "value")
     ]
-    weights = {
-        f"dinov2.encoder.layer.7.{part}.weight": np.full((2, 2), i)
-        for i, part in enumerate([query, *key_value])
+    products = [f"dinov2.encoder.layer.7.{part}.weight" for part in (query, *key_value)]
+    others = {
+        f"dinov2.encoder.layer.7.{output}.bias": "blocks.7.attn.proj.bias",
+        "dinov2.encoder.layer.7.layer_scale2.lambda1": "blocks.7.ls2.gamma",
+        "dinov2.encoder.layer.7.norm1.bias": "blocks.7.norm1.bias",
+        "dinov2.embeddings.position_embeddings": "pos_embed",
+        "dinov2.embeddings.patch_embeddings.projection.bias": "patch_embed.proj.bias",
+        "dinov2.layernorm.weight": "norm.weight",
     }
-    weights |= {
-        f"dinov2.encoder.layer.7.{output}.bias": np.zeros(2),
-        "dinov2.encoder.layer.7.layer_scale2.lambda1": np.zeros(2),
-        "dinov2.encoder.layer.7.norm1.bias": np.zeros(2),
-        "dinov2.embeddings.position_embeddings": np.zeros((1, 5, 2)),
-        "dinov2.embeddings.patch_embeddings.projection.bias": np.zeros(2),
-        "dinov2.layernorm.weight": np.zeros(2),
-    }
-    found = rename(weights)
-    assert set(found) == {
-        "blocks.7.attn.qkv.weight",
-        "blocks.7.attn.proj.bias",
-        "blocks.7.ls2.gamma",
-        "blocks.7.norm1.bias",
-        "pos_embed",
-        "patch_embed.proj.bias",
-        "norm.weight",
-    }
-    np.testing.assert_array_equal(found["blocks.7.attn.qkv.weight"][:, 0], [0, 0, 1, 1, 2, 2])
+    expected = {ours: (theirs,) for theirs, ours in others.items()}
+    found = find_names([*reversed(products), *others, "dinov2.embeddings.mask_token"])
+    assert found == {"blocks.7.attn.qkv.weight": tuple(products), **expected}
+
+
+def test_parted_products_are_joined_as_query_key_and_value():
+    weights = empty("dinov2_vits14")
+    parts = [np.full((384, 384), i, np.float32) for i in range(3)]
+    del weights["blocks.5.attn.qkv.weight"]
+    names = [f"encoder.layer.5.attention.attention.{part}.weight" for part in ("query", "key", "value")]
+    found = fitting_weights("dinov2_vits14", weights | dict(zip(names, parts, strict=True)), VARIANTS)
+    np.testing.assert_array_equal(found["blocks.5.attn.qkv.weight"], np.concatenate(parts))
 
 
 def test_a_larger_network_is_refused_and_named():
