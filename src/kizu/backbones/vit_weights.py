@@ -106,7 +106,8 @@ def fitting_weights(name: str, weights: Weights, variants: Mapping[str, Sizes]) 
 
 def _take(weights: Weights, sizes: Sizes) -> tuple[dict[str, NDArray[Any]], str | None]:
     """The tensors up to the first that does not fit, and that one in words; None where all do."""
-    sources, taken = find_names(weights), {}
+    sources = find_names(weights)
+    taken: dict[str, NDArray[Any]] = {}
     for name, shape in sizes.shapes().items():
         if name not in sources:
             return taken, f"they lack {name} {shape}"
@@ -125,7 +126,7 @@ def _take(weights: Weights, sizes: Sizes) -> tuple[dict[str, NDArray[Any]], str 
 
 def find_names(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """DINOv2's name for each tensor that features need -> what it is called in `keys`; of one kept in parts, all."""
-    found = {_name(key): (key,) for key in keys}
+    found: dict[str, tuple[str, ...]] = {_name(key): (key,) for key in keys}
     found = {name: own for name, own in found.items() if not _UNUSED.fullmatch(name)}
     for match in list(filter(None, map(_QUERY.match, found))):
         start, end = match.groups()

@@ -11,6 +11,7 @@ from kizu.data.depth import with_scale
 from kizu.data.listing import list_images
 from kizu.data.passed import Passed
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
+from kizu.pipeline.fitting import place_for
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import parse_size
 from kizu.tasks.train import drop_none
@@ -39,6 +40,9 @@ def rank(options: RankOptions, work: Work) -> Ranking:
         },
         where="options",
     )
+    if image_size is None:
+        placement = place_for(config.embedding, config.placement, on_note=work.on_note)
+        config = config.model_copy(update={"placement": placement})
     left_out, passed = LeftOut(), Passed()
     images = list_images(options.folder, without_masks=True, passed=passed)
     work.note(*passed.notes())
