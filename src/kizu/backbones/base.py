@@ -108,13 +108,6 @@ def ensure_covered(layers: Sequence[Layer], image_hw: HW) -> None:
             )
 
 
-def nearest_covered(layers: Sequence[Layer], image_hw: HW) -> HW:
-    """The (H, W) in pixels nearest to `image_hw` that the patches of each layer cover exactly; of two the smaller."""
-    step = math.lcm(*(layer.stride for layer in layers))
-    height, width = (max(step, math.ceil(side / step - 0.5) * step) for side in image_hw)
-    return height, width
-
-
 def _suggest_sizes(image_hw: HW, step: int) -> str:
     """The nearest (H, W) below and above whose sides are multiples of `step`, in words."""
     below, above = ([by(side / step) * step for side in image_hw] for by in (math.floor, math.ceil))

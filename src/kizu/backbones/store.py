@@ -52,11 +52,11 @@ def load_backbone(name_or_path: str) -> Backbone:
     return Backbone(spec, load_cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
 
 
-def backbone_spec(name_or_path: str) -> BackboneSpec:
-    """The facts of what `load_backbone` gives; of a name in `BACKBONES` without its weights."""
-    if name_or_path in BACKBONES:
-        return BACKBONES[name_or_path].spec(name_or_path)
-    return load_backbone(name_or_path).spec
+def load_spec(name_or_path: str) -> BackboneSpec:
+    """The facts alone; of a name without its weights. Raises as `load_backbone`."""
+    if name_or_path.endswith(".onnx"):
+        return _from_file(Path(name_or_path)).spec
+    return look_up(BACKBONES, name_or_path, noun="backbone").spec(name_or_path)
 
 
 def _from_file(path: Path) -> Backbone:

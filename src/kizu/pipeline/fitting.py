@@ -1,16 +1,16 @@
 """From settings to a fitted pipeline."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
-from kizu.backbones.base import Backbone, BackboneSpec, ensure_covered, nearest_covered
+from kizu.backbones.base import Backbone, BackboneSpec, ensure_covered
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.store import backbone_spec, load_backbone
+from kizu.backbones.store import load_backbone
 from kizu.core.errors import ConfigError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32
@@ -42,6 +42,7 @@ class UnfittedPipeline:
     def prepare(cls, config: PipelineConfig, work: Work = Work()) -> Self:
         """Raises `ConfigError` for layers that are not there, an image size that their patches do not cover, and tiles
         that are not cut."""
+        config = config.model_copy(update={"placement": config.placement.settled()})
         _ensure_tiled(config.placement)
         backbone = load_backbone(config.embedding.backbone)
         layers = config.embedding.layers or backbone.spec.default_layers
@@ -86,25 +87,6 @@ class UnfittedPipeline:
         if keeping:
             held += min(count * h * w * self.embedder.dim * BYTES_PER_FLOAT, self.work.memory_budget())
         return working + held
-
-
-def place_for(
-    embedding: EmbeddingConfig, placement: PlacementConfig, *, on_note: Callable[[str], None] | None = None
-) -> PlacementConfig:
-    """`placement`, where nobody chose its image size, with the nearest one that the patches of the layers cover.
-
-    `on_note` is told of another size. Raises as `load_backbone`, and `ConfigError` for layers that are not there.
-    """
-    backbone = backbone_spec(embedding.backbone)
-    size = nearest_covered(backbone.choose(embedding.layers or backbone.default_layers), placement.image_size)
-    if size == placement.image_size:
-        return placement
-    if on_note is not None:
-        on_note(
-            f"images are looked at as {size[0]} x {size[1]} pixels (height x width): the patches of {backbone.name}"
-            f" do not cover {placement.image_size[0]} x {placement.image_size[1]}; --image-size chooses another size"
-        )
-    return PlacementConfig.parse({**placement.model_dump(), "image_size": size}, where="placement")
 
 
 def _ensure_tiled(placement: PlacementConfig) -> None:

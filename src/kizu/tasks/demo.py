@@ -18,7 +18,6 @@ from kizu.data.scan import DataConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, measure_run
 from kizu.lab.train import RunConfig, TrainedRun, train_run
-from kizu.pipeline.fitting import place_for
 from kizu.report.cases import Section, run_section, write_page
 from kizu.tasks.lab_options import DemoOptions
 
@@ -103,12 +102,11 @@ def _run_demo(options: DemoOptions, work: Work) -> Demo:
 
 
 def _with_backbone(config: RunConfig, backbone: str | None) -> RunConfig:
-    """The same with another network, at a size that it takes."""
+    """The same with another network."""
     if backbone is None:
         return config
     embedding = config.embedding.model_copy(update={"backbone": backbone, "layers": None})
-    placement = place_for(embedding, config.placement)
-    return config.model_copy(update={"embedding": embedding, "placement": placement})
+    return config.model_copy(update={"embedding": embedding})
 
 
 def _read_mark(mark: Path) -> tuple[str, ...]:

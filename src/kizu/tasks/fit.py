@@ -12,7 +12,6 @@ from kizu.core.errors import DataError
 from kizu.core.hashing import hash_bytes, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
-from kizu.data.depth import with_scale
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import blocks_of, hold_out, k_folds
 from kizu.imaging.placement import PlacementConfig
@@ -22,8 +21,8 @@ from kizu.lab.fit import Identity, Sides, fit_bundle
 from kizu.lab.grouping import group_pictures
 from kizu.lab.scheme import held_fraction, leaves_out, place_grouped
 from kizu.pipeline.config import PipelineConfig
-from kizu.pipeline.fitting import place_for
 from kizu.pipeline.opened import PlacedImages
+from kizu.pipeline.placing import choose_placement
 from kizu.runs.scores import CalibrationScores
 
 Picture = Path | str | NDArray[Any]
@@ -42,8 +41,7 @@ def fit(
     `images`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4), mixed sizes allowed. A part of them, drawn by
     `config.seed`, is held out to set the thresholds; with `calibration.folds` each is held out of one fit, and the last
     fit is on all. Copies of one image stay on one side; so do, unless `group` is "none", those that prove to show one
-    part, which `work.on_note` is told. An image size that `config` does not say is one that the backbone's patches
-    cover. Raises `DataError` for fewer than two different images, `ImageError` for one
+    part, which `work.on_note` is told. Raises `DataError` for fewer than two different images, `ImageError` for one
     that cannot be read, `CalibrationError` for a rule that wants labelled images.
     """
     sources = [Path(image) if isinstance(image, str) else image for image in images]
@@ -55,10 +53,7 @@ def fit(
             hint="at least 2 are needed: one to fit, one to set the threshold",
         )
 
-    placement = config.placement
-    if "image_size" not in placement.model_fields_set:
-        placement = place_for(config.embedding, placement, on_note=work.on_note)
-    config = config.model_copy(update={"placement": with_scale(placement, sources, work)})
+    config = choose_placement(config, sources, work)
 
     copies: dict[str, list[Path | NDArray[Any]]] = {content: [] for content in different}
     for source, content in zip(sources, hashes, strict=True):

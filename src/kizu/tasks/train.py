@@ -7,17 +7,14 @@ from kizu.core.errors import ConfigError
 from kizu.core.lists import comma_separated
 from kizu.core.work import Work
 from kizu.lab.train import RunConfig, TrainedRun, train_run
-from kizu.pipeline.fitting import place_for
 from kizu.report.model_card import write_model_card
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions, parse_grid, parse_size
 
 
-def run_config(pipeline: PipelineOptions, data: DataOptions, work: Work = Work()) -> RunConfig:
-    """The config file with what the options change; where neither says an image size, one that the backbone's patches
-    cover. Raises `ConfigError`."""
+def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
+    """The config file with what the options change. Raises `ConfigError`."""
     config = RunConfig.read(pipeline.config_file) if pipeline.config_file else RunConfig()
-    is_sized = pipeline.image_size is not None or "image_size" in config.placement.model_fields_set
     layers, zones = pipeline.layers, pipeline.zones
     changes: dict[str, dict[str, Any]] = {
         "embedding": drop_none(
@@ -26,6 +23,8 @@ def run_config(pipeline: PipelineOptions, data: DataOptions, work: Work = Work()
         ),
         "placement": drop_none(
             image_size=parse_size(pipeline.image_size) if pipeline.image_size else None,
+            pixels=pipeline.pixels,
+            smallest_flaw_px=pipeline.smallest_flaw_px,
             resize=parse_size(pipeline.resize, flag="--resize") if pipeline.resize else None,
             tile_overlap=pipeline.tile_overlap,
         ),
@@ -48,10 +47,7 @@ def run_config(pipeline: PipelineOptions, data: DataOptions, work: Work = Work()
             hint="add --tile-overlap 0.25 to look at all of it; a crop on purpose goes into --config, as placement:"
             " {resize: ...}",
         )
-    if is_sized:
-        return made
-    placement = place_for(made.embedding, made.placement, on_note=work.on_note)
-    return made.model_copy(update={"placement": placement})
+    return made
 
 
 def train(
@@ -63,7 +59,7 @@ def train(
 ) -> TrainedRun:
     """Fit, calibrate, and write the run folder with its model card; or find that this was done before."""
     return train_run(
-        run_config(pipeline, data, work),
+        run_config(pipeline, data),
         options.output_dir,
         run_id=options.run_id,
         skip_broken=options.skip_broken,

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kizu.backbones.base import Layer, default_layers, ensure_covered, nearest_covered
+from kizu.backbones.base import Layer, default_layers, ensure_covered
 from kizu.core.errors import ConfigError
 
 
@@ -59,22 +59,6 @@ def test_a_side_that_a_stride_does_not_divide_is_refused_with_the_nearest_sizes_
     assert re.fullmatch(f"set the image size to {fitting}", caught.value.hint or "")
     for found in re.findall(r"(\d+) x (\d+)", fitting):
         ensure_covered(layers(*strides), (int(found[0]), int(found[1])))
-
-
-@pytest.mark.parametrize(
-    ("strides", "asked", "nearest"),
-    [
-        ((14,), (256, 256), (252, 252)),
-        ((14,), (224, 448), (224, 448)),
-        ((14,), (5, 260), (14, 266)),
-        ((14,), (259, 261), (252, 266)),  # of two as near the smaller
-        ((8, 16), (256, 250), (256, 256)),
-        ((6, 4), (256, 256), (252, 252)),
-    ],
-)
-def test_the_nearest_size_is_covered_and_a_covered_one_stays(strides, asked, nearest):
-    assert nearest_covered(layers(*strides), asked) == nearest
-    ensure_covered(layers(*strides), nearest)
 
 
 def test_a_layer_behind_the_last_norm_is_nobodys_default():

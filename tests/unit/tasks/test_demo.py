@@ -71,7 +71,7 @@ def test_a_mark_that_is_no_demos_removes_nothing(content: str, tmp_path: Path) -
     assert (tmp_path / "out/runs/patchcore/mono/mine").is_dir()
 
 
-def test_a_demo_looks_with_the_network_that_is_asked_for_at_a_size_that_it_takes(
+def test_a_demo_looks_with_the_network_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[RunConfig] = []
@@ -85,4 +85,3 @@ def test_a_demo_looks_with_the_network_that_is_asked_for_at_a_size_that_it_takes
         run_demo(DemoOptions(output_dir=tmp_path, backbone="vit_s14_focus"), Work())
     assert seen[0].embedding.backbone == "vit_s14_focus"
     assert seen[0].embedding.layers is None
-    assert seen[0].placement.image_size == (70, 70)  # the small set's 64
