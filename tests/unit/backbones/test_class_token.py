@@ -19,7 +19,9 @@ ONE = Work(cores=1)
 @pytest.fixture(scope="module")
 def backbone():
     rng = np.random.default_rng(0)
-    weights = {key: rng.standard_normal(shape).astype(np.float32) for key, shape in SIZES.shapes().items()}
+    weights = {
+        key: 0.3 * rng.standard_normal(shape).astype(np.float32) for key, shape in SIZES.shapes().items()
+    }
     layers = layers_of(SIZES)
     spec = BackboneSpec("small", layers, (layers[0].name,), (0, 0, 0), (1, 1, 1), "MIT", "a test", "0" * 64)
     return Backbone(spec, draw_sizes(SIZES, weights))
