@@ -42,6 +42,8 @@ from kizu.detectors.registry import detector_config, make_detector  # noqa: E402
 from kizu.imaging.placement import PlacementConfig  # noqa: E402
 
 NAME, LAST = "vit_s14_focus", "blocks.11"
+LAYER = "blocks.8"
+"""What the methods look at."""
 SIDES_PX = (224, 448)
 RUNTIMES = ("onnxruntime", "openvino")
 METHODS = ("patch_knn", "subspace")
@@ -189,11 +191,10 @@ def methods(root: str, category: str, how: How) -> dict[str, dict[str, dict[str,
     """Method -> side -> seconds of a fit and of judging the test pictures, at 224 px."""
     manifest = scan_data(DataConfig(root=Path(shared_data(), root), category=category))
     placement = PlacementConfig(image_size=(SIDES_PX[0], SIDES_PX[0]))
-    (layer,) = spec(NAME).default_layers[-1:]
-    model = build_embedder(drawn(), layers=[layer], normalisation="native", patch_size=1)
+    model = build_embedder(drawn(), layers=[LAYER], normalisation="native", patch_size=1)
     content = model.SerializeToString()
     sides: dict[str, Embeds] = {runtime: Embedder(content, how.work(runtime)) for runtime in RUNTIMES}
-    network = eager(int(layer.rsplit(".", 1)[1]), how.cores)
+    network = eager(int(LAYER.rsplit(".", 1)[1]), how.cores)
     if network is not None:
         sides["torch"] = network
     found: dict[str, dict[str, dict[str, float]]] = {}
