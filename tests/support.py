@@ -57,6 +57,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patchcore of a fixed size": {"kind": "patchcore", "coreset_size": 60},
     "patchcore of all": {"kind": "patchcore", "coreset": 1.0},
     "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
+    "patchcore by angle": {"kind": "patchcore", "distance": "cosine", "patch_size": 1, **BANK},
+    "patchcore whitened": {"kind": "patchcore", "whiten": "full", "top_count": 3, **BANK},
+    "patchcore mirrored": {"kind": "patchcore", "mirror": True, **BANK},
+    "patch_knn half whitened": {"kind": "patch_knn", "whiten": "half", "mirror": True, "turn_up_to": 2},
     "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
 }
 """Settings that take another way through the code."""
