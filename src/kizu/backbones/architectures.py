@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-FAMILIES = (
-    "resnet",
-)
+FAMILIES = ("resnet",)
 """Modules here, each a `Family`. All of them were trained on pixels less ImageNet's mean, over its deviation."""
 
 HEADS = ("fc.", "head.", "classifier.", "head_dist.")
@@ -66,7 +64,10 @@ def draw(name: str, weights: Weights) -> onnx.ModelProto:
     try:
         model = family.draw(name, used)
     except BackboneError as error:
-        raise BackboneError(f"these are not the weights of {name}: {error.message}", hint=error.hint) from error
+        raise BackboneError(
+            f"these are not the weights of {name}: {error.message}",
+            hint=error.hint or "leave --arch out to have them recognised by their tensors",
+        ) from error
     left = used.left_over()
     if left:
         raise BackboneError(
@@ -105,7 +106,8 @@ def recognise(weights: Weights) -> tuple[str, onnx.ModelProto]:
         )
     if len(drawn) > 1:
         raise BackboneError(
-            f"the tensors fit {' and '.join(drawn)}", hint="say which with --arch: the file does not tell them apart"
+            f"the tensors fit {' and '.join(drawn)}",
+            hint="say which with --arch: the file does not tell them apart",
         )
     return next(iter(drawn.items()))
 

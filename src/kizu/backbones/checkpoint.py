@@ -160,7 +160,9 @@ class _TensorsOnly(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda *given: _tensor_reference(*given)  # a new one each time: a pickle may set attributes
+            return lambda *given: _tensor_reference(
+                *given
+            )  # a new one each time: a pickle may set attributes
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_unused: tensor
         if module == "torch" and name in _STORAGES:

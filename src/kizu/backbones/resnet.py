@@ -20,7 +20,6 @@ from kizu.backbones.weights import Weights, fold_batch_norm, take
 if TYPE_CHECKING:
     import onnx
 
-_STEM_DIM = 64
 _STEM_STRIDE = 4
 """Of the first convolution and the pooling together."""
 _EXPANSION = 4
@@ -36,14 +35,16 @@ class Variant:
     bottleneck: bool
     width: int = 1
     """The inner convolutions of a bottleneck are so many times as wide."""
+    stem: int = 64
+    """Channels after the first convolution; each stage has twice as many as the one before."""
 
     def dim(self, stage: int) -> int:
         """Channels of `layer<stage + 1>`."""
-        return _STEM_DIM * 2**stage * (_EXPANSION if self.bottleneck else 1)
+        return (self.stem << stage) * (_EXPANSION if self.bottleneck else 1)
 
     def inner(self, stage: int) -> int:
         """Channels between the convolutions of a block."""
-        return _STEM_DIM * 2**stage * self.width
+        return (self.stem << stage) * self.width
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -71,11 +72,11 @@ def draw(name: str, weights: Weights) -> onnx.ModelProto:
     """
     variant = VARIANTS[name]
     drawing = _Drawing(GraphBuilder("resnet"), weights)
-    x = drawing.conv(PIXELS, "conv1", "bn1", (_STEM_DIM, 3, 7, 7), stride=2)
+    x = drawing.conv(PIXELS, "conv1", "bn1", (variant.stem, 3, 7, 7), stride=2)
     x = drawing.graph.node("Relu", x)
     x = drawing.graph.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
     outputs: dict[str, tuple[type[np.generic], Shape]] = {}
-    dim = _STEM_DIM
+    dim = variant.stem
     for stage, layer in enumerate(layers(name)):
         last = variant.repeats[stage] - 1
         for repeat in range(last + 1):
@@ -110,9 +111,7 @@ class _Drawing:
     graph: GraphBuilder
     weights: Weights
 
-    def conv(
-        self, x: str, conv: str, norm: str, shape: tuple[int, int, int, int], *, stride: int = 1
-    ) -> str:
+    def conv(self, x: str, conv: str, norm: str, shape: tuple[int, int, int, int], *, stride: int = 1) -> str:
         weight, bias = fold_batch_norm(self.weights, conv, norm, shape)
         return self.graph.conv(x, weight, bias, stride=stride, padding=shape[-1] // 2)
 

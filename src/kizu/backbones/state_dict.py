@@ -40,14 +40,12 @@ _NO_WEIGHTS = {
 """How files begin that are often taken for weights, and what they are."""
 
 
-def read_weights(
-    path: Path, *, on_note: Callable[[str], None] | None = None
-) -> dict[str, NDArray[Any]]:
+def read_weights(path: Path, *, on_note: Callable[[str], None] | None = None) -> dict[str, NDArray[Any]]:
     """The tensors in the file by name; numbers of 16 bits as float32. Nothing in the file is run.
 
-    The format is told by the content. A network that lies under one of `NESTED` is taken out, and prefixes that all names
-    share are taken off; `on_note` is told of either. Raises `BackboneError` naming the file when it cannot be read, is
-    cut short, or holds no tensors.
+    The format is told by the content. A network that lies under one of `NESTED` is taken out, and prefixes that all
+    names share are taken off; `on_note` is told of either. Raises `BackboneError` naming the file when it cannot be
+    read, is cut short, or holds no tensors.
     """
     content = _read(path)
     kind = format_of(content)
@@ -95,17 +93,18 @@ def _explain(content: bytes) -> str:
 
 def _read_safetensors(content: bytes, path: Path) -> Checkpoint:
     """Their library checks the header: its length, that tensors lie side by side, and that none reaches beyond."""
-    from safetensors import SafetensorError, deserialize
+    import safetensors
 
+    parse: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
-        entries = deserialize(content)
-    except SafetensorError as error:
+        entries = parse(content)
+    except safetensors.SafetensorError as error:
         raise BackboneError(
             f"{path} cannot be read as safetensors: {error}",
             hint="the file may be cut short or of another format: copy it again",
         ) from error
     made: Checkpoint = {}
-    for name, told in entries:
+    for name, told in sorted(entries, key=lambda entry: entry[0]):  # they come in any order
         if told["dtype"] not in _DTYPES:
             raise BackboneError(
                 f"{path}: the tensor {name!r} is of {told['dtype']}", hint="save it as 32-bit floats"
@@ -135,7 +134,9 @@ def _network_in(found: Checkpoint, path: Path, notes: list[str]) -> dict[str, ND
 def _without_prefixes(tensors: dict[str, NDArray[Any]], notes: list[str]) -> dict[str, NDArray[Any]]:
     """What wrappers put before the names is taken off; of a network with a head beside its backbone, the backbone."""
     for prefix in PREFIXES:
-        inside = {name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)}
+        inside = {
+            name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)
+        }
         if not inside:
             continue
         outside = [name for name in tensors if not name.startswith(prefix)]

@@ -34,7 +34,12 @@ def take(weights: Weights, name: str, shape: tuple[int | None, ...]) -> F32:
 
 
 def fold_batch_norm(
-    weights: Weights, conv: str, norm: str, shape: tuple[int, int, int, int], *, epsilon: float = TORCH_EPSILON
+    weights: Weights,
+    conv: str,
+    norm: str,
+    shape: tuple[int, int, int, int],
+    *,
+    epsilon: float = TORCH_EPSILON,
 ) -> tuple[F64, F64]:
     """A convolution without a bias and the batch norm behind it as one: weight of `shape` (out, in / groups, k, k),
     bias (out,).

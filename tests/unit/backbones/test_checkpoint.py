@@ -173,7 +173,9 @@ def test_a_zip_is_read_with_its_strides_and_offsets():
 
 def test_two_tensors_may_share_a_storage():
     second = text("bias") + tensor(3, (1,), (1,), offset=2)
-    state = b"\x80\x02ccollections\nOrderedDict\n)R(" + text("weight") + tensor(3, (2,), (1,)) + second + b"u."
+    state = (
+        b"\x80\x02ccollections\nOrderedDict\n)R(" + text("weight") + tensor(3, (2,), (1,)) + second + b"u."
+    )
     found = read_zip(zipped(b"", floats(1, 2, 3), state=state), name="x")
     np.testing.assert_array_equal(found["weight"], [1, 2])
     np.testing.assert_array_equal(found["bias"], [3])
