@@ -98,7 +98,9 @@ def test_a_name_that_is_taken_is_refused_and_stays_what_it_was(file):
     assert read_added("mine").licence == "first"
 
 
-@pytest.mark.parametrize("name", ["", "..", ".hidden", "../up", "a/b", "Upper", "net.onnx", "x" * 65, "a b", "ä", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "..", ".hidden", "../up", "a/b", "Upper", "net.onnx", "x" * 65, "a b", "ä", "a\n"]
+)
 def test_what_can_be_no_name_is_refused(file, name, folder):
     with pytest.raises(ConfigError, match="cannot be the name"):
         add_file(file, name)
@@ -221,7 +223,8 @@ def test_two_processes_add_side_by_side(tmp_path, folder):
     onnx.save(load_backbone("tiny").model, tmp_path / "net.onnx")
     context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=_add_in_a_process, args=(tmp_path / "net.onnx", name)) for name in ("one", "two")
+        context.Process(target=_add_in_a_process, args=(tmp_path / "net.onnx", name))
+        for name in ("one", "two")
     ]
     for process in processes:
         process.start()

@@ -46,7 +46,9 @@ def test_what_can_be_fetched_can_be_drawn():
 def test_tensors_without_a_place_are_never_passed_over():
     weights = resnet_weights(SMALL["shallow"])
     weights["layer2.0.se.fc1.weight"] = np.zeros((2, 8, 1, 1), np.float32)
-    with pytest.raises(BackboneError, match=r"of shallow, the nearest: it has no place for 'layer2\.0\.se\.fc1\.weight'"):
+    with pytest.raises(
+        BackboneError, match=r"of shallow, the nearest: it has no place for 'layer2\.0\.se\.fc1\.weight'"
+    ):
         recognise(weights)
     with pytest.raises(BackboneError, match=r"no place for 'layer2\.0\.se\.fc1\.weight' \(2, 8, 1, 1\)"):
         draw("shallow", weights)
@@ -60,7 +62,9 @@ def test_a_smaller_network_is_not_drawn_from_a_larger_ones_weights():
 def test_what_is_missing_to_the_nearest_is_told():
     weights = resnet_weights(SMALL["deep"])
     del weights["layer4.0.bn2.bias"]
-    with pytest.raises(BackboneError, match=r"of deep, the nearest: the weights have no tensor 'layer4\.0\.bn2\.bias'"):
+    with pytest.raises(
+        BackboneError, match=r"of deep, the nearest: the weights have no tensor 'layer4\.0\.bn2\.bias'"
+    ):
         recognise(weights)
 
 

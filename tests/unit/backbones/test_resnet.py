@@ -30,7 +30,8 @@ def convolve(x, kernel, stride, padding):
     """x: (in, H, W), kernel: (out, in, k, k)"""
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
     whole = [
-        sum(signal.correlate(x[i], row[i], mode="valid", method="direct") for i in range(len(x))) for row in kernel
+        sum(signal.correlate(x[i], row[i], mode="valid", method="direct") for i in range(len(x)))
+        for row in kernel
     ]
     return np.stack(whole)[:, ::stride, ::stride]
 
@@ -52,7 +53,8 @@ class Forward:
         kernel = self.weights[f"{conv}.weight"]
         x = convolve(x, kernel, stride, kernel.shape[-1] // 2)
         mean, variance, gain, offset = (
-            self.weights[f"{norm}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+            self.weights[f"{norm}.{part}"][:, None, None]
+            for part in ("running_mean", "running_var", "weight", "bias")
         )
         return (x - mean) / np.sqrt(variance + 1e-5) * gain + offset
 
@@ -94,14 +96,22 @@ def test_every_layer_is_that_of_a_plain_forward_pass(name, hw):
 def test_the_facts_are_the_papers(name):
     dims = (64, 128, 256, 512) if name in ("resnet18", "resnet34") else (256, 512, 1024, 2048)
     assert [(x.name, x.stride, x.dim) for x in layers(name)] == [
-        (f"layer{index}", stride, dim) for index, stride, dim in zip((1, 2, 3, 4), (4, 8, 16, 32), dims, strict=True)
+        (f"layer{index}", stride, dim)
+        for index, stride, dim in zip((1, 2, 3, 4), (4, 8, 16, 32), dims, strict=True)
     ]
     assert default_layers(layers(name)) == ("layer2", "layer3")
 
 
 def test_without_a_head_there_are_no_logits():
-    weights = {name: values for name, values in resnet_weights(SMALL["plain"]).items() if not name.startswith("fc.")}
-    assert [port.name for port in draw("plain", weights).graph.output] == ["layer1", "layer2", "layer3", "layer4"]
+    weights = {
+        name: values for name, values in resnet_weights(SMALL["plain"]).items() if not name.startswith("fc.")
+    }
+    assert [port.name for port in draw("plain", weights).graph.output] == [
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+    ]
 
 
 @pytest.mark.parametrize(

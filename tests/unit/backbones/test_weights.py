@@ -8,7 +8,9 @@ from kizu.backbones.weights import fold_batch_norm
 def test_folding_equals_convolution_then_batch_norm():
     rng = np.random.default_rng(0)
     weights = {"conv.weight": rng.standard_normal((5, 3, 1, 1))}
-    weights |= {f"norm.{part}": rng.uniform(0.2, 2, 5) for part in ("running_mean", "running_var", "weight", "bias")}
+    weights |= {
+        f"norm.{part}": rng.uniform(0.2, 2, 5) for part in ("running_mean", "running_var", "weight", "bias")
+    }
     x = rng.standard_normal(3)
     weight, bias = fold_batch_norm(weights, "conv", "norm", (5, 3, 1, 1), epsilon=1e-2)
     plain = weights["conv.weight"][:, :, 0, 0] @ x
