@@ -60,7 +60,7 @@ def test_the_help_names_every_layout() -> None:
 
 
 VERBS = frozenset({
-    "change", "check", "choose", "claim", "compare", "compute", "count", "decode", "encode", "ensure", "evaluate",
+    "add", "change", "check", "choose", "claim", "compare", "compute", "count", "decode", "encode", "ensure", "evaluate",
     "export", "find", "hash", "identify", "is", "list", "load", "look", "looks", "make", "mark", "measure", "meet",
     "open", "pair", "predict", "put", "read", "redecide", "refresh", "refuse", "roll", "rollback", "save", "scan",
     "score", "set", "sniff", "sweep", "sync", "train", "tune", "update", "verify", "walk", "write",
