@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     import onnx
 
-FAMILIES = ("resnet",)
+FAMILIES = (
+    "resnet",
+    "efficientnet",
+)
 """Modules here, each a `Family`. All of them were trained on pixels less ImageNet's mean, over its deviation."""
 
-HEADS = ("fc.", "head.", "classifier.", "head_dist.")
-"""What a network's classes are told by: drawn by some families, left out by others."""
+HEADS = ("fc.", "head.", "classifier.", "head_dist.", "conv_head.", "bn2.")
+"""How the names begin of what tells a network's classes: drawn by some families, left out by others."""
 TRAINING_ONLY = (".num_batches_tracked", "mask_token")
 """Ends of names of tensors that do not change what the network gives."""
 
