@@ -8,7 +8,7 @@ import typer
 from kizu.cli.flags import with_flags
 from kizu.cli.options import Shown, start_work
 from kizu.cli.printing import say, say_text
-from kizu.tasks.backbone_options import AddOptions, FetchOptions
+from kizu.tasks.backbone_options import AddOptions, ConvertOptions, FetchOptions
 from kizu.tasks.options import CoreOptions, Flag
 
 if TYPE_CHECKING:
@@ -67,6 +67,23 @@ def fetch(options: FetchOptions, using: CoreOptions, shown: Shown) -> None:
 
     with start_work(shown, using) as work:
         _tell_added(fetch(options, work))
+
+
+@app.command()
+@with_flags
+def convert(options: ConvertOptions, using: CoreOptions, shown: Shown) -> None:
+    """Write a model of timm as an ONNX file, checked against torch (needs the extra tune; the file does not)."""
+    from kizu.tasks.backbones import convert
+
+    with start_work(shown, using) as work:
+        converted = convert(options, work)
+    say(
+        f"agrees with torch to {converted.worst:.1e} of the largest value; licence {converted.licence}",
+        err=True,
+    )
+    say("layers " + "  ".join(f"{x.name} (1/{x.stride}, {x.dim})" for x in converted.layers), err=True)
+    say(f"give it a name with kizu backbones add {converted.path} --as NAME", err=True)
+    say(str(converted.path))
 
 
 @app.command()

@@ -37,6 +37,22 @@ class AddOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """A model of timm, as a file."""
+
+    name: Annotated[str, Flag("A model of timm, such as resnet50.a1_in1k.", is_argument=True)]
+    output: Annotated[Path, Flag("The ONNX file to write.", ("--output",))]
+    image_size: Annotated[
+        str, Flag("Its input from now on: 224, or height x width: 256x384.", ("--image-size",))
+    ] = "224"
+    weights: Annotated[
+        Path | None,
+        Flag("A state dict in timm's names. Default: timm downloads its own.", is_file=True),
+    ] = None
+    licence: Licence = None
+
+
+@dataclass(frozen=True, slots=True)
 class FetchOptions:
     """Published weights."""
 

@@ -9,13 +9,15 @@ from kizu.backbones import BACKBONES
 from kizu.backbones.added import AddedSpec, added_names, read_added
 from kizu.backbones.adding import Told, add_file
 from kizu.backbones.base import BackboneSpec, Triple
+from kizu.backbones.convert import Converted, Wanted, convert_model
 from kizu.backbones.fetching import fetch as fetch_published
 from kizu.backbones.publishers import Published, fetchable
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import BackboneError, ConfigError, MissingExtraError
 from kizu.core.registry import look_up
 from kizu.core.work import Work
-from kizu.tasks.backbone_options import AddOptions, FetchOptions
+from kizu.tasks.backbone_options import AddOptions, ConvertOptions, FetchOptions
+from kizu.tasks.options import parse_size
 
 if TYPE_CHECKING:
     from kizu.backbones.download import OnBytes
@@ -69,6 +71,13 @@ def fetch(options: FetchOptions, work: Work = Work()) -> AddedSpec:
         return fetch_published(
             published, options.known_as or options.name, on_note=work.note, on_bytes=_in_megabytes(work)
         )
+
+
+def convert(options: ConvertOptions, work: Work = Work()) -> Converted:
+    """Write a model of timm as an ONNX file. Raises as `convert_model`."""
+    wanted = Wanted(options.name, parse_size(options.image_size), options.weights, options.licence)
+    with work.limit():
+        return convert_model(wanted, options.output)
 
 
 def _in_megabytes(work: Work) -> OnBytes:

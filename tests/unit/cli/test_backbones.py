@@ -90,6 +90,6 @@ def test_what_cannot_be_done_is_told_in_a_line_with_a_hint(
     assert "error: " in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["add", "fetch", "remove"])
+@pytest.mark.parametrize("command", ["add", "convert", "fetch", "remove"])
 def test_each_has_its_help(command: str) -> None:
     assert "Usage" in ask("backbones", command, "--help").stdout
