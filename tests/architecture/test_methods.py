@@ -60,8 +60,9 @@ def test_the_help_names_every_layout() -> None:
 
 
 VERBS = frozenset({
-    "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode", "encode", "ensure",
-    "evaluate", "export", "find", "hash", "identify", "is", "list", "load", "look", "looks", "make", "mark", "measure", "meet",
+    "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode", "encode",
+    "ensure", "evaluate", "export", "find", "hash", "identify", "is", "list", "load", "look", "looks", "make", "mark",
+    "measure", "meet",
     "open", "pair", "predict", "put", "read", "redecide", "refresh", "refuse", "roll", "rollback", "save", "scan",
     "score", "set", "sniff", "sweep", "sync", "train", "tune", "update", "verify", "walk", "write",
 })  # fmt: skip

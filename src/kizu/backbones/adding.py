@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kizu.backbones.added import FILE, AddedSpec, ensure_free, keep
-from kizu.backbones.architectures import draw, layers_of, recognise
-from kizu.backbones.base import IMAGENET_MEAN, IMAGENET_STD, BackboneSpec, Layer, Triple, default_layers
+from kizu.backbones.architectures import draw, layers_of, normalisation_of, recognise
+from kizu.backbones.base import BackboneSpec, Triple, default_layers
 from kizu.backbones.session import GraphSession
 from kizu.backbones.state_dict import format_of, read_weights
 from kizu.backbones.store import read_file
@@ -61,7 +61,7 @@ def add_file(
                 on_note(f"{path}: the tensors are those of {architecture}")
         else:
             architecture, model = told.architecture, draw(told.architecture, weights)
-        spec = _spec_of_weights(path, layers_of(architecture))
+        spec = _spec_of_weights(path, architecture)
     spec = replace(
         spec,
         name=name,
@@ -86,13 +86,15 @@ def _is_graph(path: Path) -> bool:
     )  # ir_version comes first
 
 
-def _spec_of_weights(path: Path, layers: tuple[Layer, ...]) -> BackboneSpec:
+def _spec_of_weights(path: Path, architecture: str) -> BackboneSpec:
+    layers = layers_of(architecture)
+    mean, std = normalisation_of(architecture)
     return BackboneSpec(
         name=path.stem,
         layers=layers,
         default_layers=default_layers(layers),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        mean=mean,
+        std=std,
         licence=UNKNOWN,
         source=path.name,
         weights_sha256=hash_file(path),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from numpy.typing import NDArray
 
-from kizu.backbones.base import Layer
+from kizu.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Layer, Triple
 from kizu.backbones.weights import Weights
 from kizu.core.errors import BackboneError
 from kizu.core.registry import look_up
@@ -22,7 +22,7 @@ FAMILIES = (
     "resnet",
     "efficientnet",
 )
-"""Modules here, each a `Family`. All of them were trained on pixels less ImageNet's mean, over its deviation."""
+"""Modules here, each a `Family`."""
 
 HEADS = ("fc.", "head.", "classifier.", "head_dist.", "conv_head.", "bn2.")
 """How the names begin of what tells a network's classes: drawn by some families, left out by others."""
@@ -34,7 +34,8 @@ class Family(Protocol):
     """What the modules of `FAMILIES` have."""
 
     VARIANTS: Mapping[str, Any]
-    """The sizes by name."""
+    """The sizes by name. One that was trained on other pixels than those less ImageNet's mean, over its deviation, has
+    `mean` and `std`."""
 
     def layers(self, name: str) -> tuple[Layer, ...]:
         """The facts of a variant, without weights."""
@@ -54,6 +55,15 @@ def architectures() -> dict[str, Family]:
 def layers_of(name: str) -> tuple[Layer, ...]:
     """The layers of the architecture `name`. Raises `ConfigError` for one that is not there."""
     return look_up(architectures(), name, noun="architecture").layers(name)
+
+
+def normalisation_of(name: str) -> tuple[Triple, Triple]:
+    """The mean and the deviation of the pixels that the architecture `name` was trained on.
+
+    Raises `ConfigError` for one that is not there.
+    """
+    variant = look_up(architectures(), name, noun="architecture").VARIANTS[name]
+    return getattr(variant, "mean", IMAGENET_MEAN), getattr(variant, "std", IMAGENET_STD)
 
 
 def draw(name: str, weights: Weights) -> onnx.ModelProto:

@@ -1,7 +1,9 @@
 """Where weights are published: addresses, licences, and what the publishers say that the files are.
 
 No more stands here than is certain. Torchvision's file names end in the first 8 digits of their SHA-256 (the rule of
-`torch.hub.load_state_dict_from_url`), and it states their sizes. Of DINO and DINOv2 no hash is published.
+`torch.hub.load_state_dict_from_url`), and it states their sizes; so do DeiT's names. Of DINO and DINOv2 no hash is
+published. Licences are those of the repositories that publish the weights; of the pictures that they were trained on
+nobody says more.
 """
 
 from __future__ import annotations
@@ -38,9 +40,24 @@ def _torchvision(architecture: str, digits: str, megabytes: float) -> Published:
     return Published(architecture, address, "BSD-3-Clause", sha256_start=digits, megabytes=megabytes)
 
 
-def _dinov2(size: str) -> Published:
-    name = f"dinov2_{size}"
-    return Published(name, f"{_META}/dinov2/{name}/{name}_pretrain.pth", "Apache-2.0")
+def _dinov2(size: str, ending: str = "") -> Published:
+    """`ending`: "_reg", of those with registers, which the file's name counts."""
+    name, file = f"dinov2_{size}", f"dinov2_{size}{'_reg4' if ending else ''}_pretrain.pth"
+    return Published(name + ending, f"{_META}/dinov2/{name}/{file}", "Apache-2.0")
+
+
+def _dino(architecture: str, told: str) -> Published:
+    """`told`: what the publisher calls it."""
+    return Published(
+        architecture, f"{_META}/dino/dino_{told}_pretrain/dino_{told}_pretrain.pth", "Apache-2.0"
+    )
+
+
+def _deit(size: str, digits: str) -> Published:
+    architecture = f"deit_{size}_patch16_224"
+    return Published(
+        architecture, f"{_META}/deit/{architecture}-{digits}.pth", "Apache-2.0", sha256_start=digits
+    )
 
 
 PUBLISHED = {
@@ -51,18 +68,18 @@ PUBLISHED = {
     "dinov2_vits14": _dinov2("vits14"),
     "dinov2_vitb14": _dinov2("vitb14"),
     "dinov2_vitl14": _dinov2("vitl14"),
-    "dino_vits16": Published(
-        "dino_vits16", f"{_META}/dino/dino_deitsmall16_pretrain/dino_deitsmall16_pretrain.pth", "Apache-2.0"
-    ),
-    "deit_small_patch16_224": Published(
-        "deit_small_patch16_224",
-        f"{_META}/deit/deit_small_patch16_224-cd65a155.pth",
-        "Apache-2.0",
-        sha256_start="cd65a155",
-    ),
+    "dinov2_vits14_reg": _dinov2("vits14", "_reg"),
+    "dinov2_vitb14_reg": _dinov2("vitb14", "_reg"),
+    "dinov2_vitl14_reg": _dinov2("vitl14", "_reg"),
+    "dino_vits16": _dino("dino_vits16", "deitsmall16"),
+    "dino_vits8": _dino("dino_vits8", "deitsmall8"),
+    "dino_vitb16": _dino("dino_vitb16", "vitbase16"),
+    "dino_vitb8": _dino("dino_vitb8", "vitbase8"),
+    "deit_tiny_patch16_224": _deit("tiny", "a1311bcf"),
+    "deit_small_patch16_224": _deit("small", "cd65a155"),
+    "deit_base_patch16_224": _deit("base", "b5f2ef4d"),
 }
-"""Keys: the names that the backbones get, unless others are given. All were trained on ImageNet or by Meta on LVD-142M,
-whose pictures have terms of their own."""
+"""Keys: the names that the backbones get, unless others are given."""
 
 
 def fetchable() -> dict[str, Published]:

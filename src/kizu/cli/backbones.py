@@ -37,8 +37,11 @@ def backbones(
         return
     for each in listed:
         _tell(each)
+    by_licence: dict[str, list[str]] = {}
     for name, published in list_fetchable().items():
-        say(f"{name}: licence {published.licence}; kizu backbones fetch {name}")
+        by_licence.setdefault(published.licence, []).append(name)
+    for licence, names in by_licence.items():
+        say(f"To be had with kizu backbones fetch NAME, licence {licence}: {', '.join(names)}")
     say(
         "Weights of your own and any ONNX file with named feature outputs: kizu backbones add FILE --as NAME",
         "An ONNX file works without a name too: --backbone path/to/network.onnx",
