@@ -102,6 +102,8 @@ def _spec_of_weights(path: Path, architecture: str) -> BackboneSpec:
 
 
 def _ensure_spread(told: Told) -> None:
+    if not np.isfinite([*(told.mean or ()), *(told.std or ())]).all():
+        raise ConfigError("mean and deviation must be finite numbers", hint="give them on the 0..1 scale")
     if told.std is not None and min(told.std) <= 0:
         raise ConfigError(f"the deviation must be positive, got {told.std}", hint="give it on the 0..1 scale")
 

@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ _FAILURES = (
     RecursionError,
 )
 """What the `pickle` and `zipfile` modules document, and what they raise for damaged input."""
+_MOST_COPIES = 8
+"""So many times as large as the file all tensors may be: tied weights share their values, and are copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def read_legacy(content: bytes, *, name: str) -> Checkpoint:
         unpickler = _TensorsOnly(stream)
         found = unpickler.load()
         storages = _legacy_storages(stream, content, _load(stream), unpickler.storages)
-        return _with_arrays(found, lambda storage: storages[storage.key])
+        return _Unfolding(lambda storage: storages[storage.key], _MOST_COPIES * len(content)).unfold(found)
     except _FAILURES as error:
         raise _cannot_read(name, error) from error
 
@@ -129,7 +131,8 @@ def read_zip(content: bytes, *, name: str) -> Checkpoint:
                     raise EOFError(f"storage {storage.key} holds fewer or more than {storage.count} values")
                 return flat
 
-            return _with_arrays(_load(io.BytesIO(archive.read(f"{roots[0]}data.pkl"))), storage_of)
+            found = _load(io.BytesIO(archive.read(f"{roots[0]}data.pkl")))
+            return _Unfolding(storage_of, _MOST_COPIES * len(content)).unfold(found)
     except _FAILURES as error:
         raise _cannot_read(name, error) from error
 
@@ -189,26 +192,37 @@ def _tensor_reference(
     return _TensorRef(storage=storage, offset=offset, shape=tuple(shape), strides=tuple(strides))
 
 
-def _with_arrays(
-    found: Any, storage_of: Callable[[_StorageRef], NDArray[Any]], met: set[int] | None = None
-) -> Checkpoint:
-    """The same with an array in place of each tensor that has a name. `met`: the parts that were gone through.
+@dataclass(slots=True)
+class _Unfolding:
+    """From references to arrays, so that a small file cannot become endless."""
 
-    A part that is there twice is refused: a small file could hold itself, or be endless.
-    """
-    if not isinstance(found, Mapping):
-        raise ValueError(f"it holds {type(found).__name__}, not tensors with names")
-    met = set() if met is None else met
-    if id(found) in met:
-        raise ValueError("it holds one of its parts twice")
-    met.add(id(found))
-    made: Checkpoint = {}
-    for key, value in found.items():
-        if isinstance(value, _TensorRef):
-            made[str(key)] = _array(value, storage_of(value.storage))
-        else:
-            made[str(key)] = _with_arrays(value, storage_of, met) if isinstance(value, Mapping) else value
-    return made
+    storage_of: Callable[[_StorageRef], NDArray[Any]]
+    bytes_left: int
+    met: set[int] = field(default_factory=set)
+    """The parts that were gone through."""
+
+    def unfold(self, found: Any) -> Checkpoint:
+        """The same with an array in place of each tensor that has a name. A part that is there twice is refused: it
+        could hold itself."""
+        if not isinstance(found, Mapping):
+            raise ValueError(f"it holds {type(found).__name__}, not tensors with names")
+        if id(found) in self.met:
+            raise ValueError("it holds one of its parts twice")
+        self.met.add(id(found))
+        return {str(key): self._value(value) for key, value in found.items()}
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return self.unfold(value)
+        if not isinstance(value, _TensorRef):
+            return value
+        array = _array(value, self.storage_of(value.storage))
+        self.bytes_left -= array.nbytes
+        if self.bytes_left < 0:
+            raise ValueError(
+                "its tensors are much larger than the file: they are all made of the same values"
+            )
+        return array
 
 
 def _legacy_storages(

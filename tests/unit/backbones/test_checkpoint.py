@@ -243,3 +243,13 @@ def test_a_part_that_holds_itself_is_refused():
     state = b"\x80\x02}q\x00" + text("a") + b"h\x00s."
     with pytest.raises(BackboneError, match="twice"):
         read_zip(zipped(b"", b"", state=state), name="x")
+
+
+def test_tensors_that_are_all_made_of_the_same_values_are_few():
+    values = floats(*range(1000))
+    entries = b"".join(text(f"w{index}") + tensor(1000, (1000,), (1,)) for index in range(2000))
+    state = b"\x80\x02ccollections\nOrderedDict\n)R(" + entries + b"u."
+    content = zipped(b"", values, state=state)
+    assert len(content) < 2000 * len(values) / 8
+    with pytest.raises(BackboneError, match="much larger than the file"):
+        read_zip(content, name="x")

@@ -76,6 +76,7 @@ def test_a_damaged_one_is_listed_as_damaged(file: Path, folder: Path) -> None:
         (["add", "FILE", "--as", "tiny"], "taken by a backbone of Kizu's own"),
         (["add", "FILE", "--as", "x", "--mean", "1,2"], "--mean '1,2' is not three numbers"),
         (["add", "FILE", "--as", "x", "--std", "0,1,1"], "must be positive"),
+        (["add", "FILE", "--as", "x", "--mean", "nan,1,1"], "must be finite"),
         (["add", "FILE", "--as", "x", "--arch", "resnet50"], "leave --arch out"),
         (["add", "missing.pth", "--as", "x"], "missing.pth"),
         (["fetch", "resnet5"], "did you mean 'resnet50'"),
