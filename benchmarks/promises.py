@@ -36,8 +36,8 @@ from kizu.pipeline.fitting import UnfittedPipeline
 SETS = ("magnetic_tile/tile", "deeppcb/board_92000", "elpv/mono", "mvtec_ad/hazelnut")
 METHODS = ("patchcore", "padim")
 FEW = (10, 20, 40, 80)
-MOST_COUNTED = 60
-"""Groups of new pictures that are counted in one resplit, at random."""
+MOST_COUNTED, MOST_OF_ONE = 60, 2
+"""Groups of new pictures that are counted in one resplit, at random, and pictures of each."""
 RESULTS = Path(__file__).parent / "results" / "promises.json"
 
 
@@ -104,7 +104,7 @@ def measure(config: PipelineConfig, pictures: Pictures, size: int, resplits: int
         inside = draw(pictures.groups, wanted, rng)
         threshold, fitted = fit(config, pictures, np.flatnonzero(inside), number)
         outside = rng.permutation(np.unique(pictures.groups[~inside]))[:MOST_COUNTED]
-        new = np.flatnonzero(np.isin(pictures.groups, outside))
+        new = counted(pictures.groups, outside, rng)
         above = score(fitted, config, pictures.embedding[new]) > threshold.value
         sizes = np.bincount(pictures.groups[new])
         parts = np.bincount(pictures.groups[new], weights=above)[sizes > 0] / sizes[sizes > 0]
@@ -126,11 +126,18 @@ def measure(config: PipelineConfig, pictures: Pictures, size: int, resplits: int
     }
 
 
+def counted(groups: I64, outside: I64, rng: np.random.Generator) -> I64:
+    """Rows of a few pictures, at random, of each of the groups `outside`."""
+    rows = rng.permutation(len(groups))
+    chosen = [rows[groups[rows] == group][:MOST_OF_ONE] for group in outside]
+    return np.sort(np.concatenate(chosen))
+
+
 def draw(groups: I64, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Whole groups at random, until `wanted` pictures are in."""
+    """Whole groups at random, two at least, until `wanted` pictures are in."""
     inside = np.zeros(len(groups), bool)
-    for group in rng.permutation(groups.max() + 1):
-        if inside.sum() >= wanted:
+    for number, group in enumerate(rng.permutation(groups.max() + 1)):
+        if inside.sum() >= wanted and number >= 2:
             break
         inside |= groups == group
     return inside

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kizu.backbones import BACKBONES
-from kizu.backbones.added import added_names, is_added, load_added
+from kizu.backbones import BACKBONES, Entry
+from kizu.backbones.added import added_names, is_added, load_added, read_added
 from kizu.backbones.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -50,19 +50,33 @@ def load_backbone(name_or_path: str) -> Backbone:
     """
     if name_or_path.endswith(".onnx"):
         return read_file(Path(name_or_path))
-    if name_or_path not in BACKBONES and is_added(name_or_path):
-        return load_added(name_or_path)
-    if name_or_path not in BACKBONES and name_or_path in fetchable():
-        raise ConfigError(
-            f"the backbone {name_or_path!r} is not on this machine",
-            hint=f"kizu backbones fetch {name_or_path}, or kizu backbones add FILE --as {name_or_path}",
-        )
-    known = {**dict.fromkeys(added_names()), **BACKBONES}
-    entry = look_up(known, name_or_path, noun="backbone")
-    if entry is None:  # added since it was looked for
+    entry = _look_up(name_or_path)
+    if entry is None:
         return load_added(name_or_path)
     spec = entry.spec(name_or_path)
     return Backbone(spec, load_cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
+
+
+def load_spec(name_or_path: str) -> BackboneSpec:
+    """The facts alone; of a name without its weights. Raises as `load_backbone`."""
+    if name_or_path.endswith(".onnx"):
+        return read_file(Path(name_or_path)).spec
+    entry = _look_up(name_or_path)
+    return read_added(name_or_path).as_spec() if entry is None else entry.spec(name_or_path)
+
+
+def _look_up(name: str) -> Entry | None:
+    """The entry of that name in `BACKBONES`; None for one that was added. Raises `ConfigError` for an unknown name."""
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if is_added(name):
+        return None
+    if name in fetchable():
+        raise ConfigError(
+            f"the backbone {name!r} is not on this machine",
+            hint=f"kizu backbones fetch {name}, or kizu backbones add FILE --as {name}",
+        )
+    return look_up({**dict.fromkeys(added_names()), **BACKBONES}, name, noun="backbone")
 
 
 def read_file(path: Path) -> Backbone:

@@ -28,7 +28,7 @@ from kizu.cli import (
     zero_shot,
 )
 from kizu.cli.flags import with_flags
-from kizu.cli.printing import PrintError, prepare_streams, say, say_text
+from kizu.cli.printing import PrintError, has_no_reader, prepare_streams, say, say_text
 from kizu.core.errors import KizuError
 
 
@@ -42,8 +42,6 @@ class _Edge(TyperGroup):
             if error.is_closed:
                 raise typer.Exit(exits.PIPE_CLOSED) from error
             raise _told(error) from error
-        except BrokenPipeError as error:  # of --help, which typer prints itself
-            raise typer.Exit(exits.PIPE_CLOSED) from error
         except KizuError as error:
             raise _told(error) from error
         except KeyboardInterrupt as error:
@@ -55,6 +53,8 @@ class _Edge(TyperGroup):
         except Exception as error:  # whatever nobody thought of
             if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
                 raise  # the command line's own way to end
+            if isinstance(error, BrokenPipeError) and has_no_reader():  # of --help, which typer prints itself
+                raise typer.Exit(exits.PIPE_CLOSED) from error
             say_text(traceback.format_exc(), err=True)
             say(f"error: this is a bug in Kizu: {type(error).__name__}: {error}", err=True)
             say("hint: report it with the lines above; nothing is said about any image", err=True)

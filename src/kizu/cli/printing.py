@@ -4,6 +4,7 @@ import codecs
 import errno
 import io
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -47,6 +48,15 @@ def say_text(text: str, *, err: bool = False) -> None:
             return  # nobody is left to be told
         _give_up(stream)
         raise PrintError(error) from error
+
+
+def has_no_reader() -> bool:
+    """Whether stdout is a pipe that nobody reads any more; False where the system does not tell."""
+    if not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    asked.register(1, select.POLLERR)
+    return any(event & select.POLLERR for _, event in asked.poll(0))
 
 
 def _give_up(stream: TextIO) -> None:

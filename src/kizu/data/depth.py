@@ -35,10 +35,10 @@ def with_scale(placement: PlacementConfig, good: Sequence[Source], work: Work = 
 
 def scale_of(good: Sequence[Source]) -> Chosen | None:
     """The scale that the pictures need; None: they hold 8 bits. Raises as `with_scale`."""
-    if all(_depth(source) == "uint8" for source in _some(good, LOOKED_AT)):
+    if all(_depth(source) == "uint8" for source in some_of(good, LOOKED_AT)):
         return None
     ranges = []
-    for source in _some(good, _READ):
+    for source in some_of(good, _READ):
         try:
             ranges.append(range_of(source if isinstance(source, np.ndarray) else read_numbers(_file(source))))
         except ImageError:
@@ -59,7 +59,7 @@ def _file(source: Sample | FileContent | Path | bytes) -> FileContent | Path | b
     return source.path if isinstance(source, Sample) else source
 
 
-def _some(sources: Sequence[Source], most: int) -> list[Source]:
+def some_of(sources: Sequence[Source], most: int) -> list[Source]:
     """Evenly spread, the first and the last among them."""
     places = np.unique(np.linspace(0, len(sources) - 1, min(most, len(sources))).astype(int))
     return [sources[place] for place in places]

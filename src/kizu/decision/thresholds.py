@@ -86,7 +86,7 @@ class Threshold(Config):
         if self.false_alarm_rate is None:
             return "no guarantee"
         how = " on average" if self.confidence is None else f" with {self.confidence:.0%} confidence"
-        return f"false alarms at most {self.false_alarm_rate:.3g} of good parts{how}"
+        return f"false alarms at most {self.false_alarm_rate:.3g} of good parts like these{how}"
 
 
 def mean_sigma(scores: F32 | F64, sigmas: float, *, split: Split = Split.CALIBRATION) -> Threshold:

@@ -295,6 +295,6 @@ METHOD = Method(
     PadimConfig,
     Padim,
     designs=({}, {"detector": {"epsilon": 0.01}}, {"detector": {"image_score": "max_map"}}),
-    candidates=(Candidate("padim", 2), Candidate("padim, 192 px", 8, placement={"image_size": 192})),
+    candidates=(Candidate("padim", 2), Candidate("padim, 192 px", 8, placement={"pixels": 192 * 192})),
     limits=_limits,
 )

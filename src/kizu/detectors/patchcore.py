@@ -213,8 +213,8 @@ METHOD = Method(
     candidates=(
         Candidate("patchcore 1 %", 1),
         Candidate("patchcore 10 %", 3, {"coreset": 0.1}),
-        Candidate("patchcore 1 %, 192 px", 7, placement={"image_size": 192}),
-        Candidate("patchcore 1 %, 384 px", 9, placement={"image_size": 384}),
+        Candidate("patchcore 1 %, 192 px", 7, placement={"pixels": 192 * 192}),
+        Candidate("patchcore 1 %, 384 px", 9, placement={"pixels": 384 * 384}),
         Candidate(
             "patchcore 1 %, three layers",
             10,

@@ -16,6 +16,8 @@ from kizu.imaging.scale import Scale
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 
+DEFAULT_PIXELS = 256 * 256
+
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 REDUCING_GAP = 3.0
 """Shrink by a whole-number box first, to 3 times the target: faster, and by eye no different."""
@@ -25,9 +27,15 @@ _BLOCK_ROWS = 64
 class PlacementConfig(Config):
     """How an image of any size becomes the network's input: squash to `resize`, then cut out the centre.
 
-    Squashing keeps the whole part in view; give `image_size` the aspect ratio of the product's own images.
+    Squashing keeps the whole part in view. Where neither `image_size` nor `resize` is given, a fit chooses the shape of
+    the input from its pictures, at so many `pixels`.
     """
 
+    pixels: Annotated[int, Field(ge=256, le=8192**2)] | None = None
+    """Of the network's input; latency goes with them. 65,536 where no size is given; None: `image_size` holds."""
+    smallest_flaw_px: Annotated[float, Field(gt=0)] | None = None
+    """Side of the smallest flaw that must be found, in pixels of the product's pictures: where `pixels` would make it
+    smaller than a patch, a fit takes more of them; an `image_size` that does is told."""
     image_size: tuple[Side, Side] = (256, 256)
     """(H, W) of the network's input. One number means a square."""
     resize: tuple[Side, Side] | None = None
@@ -42,6 +50,16 @@ class PlacementConfig(Config):
     """What numbers deeper than 8 bits mean, for all pictures of the product: `{bits: 12}`, or a depth with the numbers
     that become 0 and 255. None: 8 bits as they are, of 16 the high byte; a fit on deeper pictures chooses one."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _size_or_pixels(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        sized = [name for name in ("image_size", "resize") if values.get(name) is not None]
+        if sized and values.get("pixels") is not None:
+            raise ValueError(f"pixels and {sized[0]} cannot both be had: pixels choose the size")
+        return values if sized or "pixels" in values else {**values, "pixels": DEFAULT_PIXELS}
+
     @field_validator("image_size", "resize", mode="before")
     @classmethod
     def _square(cls, value: Any) -> Any:
@@ -55,9 +73,16 @@ class PlacementConfig(Config):
 
     @model_serializer(mode="wrap")
     def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As it was written before there was a scale, where there is none: what was hashed keeps its hash."""
+        """As it was written before there were a scale, pixels and a flaw, where there are none: what was hashed keeps
+        its hash. With pixels there is no size yet."""
         values: dict[str, Any] = dump(self)
-        return {key: value for key, value in values.items() if key != "scale" or value is not None}
+        left = {"image_size"} if self.pixels is not None else set()
+        absent = {name for name in ("pixels", "scale", "smallest_flaw_px") if values[name] is None}
+        return {key: value for key, value in values.items() if key not in left | absent}
+
+    def settled(self) -> Self:
+        """With the size that it has as it is: no fit chooses one any more."""
+        return self if self.pixels is None else self.model_copy(update={"pixels": None})
 
     @property
     def resized_hw(self) -> HW:

@@ -19,7 +19,6 @@ from kizu.core.types import F32, U8, Bool
 from kizu.core.work import BATCH, Work, free_memory, memory_in_use
 from kizu.data.batches import stream
 from kizu.data.defects import PAINTERS
-from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
 from kizu.detectors import DETECTORS
 from kizu.detectors.bank import BankConfig
@@ -29,6 +28,7 @@ from kizu.metrics.ranking import auroc
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
+from kizu.pipeline.placing import choose_placement
 
 FIT_SAMPLE, HELD_SAMPLE = 48, 16
 """Good images that candidates are fitted on, and others that flaws are painted into."""
@@ -149,14 +149,15 @@ def recommend(
     held_count = min(HELD_SAMPLE, max(1, len(good) // 4))
     held = [good[i] for i in order[:held_count]]
     fit = [good[i] for i in order[held_count : held_count + FIT_SAMPLE]]
-    base = base.model_copy(update={"placement": with_scale(base.placement, fit, work)})
+    base = choose_placement(base, fit, work)
     before = memory_in_use()
     estimates: list[Estimate] = []
     left_out: dict[str, str] = {}
     candidates = list_candidates() if candidates is None else candidates
     for number, (name, change) in enumerate(candidates.items()):
         try:
-            trial = _Trial(_apply(base, change, name), fit, held, len(good), work)
+            tried = choose_placement(_apply(base, change, name), fit, work.quiet())
+            trial = _Trial(tried, fit, held, len(good), work)
         except MissingExtraError as error:
             left_out[name] = error.hint or error.message
             continue

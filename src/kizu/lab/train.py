@@ -18,7 +18,6 @@ from kizu.core.types import U8, Bool
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut, stream
 from kizu.data.check import first_look
-from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.scan import AUTO, DataConfig, scan_data
 from kizu.data.splits import blocks_of, ensure_apart, hold_out, k_folds
@@ -29,6 +28,7 @@ from kizu.lab.grouping import group_good
 from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, tell_trend
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
+from kizu.pipeline.placing import choose_placement
 from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder, make_run, run_path
 from kizu.runs.scores import write_calibration
@@ -82,7 +82,7 @@ def train_run(
     if config.data.group == AUTO:
         manifest = group_good(manifest, config.placement, work=work)
     cut = cut_good(manifest, config)
-    config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
+    config = choose_placement(config, cut.fit, work)
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)
     if known is not None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kizu.core.work import Work
-from kizu.data.depth import with_scale
 from kizu.data.manifest import Manifest
 from kizu.lab.evaluate import Evaluation, measure_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
@@ -17,6 +16,7 @@ from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.promises import SetOn
 from kizu.lab.train import cut_good
 from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.placing import choose_placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def run_trial(
     """
     identity = Identity(manifest.category, run_id, manifest.dataset, manifest.content_hash())
     cut = cut_good(group_good(manifest, config.placement, work=work), config)
-    config = config.model_copy(update={"placement": with_scale(config.placement, cut.fit, work)})
+    config = choose_placement(config, cut.fit, work)
     fitted = fit_bundle(config, cut.sides(config), identity, work=work)
     start = time.perf_counter()
     with predict_samples(fitted.pipeline, manifest.test(), config.placement, work=work) as found:

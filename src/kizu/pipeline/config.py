@@ -29,6 +29,12 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path} is not YAML: {error}") from error
 
 
+def drop_sizes(placement: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A placement without what `settings` overrule: pixels by a size, a size by pixels."""
+    overruled = {"image_size", "resize"} if settings.get("pixels") is not None else {"pixels"}
+    return {key: value for key, value in placement.items() if key not in overruled}
+
+
 class PipelineConfig(Config):
     """One pipeline: everything that a number depends on, besides the data."""
 
@@ -53,6 +59,8 @@ class PipelineConfig(Config):
         """A copy with some keys of some sections replaced, checked like a file. `where` names the source."""
         values = self.model_dump(mode="json")
         for section, settings in sections.items():
+            if section == "placement" and settings.keys() & {"image_size", "resize", "pixels"}:
+                values[section] = drop_sizes(values[section], settings)
             values[section].update(settings)
         if seed is not None:
             values["seed"] = seed

@@ -42,6 +42,7 @@ class UnfittedPipeline:
     def prepare(cls, config: PipelineConfig, work: Work = Work()) -> Self:
         """Raises `ConfigError` for layers that are not there, an image size that their patches do not cover, and tiles
         that are not cut."""
+        config = config.model_copy(update={"placement": config.placement.settled()})
         _ensure_tiled(config.placement)
         backbone = load_backbone(config.embedding.backbone)
         layers = config.embedding.layers or backbone.spec.default_layers

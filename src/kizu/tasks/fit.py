@@ -12,7 +12,6 @@ from kizu.core.errors import DataError
 from kizu.core.hashing import hash_bytes, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
-from kizu.data.depth import with_scale
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import blocks_of, hold_out, k_folds
 from kizu.imaging.placement import PlacementConfig
@@ -23,6 +22,7 @@ from kizu.lab.grouping import group_pictures
 from kizu.lab.scheme import held_fraction, leaves_out, place_grouped
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
+from kizu.pipeline.placing import choose_placement
 from kizu.runs.scores import CalibrationScores
 
 Picture = Path | str | NDArray[Any]
@@ -53,7 +53,7 @@ def fit(
             hint="at least 2 are needed: one to fit, one to set the threshold",
         )
 
-    config = config.model_copy(update={"placement": with_scale(config.placement, sources, work)})
+    config = choose_placement(config, sources, work)
 
     copies: dict[str, list[Path | NDArray[Any]]] = {content: [] for content in different}
     for source, content in zip(sources, hashes, strict=True):

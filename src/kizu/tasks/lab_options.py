@@ -29,6 +29,20 @@ class PipelineOptions:
     backbone: Backbone = None
     layers: Annotated[str | None, Flag("Feature layers, comma separated.")] = None
     image_size: ImageSize = None
+    pixels: Annotated[
+        int | None,
+        Flag(
+            "Pixels of the network's input, in place of --image-size: the shape is the good images' own where they"
+            " share an elongated one, else a square. Default: 65536.",
+            least=256,
+        ),
+    ] = None
+    smallest_flaw_px: Annotated[
+        float | None,
+        Flag(
+            "Side of the smallest flaw to find, in pixels of the images: takes as many --pixels as it needs."
+        ),
+    ] = None
     resize: Annotated[
         str | None, Flag("With --tile-overlap: the size that is cut into tiles: 1024x1536.")
     ] = None

@@ -7,10 +7,10 @@ from kizu.core.locks import locked
 from kizu.core.parts import sweep_file_parts
 from kizu.core.work import Work
 from kizu.data.batches import LeftOut
-from kizu.data.depth import with_scale
 from kizu.data.listing import list_images
 from kizu.data.passed import Passed
 from kizu.lab.zero_shot import Ranked, ZeroShotConfig, rank_images, write_ranking
+from kizu.pipeline.placing import place_for
 from kizu.tasks.lab_options import RankOptions
 from kizu.tasks.options import parse_size
 from kizu.tasks.train import drop_none
@@ -42,7 +42,9 @@ def rank(options: RankOptions, work: Work) -> Ranking:
     left_out, passed = LeftOut(), Passed()
     images = list_images(options.folder, without_masks=True, passed=passed)
     work.note(*passed.notes())
-    config = config.model_copy(update={"placement": with_scale(config.placement, images, work)})
+    config = config.model_copy(
+        update={"placement": place_for(config.placement, config.embedding, images, work)}
+    )
     ranked = rank_images(images, config, left_out=left_out, work=work)
     with locked(options.output_dir):
         sweep_file_parts(options.output_dir / "overlays")

@@ -23,6 +23,8 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
         ),
         "placement": drop_none(
             image_size=parse_size(pipeline.image_size) if pipeline.image_size else None,
+            pixels=pipeline.pixels,
+            smallest_flaw_px=pipeline.smallest_flaw_px,
             resize=parse_size(pipeline.resize, flag="--resize") if pipeline.resize else None,
             tile_overlap=pipeline.tile_overlap,
         ),

@@ -24,7 +24,7 @@ from kizu.backbones.adding import Told, add_file
 from kizu.backbones.base import IMAGENET_MEAN
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.resnet import Variant
-from kizu.backbones.store import load_backbone
+from kizu.backbones.store import load_backbone, load_spec
 from kizu.core.errors import BackboneError, ConfigError, OutputError
 from kizu.core.hashing import hash_file
 
@@ -62,6 +62,7 @@ def test_a_state_dict_is_recognised_kept_and_found_by_name(file):
     assert spec.weights_sha256 == hash_file(file)
     assert spec.layers == resnet.layers("small")
     assert spec.default_layers == ("layer2", "layer3")
+    assert load_spec("mine") == spec
     assert added.architecture == "small"
     assert added_names() == ["mine"]
     file.unlink()  # it is not needed any more

@@ -206,7 +206,7 @@ def test_a_rate_that_the_images_cannot_support_is_refused_with_what_they_can(roo
     )  # fmt: skip
     assert found.exit_code == 2
     assert "12 calibration images cannot support a false-alarm rate of 0.001" in found.stderr
-    assert "use at least 1999, or raise the rate to 0.154" in found.stderr
+    assert "use at least 999, or raise the rate to 0.077" in found.stderr
     assert not list((root / "never").rglob("*.*"))
 
 

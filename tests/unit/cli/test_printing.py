@@ -97,6 +97,17 @@ def test_a_closed_pipe_is_neither_ng_nor_a_traceback(root: Path, words: list[str
     assert b"Exception ignored" not in err
 
 
+def test_help_may_be_read_in_part() -> None:
+    reads, writes = os.pipe()
+    ended = started("train", "--help", stdout=writes)
+    os.close(writes)
+    os.read(reads, 10)
+    os.close(reads)
+    _, err = ended.communicate(timeout=300)
+    assert ended.returncode in (0, 141), err
+    assert b"bug" not in err
+
+
 def test_a_watch_whose_reader_goes_away_ends_with_its_lines_whole(
     root: Path, run: Path, tmp_path: Path
 ) -> None:

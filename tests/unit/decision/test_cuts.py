@@ -122,6 +122,12 @@ def test_a_midpoint_neither_overflows_nor_reaches_the_next_score(low: float, hig
     assert low <= just_above(np.array([high, low]), 1) < high
 
 
+def test_a_score_far_above_the_others_does_not_raise_a_threshold_below_it() -> None:
+    for highest in (7.0, 70.0, 400.0):
+        assert just_above(np.array([5.0, highest, 6.0]), 2) == pytest.approx(6, rel=0.01)
+    assert just_above(np.array([6.0, 5.0, 6.0001]), 2) == pytest.approx(6.00005, rel=1e-9)  # midway is nearer
+
+
 def test_the_margin_follows_the_size_of_the_scores_and_yields_to_a_small_spread() -> None:
     ordered = np.array([1.0, 2.0, 4.0])
     assert margin(ordered) == 4 * MARGIN
