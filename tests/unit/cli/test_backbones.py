@@ -31,7 +31,10 @@ def test_without_a_sub_command_it_lists_names_licences_and_layers() -> None:
     told = ask("backbones").stdout
     assert "licence Apache-2.0" in told
     assert "blocks.2 (1/8, 40)" in told
-    assert "kizu backbones fetch NAME, licence BSD-3-Clause: resnet18, resnet34, resnet50, wide_resnet50_2" in told
+    assert (
+        "kizu backbones fetch NAME, licence BSD-3-Clause: resnet18, resnet34, resnet50, wide_resnet50_2"
+        in told
+    )
     assert "kizu backbones add" in told
 
 
