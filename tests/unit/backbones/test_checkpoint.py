@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -253,3 +254,31 @@ def test_tensors_that_are_all_made_of_the_same_values_are_few():
     assert len(content) < 2000 * len(values) / 8
     with pytest.raises(BackboneError, match="much larger than the file"):
         read_zip(content, name="x")
+
+
+@pytest.mark.parametrize(
+    "opcode",
+    [
+        b"N"
+        + b"r"
+        + struct.pack("<I", 2**32 - 1),  # a value to remember as the last of four thousand millions
+        b"j" + struct.pack("<I", 2**32 - 1),
+        b"\x96" + struct.pack("<Q", 2**36),  # a bytearray
+        b"\x8e" + struct.pack("<Q", 2**36),
+        b"\x8d" + struct.pack("<Q", 2**36),
+        b"\x8b" + struct.pack("<i", 2**31 - 1),
+        b"\x95" + struct.pack("<Q", 2**36),
+    ],
+    ids=["remember", "recall", "bytearray", "bytes", "text", "integer", "frame"],
+)
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_size_that_a_damaged_file_says_is_not_believed(opcode, is_zip):
+    state = b"\x80\x04" + opcode + b"."
+    content = zipped(b"", b"", state=state) if is_zip else MAGIC + PROTOCOL + SYSTEM + state
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackboneError, match=r"net\.pth"):
+            (read_zip if is_zip else read_checkpoint)(content, name="net.pth")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
