@@ -158,7 +158,7 @@ class _TensorsOnly(pickle._Unpickler):
     are, and a file of 660 bytes took all memory. For the same reason it makes no bytearrays.
     """
 
-    dispatch: ClassVar[dict[int, Callable[[pickle._Unpickler], None]]] = {
+    dispatch: ClassVar[dict[int, Callable[[pickle.Unpickler], None]]] = {
         code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
     }
 
