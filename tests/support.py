@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from typer.testing import CliRunner, Result
 
@@ -18,7 +19,7 @@ from kizu.cli.main import app
 from kizu.core.split import Split
 from kizu.core.types import F32, HW, U8, Bool
 from kizu.core.work import Work
-from kizu.data.layouts.files import IMAGE, MASK, Example
+from kizu.data.layouts.files import EMPTY_MASK, IMAGE, MASK, Example
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
 from kizu.decision.calibration import Thresholds
@@ -127,19 +128,30 @@ def noise_mask(hw: HW = (32, 40)) -> Bool:
 
 
 def laid_out(root: Path, example: Example) -> Path:
-    """The root, with the files of a layout's example in it: different pictures, those that are no PNG larger."""
+    """The root, with the files of a layout's example in it: different pictures, those called 100 larger."""
     for seed, (name, content) in enumerate(example.items()):
         path = root / name
         if content == MASK:
-            encode_png(path, noise_mask())
+            save_picture(path, noise_mask().astype(np.uint8) * np.uint8(255))
+        elif content == EMPTY_MASK:
+            save_picture(path, np.zeros((32, 40), np.uint8))
         elif content != IMAGE:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-        elif path.suffix.lower() == ".png":
-            encode_png(path, noise(seed))
         else:
-            encode_jpeg(path, noise(seed, (50, 60)))
+            save_picture(path, noise(seed, (50, 60) if path.stem == "100" else (32, 40)))
     return root
+
+
+def save_picture(path: Path, image: U8) -> None:
+    """In the format that its suffix says."""
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        encode_jpeg(path, image, 95)
+    elif path.suffix.lower() == ".bmp":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    else:
+        encode_png(path, image)
 
 
 def placed(images: U8) -> PlacedImages:
@@ -300,3 +312,29 @@ def ask(*arguments: object, ok: int = 0) -> Result:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """A file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def ad2_category(root: Path, name: str, seed: int, *, private: int = 2) -> None:
+    """A category in MVTec AD 2's folders: 12 good images to learn from, 3 to validate, 4 good and 4 flawed public ones
+    with masks, and `private` ones in each of the two other sets."""
+    folder = root / name
+
+    def picture(place: str, number: int, *, flawed: bool = False) -> None:
+        image = part_picture(seed + number)
+        encode_png(folder / f"{place}.png", with_flaw(image, 20, 24) if flawed else image)
+
+    for number in range(12):
+        picture(f"train/good/{number:03}_regular", number)
+    for number in range(3):
+        picture(f"validation/good/{number:03}_regular", 20 + number)
+    mask = np.zeros((64, 64), bool)
+    mask[20:32, 24:36] = True
+    for number in range(4):
+        picture(f"test_public/good/{number:03}_regular", 30 + number)
+        picture(f"test_public/bad/{number:03}_overexposed", 40 + number, flawed=True)
+        encode_png(
+            folder / "test_public" / "ground_truth" / "bad" / f"{number:03}_overexposed_mask.png", mask
+        )
+    for number in range(private):
+        picture(f"test_private/{number:03}_regular", 50 + number, flawed=number % 2 == 0)
+        picture(f"test_private_mixed/{number:03}_mixed", 60 + number, flawed=number % 2 == 0)

@@ -3,15 +3,19 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.support import laid_out
+from tests.support import BASE, laid_out, part_picture, save_picture
 
 from kizu.core.errors import ConfigError, DataError, MissingExtraError
 from kizu.core.split import Split
 from kizu.data.layouts import LAYOUTS
 from kizu.data.manifest import Manifest, read_manifest
+from kizu.data.masks import read_masks
 from kizu.data.splits import ensure_apart
-from kizu.imaging.codec import decode_mask, image_size
+from kizu.imaging.codec import image_size
+from kizu.lab.evaluate import evaluate_run
+from kizu.lab.train import RunConfig, train_run
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -47,7 +51,7 @@ def test_every_sample_is_a_file_with_a_relative_id_and_a_consistent_label(
 def test_a_mask_has_the_size_of_its_image_and_marks_something(scanned: tuple[str, Path, Manifest]) -> None:
     for sample in scanned[2].samples:
         if sample.mask_path is not None:
-            mask = decode_mask(sample.mask_path)
+            mask = read_masks(sample)
             assert mask.shape == image_size(sample.path)
             assert mask.any()
 
@@ -73,6 +77,34 @@ def test_moving_the_data_does_not_change_its_hash(
     name, root, manifest = scanned
     moved = shutil.copytree(root, tmp_path / "root")
     assert LAYOUTS[name](moved).content_hash() == manifest.content_hash()
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_set_goes_from_its_folders_to_numbers_and_drawn_flaws_are_found(name: str, tmp_path: Path) -> None:
+    """Scanned, cut, trained and evaluated: parts in place of noise, with a flaw wherever a mask says so."""
+    root = laid_out(tmp_path / "set", LAYOUTS[name].example)
+    options = {"side_px": 64, "train": 12, "test_good": 4, "test_defect": 8} if name == "demo" else {}
+    for number, sample in enumerate(LAYOUTS[name](root, None, options).samples if name != "demo" else ()):
+        height, width = image_size(sample.path)
+        image = part_picture(number, 64)[:height, :width]
+        if sample.mask_path is not None:
+            checks = np.indices((height, width)).sum(axis=0) % 4 < 2
+            image = np.where((read_masks(sample) & checks)[..., None], np.uint8(255), image)
+            image = np.where((read_masks(sample) & ~checks)[..., None], np.uint8(0), image)
+        save_picture(sample.path, image)
+    settings = BASE.changed({"placement": {"image_size": 64}, "calibration": {"fraction": 0.3}}, where="test")
+    data = {"layout": name, "root": str(root), "options": options}
+    config = RunConfig.parse({**settings.model_dump(mode="json"), "data": data}, where="test")
+    run = train_run(config, tmp_path / "runs").folder
+    found = evaluate_run(run)
+    manifest = read_manifest(run.manifest)
+    assert len(found.predictions) == len(manifest.test())
+    assert found.metrics["image_auroc"] is not None
+    if any(sample.mask_path for sample in manifest.test()):
+        assert (found.metrics["pixel_auroc"] or 0) > (0.6 if name == "demo" else 0.8)
+        assert found.metrics["aupro_030"] is not None
+    else:
+        assert found.metrics["pixel_auroc"] is None
 
 
 @pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.example])

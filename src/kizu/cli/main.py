@@ -22,6 +22,7 @@ from kizu.cli import (
     export,
     inspect,
     recommend,
+    submit,
     threshold,
     train,
     update,
@@ -78,6 +79,7 @@ app = typer.Typer(
 )
 app.command()(with_flags(demo.demo))
 app.add_typer(data.app, name="data")
+app.add_typer(submit.app, name="submit")
 app.command()(with_flags(recommend.recommend))
 app.command()(with_flags(train.train))
 app.command()(with_flags(evaluate.evaluate))

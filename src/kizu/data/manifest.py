@@ -42,8 +42,16 @@ class Sample:
     """Samples of one group (one part, one lot) never end up on two sides of a split."""
     sha256: str | None = None
     mask_sha256: str | None = None
+    """Of the mask's bytes; of several masks over their hashes."""
     is_group_found: bool = False
     """The group was found in the pictures, and nobody gave it: it follows from what they show."""
+    more_masks: tuple[Path, ...] = ()
+    """Where flaws are drawn one by one, the masks beside `mask_path`: the image is flawed where any of them says so."""
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All masks; none for a good image, and for a defect that nobody drew."""
+        return () if self.mask_path is None else (self.mask_path, *self.more_masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +197,7 @@ class ManifestRow(Stored):
     sha256: str | None
     mask_sha256: str | None
     is_group_found: bool = False
+    more_masks: tuple[str, ...] = ()
 
     def sample(self, root: Path) -> Sample:
         """The same, with whole paths."""
@@ -203,6 +212,7 @@ class ManifestRow(Stored):
             sha256=self.sha256,
             mask_sha256=self.mask_sha256,
             is_group_found=self.is_group_found,
+            more_masks=tuple(root / mask for mask in self.more_masks),
         )
 
 
@@ -254,7 +264,8 @@ def hash_image(path: Path) -> str:
 def _hash(sample: Sample) -> Sample:
     mask = sample.mask_sha256
     if mask is None and sample.mask_path is not None:
-        mask = hash_image(sample.mask_path)
+        hashes = [hash_image(path) for path in sample.masks]
+        mask = hashes[0] if len(hashes) == 1 else hash_value(hashes)
     return replace(sample, sha256=sample.sha256 or hash_image(sample.path), mask_sha256=mask)
 
 
@@ -270,6 +281,9 @@ def _row(sample: Sample, root: Path) -> dict[str, Any]:
         "sha256": sample.sha256,
         "mask_sha256": sample.mask_sha256,
         **({"is_group_found": True} if sample.is_group_found else {}),
+        **(
+            {"more_masks": [_relative(mask, root) for mask in sample.more_masks]} if sample.more_masks else {}
+        ),
     }
 
 

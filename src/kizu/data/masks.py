@@ -23,7 +23,7 @@ def true_mask(sample: Sample, image_hw: HW) -> Bool | None:
     """
     if sample.mask_path is None:
         return np.zeros(image_hw, dtype=bool) if sample.label == "good" else None
-    mask = decode_mask(sample.mask_path)
+    mask = read_masks(sample)
     if mask.shape != image_hw:
         raise DataError(
             f"the mask {sample.mask_path} is {mask.shape[0]} x {mask.shape[1]}, its image {sample.path} is"
@@ -36,6 +36,24 @@ def true_mask(sample: Sample, image_hw: HW) -> Bool | None:
             hint="draw the flaw, or remove the mask: the image then counts for the image metrics only",
         )
     return mask
+
+
+def read_masks(sample: Sample) -> Bool:
+    """(H, W) of a sample that has a mask: where any of its masks marks something.
+
+    `true_mask` holds it against the image. Raises `DataError` naming two masks of one image whose sizes differ.
+    """
+    first, *others = sample.masks
+    marked = decode_mask(first)
+    for path in others:
+        more = decode_mask(path)
+        if more.shape != marked.shape:
+            raise DataError(
+                f"the masks {first} and {path} are of one image, and of different sizes",
+                hint="make both at the size of the image",
+            )
+        marked = marked | more
+    return marked
 
 
 def looks_like_a_mask(path: Path) -> bool:

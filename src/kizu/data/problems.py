@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kizu.core.errors import ImageError
+from kizu.core.errors import DataError, ImageError
 from kizu.core.hashing import hash_file
 from kizu.core.split import Split
 from kizu.core.types import HW
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import decode, decode_mask, image_info, is_flat
+from kizu.data.masks import read_masks
+from kizu.imaging.codec import decode, image_info, is_flat
 from kizu.imaging.scale import Depth, Scale
 
 Severity = Literal["error", "warning"]
@@ -95,15 +96,15 @@ def find(sample: Sample, scale: Scale | None) -> Finding:
     if sample.mask_path is None:
         return finding
     try:
-        mask = decode_mask(sample.mask_path)
-    except ImageError as error:
+        mask = read_masks(sample)
+    except DataError as error:
         return replace(finding, mask_error=_reason(error))
     return replace(finding, mask_hw=(mask.shape[0], mask.shape[1]), flawed_fraction=float(mask.mean()))
 
 
-def _reason(error: ImageError) -> str:
+def _reason(error: DataError) -> str:
     """The message without the file's name."""
-    return error.message.removeprefix(f"{error.path}: ")
+    return error.message.removeprefix(f"{error.path}: ") if isinstance(error, ImageError) else error.message
 
 
 def look(sample: Sample) -> Finding:
@@ -116,7 +117,8 @@ def look(sample: Sample) -> Finding:
     if sample.mask_path is None:
         return finding
     try:
-        return replace(finding, mask_hw=image_info(sample.mask_path).hw)
+        sizes = {image_info(path).hw for path in sample.masks}
+        return replace(finding, mask_hw=next((hw for hw in sizes if hw != info.hw), info.hw))
     except ImageError as error:
         return replace(finding, mask_error=_reason(error))
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kizu.core.errors import ImageError
+from kizu.core.errors import DataError, ImageError
 from kizu.core.types import U8
 from kizu.data.check import by_kind
 from kizu.data.depth import scale_of
 from kizu.data.evidence import Pair
 from kizu.data.manifest import Manifest, Sample
-from kizu.imaging.codec import decode, decode_mask
+from kizu.data.masks import read_masks
+from kizu.imaging.codec import decode
 from kizu.imaging.overlay import PAPER, contact_sheet, draw_contours
 from kizu.imaging.scale import Scale
 
@@ -56,7 +57,7 @@ def _tile(sample: Sample, scale: Scale | None) -> U8:
     """The image, flaws outlined; grey when it cannot be shown."""
     try:
         image = decode(sample.path, scale=scale)
-        mask = None if sample.mask_path is None else decode_mask(sample.mask_path)
-    except ImageError:
+        mask = None if sample.mask_path is None else read_masks(sample)
+    except DataError:
         return _MISSING
     return image if mask is None or mask.shape != image.shape[:2] else draw_contours(image, mask)

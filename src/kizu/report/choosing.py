@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kizu.data.manifest import Sample
-from kizu.imaging.codec import decode_mask
+from kizu.data.masks import read_masks
 from kizu.lab.evaluate import Prediction
 
 
@@ -54,7 +54,7 @@ def choose_samples(samples: Sequence[Sample], *, most: int = 3) -> Chosen:
     """
     good = [sample for sample in samples if sample.label == "good"]
     parts = [
-        (float(decode_mask(sample.mask_path).mean()), sample)
+        (float(read_masks(sample).mean()), sample)
         for sample in samples
         if sample.label == "defect" and sample.mask_path is not None
     ]

@@ -61,7 +61,11 @@ Root = Annotated[
 
 
 Layout = Annotated[
-    str | None, Flag("How it lies on disk: mvtec_ad, folder, elpv or demo. Default: mvtec_ad.")
+    str | None,
+    Flag(
+        "How it lies on disk: mvtec_ad, mvtec_ad2, mvtec_loco, visa, btad, mpdd, kolektor, real_iad, datumaro, coco,"
+        " folder, elpv or demo. Default: mvtec_ad."
+    ),
 ]
 
 

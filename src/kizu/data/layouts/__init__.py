@@ -7,7 +7,22 @@ from typing import Any
 
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError
-from kizu.data.layouts import demo, elpv, folder, mvtec_ad
+from kizu.data.annotated import AnnotatedOptions
+from kizu.data.layouts import (
+    btad,
+    coco,
+    datumaro,
+    demo,
+    elpv,
+    folder,
+    kolektor,
+    mpdd,
+    mvtec_ad,
+    mvtec_ad2,
+    mvtec_loco,
+    real_iad,
+    visa,
+)
 from kizu.data.layouts.files import Example
 from kizu.data.manifest import Manifest
 
@@ -37,6 +52,15 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "mvtec_ad": Layout(mvtec_ad.scan, example=mvtec_ad.EXAMPLE),
+    "mvtec_ad2": Layout(mvtec_ad2.scan, mvtec_ad2.GoodValidation, mvtec_ad2.EXAMPLE),
+    "mvtec_loco": Layout(mvtec_loco.scan, mvtec_ad2.GoodValidation, mvtec_loco.EXAMPLE),
+    "visa": Layout(visa.scan, visa.VisaOptions, visa.EXAMPLE),
+    "btad": Layout(btad.scan, example=btad.EXAMPLE),
+    "mpdd": Layout(mpdd.scan, example=mpdd.EXAMPLE),
+    "kolektor": Layout(kolektor.scan, kolektor.KolektorOptions, kolektor.EXAMPLE),
+    "real_iad": Layout(real_iad.scan, real_iad.RealIadOptions, real_iad.EXAMPLE),
+    "datumaro": Layout(datumaro.scan, AnnotatedOptions, datumaro.EXAMPLE),
+    "coco": Layout(coco.scan, AnnotatedOptions, coco.EXAMPLE),
     "folder": Layout(folder.scan, folder.FolderOptions, folder.EXAMPLE),
     "elpv": Layout(elpv.scan, elpv.ElpvOptions, elpv.EXAMPLE),
     "demo": Layout(demo.scan, demo.DemoOptions),

@@ -17,7 +17,15 @@ from pathlib import Path
 from kizu.core.errors import DataError
 from kizu.core.split import Split
 from kizu.data.claims import Place, claim_masks, masks_beside, split_companions
-from kizu.data.layouts.files import IMAGE, MASK, Example, ensure_folder, folders_in, list_names
+from kizu.data.layouts.files import (
+    IMAGE,
+    MASK,
+    Example,
+    ensure_folder,
+    find_category,
+    folders_in,
+    suggest_layout,
+)
 from kizu.data.lots import Lot, count_pictures, pictures_directly_in, walk
 from kizu.data.manifest import GOOD, Manifest, Sample
 from kizu.data.passed import Passed, Reason
@@ -42,7 +50,7 @@ def scan(root: Path | None = None, category: str | None = None) -> Manifest:
 
     Raises `DataError`, saying what was looked for and what is there.
     """
-    folder, dataset = _category_folder(_root(root), category)
+    folder, dataset = find_category(_root(root), category, shown_by="train", wanted="train/good")
     passed = Passed()
     samples = []
     beside: dict[Path, Path] = {}
@@ -54,12 +62,15 @@ def scan(root: Path | None = None, category: str | None = None) -> Manifest:
             f"no image in {folder / 'train' / 'good'}",
             hint="; ".join(
                 [
-                    "good images to learn from go there; for other folders use the layout 'folder'",
+                    "good images to learn from go there; for other folders use the layout 'folder'"
+                    + suggest_layout(folder),
                     *passed.notes(),
                 ]
             ),
         )
     _tell_elsewhere(folder, passed)
+    if not (folder / "test").is_dir():
+        passed.remark(f"there is no test split{suggest_layout(folder)}")
     masks = _claim(folder, samples, beside, passed)
     with_masks = tuple(replace(sample, mask_path=masks.get(sample.path)) for sample in samples)
     return Manifest(dataset, folder.name, folder, with_masks, passed.notes())
@@ -72,32 +83,6 @@ def _root(root: Path | None) -> Path:
             raise DataError("no data set was named", hint=f"give its folder, or set {ROOT_VARIABLE}")
         root = Path(name)
     return ensure_folder(root.expanduser()).resolve()
-
-
-def _category_folder(root: Path, category: str | None) -> tuple[Path, str]:
-    """The category's folder and the name of the data set."""
-    here = _is_category(root)
-    if here and category in (None, root.name):
-        return root, root.parent.name
-    categories = [folder for folder in folders_in(root) if _is_category(folder)]
-    if category is not None and root / category in categories:
-        return root / category, root.name
-    if category is None and len(categories) == 1:
-        return categories[0], root.name
-    if category is None and categories:
-        raise DataError(f"{root} holds several categories", hint=f"choose one of: {list_names(categories)}")
-    wanted = "train/good" if category is None else f"{category}/train"
-    if here:
-        hint = f"{root} is itself the category {root.name!r}"
-    elif categories:
-        hint = f"the categories there are: {list_names(categories)}"
-    else:
-        hint = f"the folders there are: {list_names(folders_in(root))}; for other folders use the layout 'folder'"
-    raise DataError(f"no {wanted} in {root}", hint=hint)
-
-
-def _is_category(folder: Path) -> bool:
-    return (folder / "train").is_dir()
 
 
 def _samples(
@@ -128,7 +113,8 @@ def _is_good(kind: Path) -> bool:
         return kind.name == GOOD
     raise DataError(
         f"{kind} holds {count_pictures(kind)} images, good ones by its name: this layout knows them by the name 'good'",
-        hint="rename it, or use the layout 'folder', which knows other names",
+        hint="rename it, or use the layout 'folder', which knows other names"
+        + suggest_layout(kind.parents[1]),
     )
 
 

@@ -1,5 +1,6 @@
 """MVTec AD's folders: what lies where, what is passed over, and what is said when it is not there."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tests.support import laid_out, noise, noise_mask
 
 from kizu.core.errors import DataError
 from kizu.core.split import Split
-from kizu.data.layouts import mvtec_ad
+from kizu.data.layouts import LAYOUTS, mvtec_ad
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_png
 
@@ -194,3 +195,19 @@ def test_without_a_root_and_without_the_variable_it_is_asked_for(monkeypatch: py
     with pytest.raises(DataError, match="no data set was named") as caught:
         mvtec_ad.scan()
     assert mvtec_ad.ROOT_VARIABLE in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["mvtec_ad2", "visa", "btad", "real_iad", "datumaro", "coco"])
+def test_folders_of_another_layout_are_recognised(name: str, tmp_path: Path) -> None:
+    laid_out(tmp_path, LAYOUTS[name].example)
+    try:
+        told = " ".join(mvtec_ad.scan(tmp_path).notes)
+    except DataError as error:
+        told = error.hint or ""
+    (suggested,) = re.findall(r"looks like the layout ([\w ]+)", told)
+    assert name in suggested.split(" or ")
+
+
+def test_a_set_without_a_test_split_is_told_and_nothing_is_suggested(tmp_path: Path) -> None:
+    encode_png(tmp_path / "part/train/good/000.png", noise(1))
+    assert mvtec_ad.scan(tmp_path).notes == ("there is no test split",)
