@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from kizu.backbones.added import AddedSpec, ensure_free, fetched_hash, note_fetched
 from kizu.backbones.adding import Told, add_file
 from kizu.backbones.cache import cache_root
-from kizu.backbones.download import LARGEST, OnBytes, downloaded
 from kizu.backbones.publishers import Published
-from kizu.core.errors import BackboneError
-from kizu.core.hashing import hash_file
+from kizu.core.download import OnBytes, download
+from kizu.core.errors import BackboneError, DataError
+from kizu.core.hashing import hash_bytes
 
 _SHA256_DIGITS = 64
-_MB = 1 << 20
-_SPARE_MB = 1.0
-"""The publisher's size is rounded."""
 
 
 def fetch(
@@ -28,32 +24,40 @@ def fetch(
 ) -> AddedSpec:
     """Fetch the weights, check their hash, and add them as the backbone `name`.
 
-    `on_note` is told what the hash was checked against. Raises as `downloaded` and `add_file`; `BackboneError` for
-    another hash than the publisher states, or than the address gave before.
+    What an interrupted try has left is gone on with. `on_note` is told what the hash was checked against. Raises
+    `BackboneError` when the file cannot be had, has another hash than the publisher states or than the address gave
+    before, or cannot be used; `OutputError` as `download`; and as `add_file`.
     """
     ensure_free(name)
-    largest = LARGEST if published.megabytes is None else int((published.megabytes + _SPARE_MB) * _MB)
+    if published.megabytes is not None:
+        on_note(f"fetching {published.megabytes:.0f} MB from {published.address}")
+    path = cache_root() / "downloads" / f"{hash_bytes(published.address.encode())[:16]}-{published.file}"
     try:
-        with downloaded(
-            published.address, cache_root() / "downloads", largest=largest, on_bytes=on_bytes
-        ) as path:
-            digest = _check(path, published, on_note)
-            told = Told(published.architecture, published.licence, published.address)
-            added = add_file(path, name, told, on_note=on_note)
-            note_fetched(published.address, digest)
-            return added
-    except BackboneError as error:
-        hint = (
-            f"run the same command again to go on, or download it elsewhere and run"
-            f" kizu backbones add {published.file} --as {name} --arch {published.architecture}"
-            f" --licence {published.licence}"
-        )
-        raise BackboneError(error.message, hint=error.hint or hint) from error
+        digest = download(published.address, path, sha256=None, on_progress=on_bytes)
+    except DataError as error:
+        raise BackboneError(error.message, hint=_elsewhere(published, name)) from error
+    try:
+        _check(digest, published, on_note)
+        told = Told(published.architecture, published.licence, published.address)
+        added = add_file(path, name, told, on_note=on_note)
+    except BackboneError:
+        path.unlink(missing_ok=True)
+        raise
+    note_fetched(published.address, digest)
+    path.unlink(missing_ok=True)
+    return added
 
 
-def _check(path: Path, published: Published, on_note: Callable[[str], None]) -> str:
-    """The file's SHA-256, after comparing it with all that is known of it; that is told."""
-    digest = hash_file(path)
+def _elsewhere(published: Published, name: str) -> str:
+    return (
+        "run the same command again to go on, or download it elsewhere and run"
+        f" kizu backbones add {published.file} --as {name} --arch {published.architecture}"
+        f" --licence {published.licence}"
+    )
+
+
+def _check(digest: str, published: Published, on_note: Callable[[str], None]) -> None:
+    """Compare a file's SHA-256 with all that is known of it; what that is, is told."""
     start, before = published.sha256_start, fetched_hash(published.address)
     if not digest.startswith(start):
         raise BackboneError(
@@ -75,4 +79,3 @@ def _check(path: Path, published: Published, on_note: Callable[[str], None]) -> 
             f"SHA-256 {digest}: its publisher states none, so nothing but the encrypted connection vouches for it;"
             " from now on this address must give the same"
         )
-    return digest

@@ -20,7 +20,7 @@ from kizu.tasks.backbone_options import AddOptions, ConvertOptions, FetchOptions
 from kizu.tasks.options import parse_size
 
 if TYPE_CHECKING:
-    from kizu.backbones.download import OnBytes
+    from kizu.core.download import OnBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def convert(options: ConvertOptions, work: Work = Work()) -> Converted:
 
 
 def _in_megabytes(work: Work) -> OnBytes:
-    def told(there: int, total: int | None) -> None:
-        if total is not None:
+    def told(there: int, total: int) -> None:
+        if total:
             work.report("download, MB", there >> 20, max(1, total >> 20))
 
     return told

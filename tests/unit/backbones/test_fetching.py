@@ -12,7 +12,7 @@ from kizu.backbones.added import added_names, read_added
 from kizu.backbones.fetching import fetch
 from kizu.backbones.publishers import PUBLISHED, Published
 from kizu.backbones.resnet import Variant
-from kizu.core.errors import BackboneError, ConfigError
+from kizu.core.errors import BackboneError, ConfigError, OutputError
 from kizu.core.hashing import hash_file
 
 SMALL = Variant((1, 1, 1, 1), bottleneck=False, stem=4)
@@ -101,16 +101,29 @@ def test_what_is_not_the_network_is_not_remembered_either(published):
     assert added_names() == ["a"]
 
 
-def test_a_file_much_larger_than_stated_is_not_fetched(published):
-    folder, address = published
-    (folder / "small.safetensors").write_bytes(bytes(3 << 20))
-    with pytest.raises(BackboneError, match="more than the file that is meant"):
+def test_an_address_that_gives_nothing_is_told_with_the_way_round(published):
+    _, address = published  # where nothing lies
+    with pytest.raises(BackboneError, match="404") as caught:
         fetch(Published("small", address, "MIT", megabytes=1.0), "a", on_note=print)
+    assert "kizu backbones add small.safetensors --as a" in caught.value.hint
+
+
+def test_what_was_fetched_is_not_fetched_again_when_it_could_not_be_kept(published, tmp_path, monkeypatch):
+    folder, address = published
+    publish(folder)
+    (tmp_path / "backbones").write_text("a file where the folder should be")
+    with pytest.raises(OutputError):
+        fetch(Published("small", address, "MIT"), "a", on_note=print)
+    (tmp_path / "backbones").unlink()
+    (folder / "small.safetensors").unlink()
+    fetch(Published("small", address, "MIT"), "a", on_note=print)
+    assert added_names() == ["a"]
+    assert downloads(tmp_path) == []
 
 
 def test_offline_the_hint_says_how_to_go_without(tmp_path):
     nobody = Published("small", "http://127.0.0.1:9/small.pth", "MIT")
-    with pytest.raises(BackboneError, match="cannot fetch") as caught:
+    with pytest.raises(BackboneError, match="cannot reach") as caught:
         fetch(nobody, "a", on_note=print)
     assert "kizu backbones add small.pth --as a --arch small --licence MIT" in caught.value.hint
 
