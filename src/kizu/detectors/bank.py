@@ -14,10 +14,9 @@ from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import F32, HW, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import AS_IT_IS, Arrays, DetectorConfig, Position
-from kizu.detectors.space import Metric, Space, Whitening, whitener_of
+from kizu.detectors.space import Whitening
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.covering import continue_picks, radius_of_picks
-from kizu.scoring.moments import ROWS, moments_of
 from kizu.scoring.neighbours import Bank, build_bank, nearest
 from kizu.scoring.projection import project, sparse_projection
 
@@ -71,28 +70,6 @@ class BankConfig(DetectorConfig):
 def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
     """These, and their mirror images."""
     return positions + tuple(position._replace(is_mirrored=True) for position in positions)
-
-
-@contextmanager
-def in_space(features: F32, config: BankConfig, metric: Metric, work: Work) -> Iterator[tuple[F32, Space]]:
-    """Gathered patches (M, D) as points (M, D') of the space in which neighbours are told; gone after the block.
-
-    Themselves where nothing is done to them.
-    """
-    space = Space(metric, None if config.whiten is None else whitener_of(moments_of(features), config.whiten))
-    if space.whitener is None and metric == "l2":
-        yield features, space
-        return
-    dim = features.shape[1] + (metric == "cosine")
-    with work.feature_array(len(features), dim) as points:
-        for low in range(0, len(features), ROWS):
-            points[low : low + ROWS] = space.points(features[low : low + ROWS])
-        yield points, space
-
-
-def restore_space(metric: Metric, arrays: Arrays) -> Space:
-    """What `Space.arrays` kept."""
-    return Space(metric, arrays.get("whitener"))
 
 
 @contextmanager

@@ -27,11 +27,9 @@ from kizu.detectors.bank import (
     ensure_as_they_are,
     extend,
     gather,
-    in_space,
     nearest_of_others,
     pick,
     restore_coverage,
-    restore_space,
     told,
     with_mirrored,
 )
@@ -48,7 +46,7 @@ from kizu.detectors.base import (
 )
 from kizu.detectors.drawing import constant_of, draw_scores, numbers, reshape
 from kizu.detectors.drawing import nearest as draw_nearest
-from kizu.detectors.space import Metric, Space
+from kizu.detectors.space import Metric, Space, in_space, restore_space
 from kizu.scoring.foreground import Foreground, fit_foreground, keep_foreground
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import moments_of
@@ -185,7 +183,7 @@ class PatchKnn:
         stream = self._while_there_is_room(check_features(embeddings, work), count, work)
         with (
             gather(stream, count, work, embeddings.kept) as (features, grid),
-            in_space(features, self.config, self.config.metric, work) as (points, space),
+            in_space(features, self.config.metric, self.config.whiten, work) as (points, space),
         ):
             foreground = None
             if self.config.foreground:

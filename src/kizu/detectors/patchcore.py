@@ -22,11 +22,9 @@ from kizu.detectors.bank import (
     ensure_as_they_are,
     extend,
     gather,
-    in_space,
     nearest_of_others,
     pick,
     restore_coverage,
-    restore_space,
     told,
 )
 from kizu.detectors.base import (
@@ -51,7 +49,7 @@ from kizu.detectors.drawing import (
 from kizu.detectors.drawing import (
     nearest as draw_nearest,
 )
-from kizu.detectors.space import Metric, Space
+from kizu.detectors.space import Metric, Space, in_space, restore_space
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.neighbours import Bank, build_bank, nearest
 
@@ -208,7 +206,7 @@ class Patchcore:
         stream = check_features(embeddings, work)
         with (
             gather(stream, embeddings.count, work, embeddings.kept) as (features, _),
-            in_space(features, self.config, self.config.distance, work) as (points, space),
+            in_space(features, self.config.distance, self.config.whiten, work) as (points, space),
         ):
             picked = pick(points, embeddings.groups, self.config, rng, work)
             bank = build_bank(points[picked.rows], exact_integer_product())

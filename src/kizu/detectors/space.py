@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +13,11 @@ from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import FLOAT
 from kizu.core.errors import ScoreError
 from kizu.core.types import F32
+from kizu.core.work import Work
 from kizu.detectors.base import Arrays
 from kizu.detectors.drawing import constant_of, numbers, sum_squares
 from kizu.scoring.cosine import cosine_distance, directions
-from kizu.scoring.moments import Moments
+from kizu.scoring.moments import ROWS, Moments, moments_of
 
 Metric = Literal["cosine", "l2"]
 Whitening = Literal["half", "full"]
@@ -76,3 +79,25 @@ def whitener_of(moments: Moments, whitening: Whitening) -> F32:
     ridged = np.maximum(variances, 0) + max(RIDGE * float(variances.mean()), np.finfo(np.float32).tiny)
     found: F32 = ((axes * ridged ** -POWERS[whitening]) @ axes.T).astype(np.float32)
     return found
+
+
+@contextmanager
+def in_space(
+    features: F32, metric: Metric, whitening: Whitening | None, work: Work
+) -> Iterator[tuple[F32, Space]]:
+    """Gathered patches (M, D) as points (M, D') of a space that they whiten, gone after the block; themselves where
+    nothing is done to them."""
+    space = Space(metric, None if whitening is None else whitener_of(moments_of(features), whitening))
+    if space.whitener is None and metric == "l2":
+        yield features, space
+        return
+    dim = features.shape[1] + (metric == "cosine")
+    with work.feature_array(len(features), dim) as points:
+        for low in range(0, len(features), ROWS):
+            points[low : low + ROWS] = space.points(features[low : low + ROWS])
+        yield points, space
+
+
+def restore_space(metric: Metric, arrays: Arrays) -> Space:
+    """What `Space.arrays` kept."""
+    return Space(metric, arrays.get("whitener"))
