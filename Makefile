@@ -41,7 +41,8 @@ $(VENV)-torch/.done: constraints.txt constraints-torch.txt pyproject.toml
 	touch $@
 
 test-torch: $(VENV)-torch/.done ## the tests that compare with torch, in an environment of their own (gigabytes)
-	$(VENV)-torch/bin/python -m pytest -q tests/oracle/test_efficientnet_lite.py tests/oracle/test_vit.py
+	$(VENV)-torch/bin/python -m pytest -q tests/oracle/test_efficientnet_lite.py tests/oracle/test_state_dict.py \
+		tests/oracle/test_resnet.py tests/oracle/test_efficientnet.py tests/oracle/test_convert.py tests/oracle/test_vit.py
 
 check: test lint types architecture ## tests, lint, types and the floors
 

@@ -97,7 +97,7 @@ def fitting_weights(name: str, weights: Weights, variants: Mapping[str, Sizes]) 
         return taken
     fitting = [other for other, sizes in variants.items() if _take(weights, sizes)[1] is None]
     raise BackboneError(
-        f"the weights are not those of {name}: {problem}",
+        problem,
         hint=f"they fit {' or '.join(fitting)}"
         if fitting
         else "the file is of another network, or is not whole",
@@ -110,14 +110,14 @@ def _take(weights: Weights, sizes: Sizes) -> tuple[dict[str, NDArray[Any]], str 
     taken: dict[str, NDArray[Any]] = {}
     for name, shape in sizes.shapes().items():
         if name not in sources:
-            return taken, f"they lack {name} {shape}"
+            return taken, f"the weights lack {name} {shape}"
         parts = [weights[key] for key in sources[name]]
         values = np.concatenate(parts) if len(parts) > 1 else parts[0]
         if name == "pos_embed" and values.shape == (1, sizes.grid_side**2, sizes.dim):
             # timm adds the class token's position to the token where there are registers, and keeps the grid alone
             values = np.concatenate([np.zeros_like(values[:, :1]), values], axis=1)
         if values.shape != shape:
-            return taken, f"{name} should be {shape}, and is {values.shape}"
+            return taken, f"the tensor {name} should be {shape}, and is {values.shape}"
         taken[name] = values
     for name in (name for name in sources if name not in taken):
         return taken, f"there is no place for {name} {weights[sources[name][0]].shape}"

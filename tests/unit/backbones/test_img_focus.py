@@ -60,7 +60,7 @@ def test_a_graph_that_lacks_a_matrix_is_refused_by_name(shipped):
     cut.CopyFrom(shipped)
     (node,) = [n for n in cut.graph.node if n.name == "/backbone/encoder/layer.4/mlp/fc2/MatMul"]
     node.name = "another"
-    with pytest.raises(BackboneError, match=r"they lack blocks\.4\.mlp\.fc2\.weight \(384, 1536\)"):
+    with pytest.raises(BackboneError, match=r"the weights lack blocks\.4\.mlp\.fc2\.weight \(384, 1536\)"):
         fitting_weights(NAME, read_weights(cut), {NAME: SIZES})
 
 

@@ -191,5 +191,5 @@ def test_an_unknown_variant_is_refused():
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_drawn():
-    with pytest.raises(BackboneError, match="not those of dinov2_vits14: they lack cls_token"):
+    with pytest.raises(BackboneError, match="the weights lack cls_token"):
         draw("dinov2_vits14", {})

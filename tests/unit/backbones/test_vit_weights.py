@@ -88,7 +88,7 @@ def test_a_larger_network_is_refused_and_named():
 def test_a_truncated_file_is_refused_at_the_first_tensor_that_it_lacks():
     weights = dict(list(empty("dinov2_vits14").items())[:100])
     message, hint = refused("dinov2_vits14", weights)
-    assert "they lack blocks.6.ls1.gamma (384,)" in message
+    assert "the weights lack blocks.6.ls1.gamma (384,)" in message
     assert "not whole" in hint
 
 
@@ -109,4 +109,4 @@ def test_a_query_without_its_key_is_told():
     del weights["blocks.0.attn.qkv.weight"]
     weights["encoder.layer.0.attention.attention.query.weight"] = np.zeros((384, 384))
     message, _ = refused("dinov2_vits14", weights)
-    assert "they lack blocks.0.attn.qkv.weight (1152, 384)" in message
+    assert "the weights lack blocks.0.attn.qkv.weight (1152, 384)" in message
