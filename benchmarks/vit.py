@@ -47,7 +47,7 @@ LAYER = "blocks.8"
 SIDES_PX = (224, 448)
 RUNTIMES = ("onnxruntime", "openvino")
 METHODS = ("patch_knn", "subspace")
-SETS = (("mvtec_ad", "hazelnut"), ("deeppcb", "board_92000"))
+SETS = (("mvtec_ad", "hazelnut"),)
 BATCH = 8
 AGREEMENT = 1e-4
 """Of the largest feature."""
