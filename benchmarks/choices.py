@@ -52,6 +52,32 @@ STUDIES: dict[str, list[tuple[str, str, Change]]] = {
         for rule in ("reweighted_max", "max_patch", "top_patches", "max_map")
     ],
     "patch size": [("patchcore", f"{side}", {"detector": {"patch_size": side}}) for side in (1, 3, 5)],
+    "levers": [
+        *(
+            ("patchcore", name, {"detector": change})
+            for name, change in (
+                ("default", {}),
+                ("cosine", {"distance": "cosine"}),
+                ("cosine, no averaging", {"distance": "cosine", "patch_size": 1}),
+                ("half whitened", {"whiten": "half"}),
+                ("whitened", {"whiten": "full"}),
+                ("mirrored", {"mirror": True}),
+            )
+        ),
+        *(
+            ("patchcore", name, {"detector": change, "placement": {"pixels": 384 * 384}})
+            for name, change in (
+                ("384 px", {}),
+                ("384 px, 10 patches", {"top_count": 10}),
+                ("384 px, whitened, 10 patches", {"top_count": 10, "whiten": "full"}),
+            )
+        ),
+        ("padim", "default", {}),
+        ("padim", "sigma 0", {"detector": {"smoothing": 0}}),
+        ("padim", "384 px", {"placement": {"pixels": 384 * 384}}),
+        ("patch_knn", "default", {}),
+        ("ensemble", "default", {}),
+    ],
     "input size": [
         ("patchcore", "x".join(map(str, size)), {"placement": {"image_size": size}})
         for size in ((224, 224), (256, 256), (320, 320), (384, 256))

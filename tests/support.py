@@ -13,10 +13,11 @@ from PIL import Image
 from scipy import ndimage
 from typer.testing import CliRunner, Result
 
+from kizu.backbones.resnet import Variant as ResnetVariant
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
 from kizu.cli.main import app
 from kizu.core.split import Split
-from kizu.core.types import HW, U8, Bool
+from kizu.core.types import F32, HW, U8, Bool
 from kizu.core.work import Work
 from kizu.data.layouts.files import EMPTY_MASK, IMAGE, MASK, Example
 from kizu.data.layouts.mvtec_ad import scan
@@ -57,6 +58,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patchcore of a fixed size": {"kind": "patchcore", "coreset_size": 60},
     "patchcore of all": {"kind": "patchcore", "coreset": 1.0},
     "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
+    "patchcore by angle": {"kind": "patchcore", "distance": "cosine", "patch_size": 1, **BANK},
+    "patchcore whitened": {"kind": "patchcore", "whiten": "full", "top_count": 3, **BANK},
+    "patchcore mirrored": {"kind": "patchcore", "mirror": True, **BANK},
+    "patch_knn half whitened": {"kind": "patch_knn", "whiten": "half", "mirror": True, "turn_up_to": 2},
     "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
 }
 """Settings that take another way through the code."""
@@ -263,6 +268,42 @@ def exposure(part: int, shot: int, hw: tuple[int, int] = (160, 200)) -> U8:
     top, left = rng.integers(0, 20, 2)
     picture = scene[top : top + hw[0], left : left + hw[1]] * rng.uniform(0.4, 1) + rng.normal(0, 3, hw)
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
+
+
+def resnet_weights(variant: ResnetVariant, seed: int = 0, classes: int = 5) -> dict[str, F32]:
+    """A state dict as torchvision names it, at random; batch norms as training leaves them."""
+    rng = np.random.default_rng(seed)
+    made: dict[str, F32] = {}
+
+    def conv(conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
+        spread = np.sqrt(2 / np.prod(shape[1:]))
+        made[f"{conv}.weight"] = (rng.standard_normal(shape) * spread).astype(np.float32)
+        for part, low, high in (
+            ("weight", 0.5, 1.5),
+            ("bias", -0.3, 0.3),
+            ("running_mean", -0.3, 0.3),
+            ("running_var", 0.5, 1.5),
+        ):
+            made[f"{norm}.{part}"] = rng.uniform(low, high, shape[0]).astype(np.float32)
+        made[f"{norm}.num_batches_tracked"] = np.array(7)
+
+    conv("conv1", "bn1", (variant.stem, 3, 7, 7))
+    before = variant.stem
+    for stage, repeats in enumerate(variant.repeats):
+        inner, after = variant.inner(stage), variant.dim(stage)
+        for repeat in range(repeats):
+            place = f"layer{stage + 1}.{repeat}"
+            shapes = [(inner, before, 3, 3), (after, inner, 3, 3)]
+            if variant.bottleneck:
+                shapes = [(inner, before, 1, 1), (inner, inner, 3, 3), (after, inner, 1, 1)]
+            for index, shape in enumerate(shapes, start=1):
+                conv(f"{place}.conv{index}", f"{place}.bn{index}", shape)
+            if repeat == 0 and (stage or before != after):
+                conv(f"{place}.downsample.0", f"{place}.downsample.1", (after, before, 1, 1))
+            before = after
+    made["fc.weight"] = rng.standard_normal((classes, before)).astype(np.float32)
+    made["fc.bias"] = rng.standard_normal(classes).astype(np.float32)
+    return made
 
 
 def ask(*arguments: object, ok: int = 0) -> Result:

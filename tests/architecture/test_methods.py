@@ -60,11 +60,11 @@ def test_the_help_names_every_layout() -> None:
 
 
 VERBS = frozenset({
-    "change", "check", "choose", "claim", "compare", "compute", "count", "decode", "download", "encode", "ensure",
-    "evaluate", "export", "find", "hash", "identify", "is", "list", "load", "look", "looks", "make", "mark",
-    "measure", "meet", "open", "pack", "pair", "predict", "put", "read", "redecide", "refresh", "refuse", "roll",
-    "rollback", "save", "scan", "score", "set", "sniff", "sweep", "sync", "train", "tune", "unpack", "update",
-    "verify", "walk", "write",
+    "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode",
+    "download", "encode", "ensure", "evaluate", "export", "find", "hash", "identify", "is", "list", "load",
+    "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put", "read",
+    "redecide", "refresh", "refuse", "roll", "rollback", "save", "scan", "score", "set", "sniff", "sweep",
+    "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
 })  # fmt: skip
 PHRASES = {
     "events_of", "folders_in", "lines_of", "owner_of", "pictures_directly_in", "signer", "stamp_at"

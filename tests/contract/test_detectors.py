@@ -23,7 +23,13 @@ PATCH = 8
 MERGED = {"mahalanobis", "mahalanobis of patches", "padim updatable", "padim diagonal updatable"}
 WHOLE = {"patch_knn", "patch_knn l2", "patchcore of all"}
 """An update gives what a fit on all images gives, by moments or because all patches are kept."""
-COVERING = {"patchcore", "patchcore reweighted", "patchcore of a fixed size"}
+COVERING = {
+    "patchcore",
+    "patchcore reweighted",
+    "patchcore of a fixed size",
+    "patchcore by angle",
+    "patchcore whitened",
+}
 """An update covers what is new."""
 
 

@@ -54,12 +54,22 @@ class GraphBuilder:
         return outputs
 
     def conv(
-        self, x: str, weight: NDArray[Any], bias: NDArray[Any], *, stride: int = 1, name: str | None = None
+        self,
+        x: str,
+        weight: NDArray[Any],
+        bias: NDArray[Any],
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        name: str | None = None,
     ) -> str:
-        """Convolve `x` with TensorFlow's "same" padding, whose amount depends on the size of the input.
+        """Convolve `x`.
 
         `weight`: (out, in / groups, k, k), depthwise when its second axis is 1; `bias`: (out,). As float32.
+        `padding`: zeros beyond each border, as torch pads. None: TensorFlow's "same", whose amount depends on the size
+        of the input.
         """
+        padded = {"auto_pad": "SAME_UPPER"} if padding is None else {"pads": [padding] * 4}
         return self.node(
             "Conv",
             x,
@@ -69,7 +79,7 @@ class GraphBuilder:
             kernel_shape=weight.shape[2:],
             strides=[stride, stride],
             group=weight.shape[0] if weight.shape[1] == 1 else 1,
-            auto_pad="SAME_UPPER",
+            **padded,
         )
 
     def relu6(self, x: str) -> str:

@@ -37,7 +37,7 @@ _WIDTH_MULTIPLE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
+class Stage:
     """Blocks that share a resolution and a width; the first one of them carries the stride."""
 
     repeats: int
@@ -46,14 +46,14 @@ class _Stage:
     dim: int
 
 
-_LITE0_STAGES = (
-    _Stage(repeats=1, kernel=3, stride=1, dim=16),
-    _Stage(repeats=2, kernel=3, stride=2, dim=24),
-    _Stage(repeats=2, kernel=5, stride=2, dim=40),
-    _Stage(repeats=3, kernel=3, stride=2, dim=80),
-    _Stage(repeats=3, kernel=5, stride=1, dim=112),
-    _Stage(repeats=4, kernel=5, stride=2, dim=192),
-    _Stage(repeats=1, kernel=3, stride=1, dim=320),
+B0_STAGES = (
+    Stage(repeats=1, kernel=3, stride=1, dim=16),
+    Stage(repeats=2, kernel=3, stride=2, dim=24),
+    Stage(repeats=2, kernel=5, stride=2, dim=40),
+    Stage(repeats=3, kernel=3, stride=2, dim=80),
+    Stage(repeats=3, kernel=5, stride=1, dim=112),
+    Stage(repeats=4, kernel=5, stride=2, dim=192),
+    Stage(repeats=1, kernel=3, stride=1, dim=320),
 )
 
 
@@ -67,17 +67,17 @@ class Variant:
     width: float
     depth: float
 
-    def stages(self) -> tuple[_Stage, ...]:
+    def stages(self) -> tuple[Stage, ...]:
         """The stages after scaling; the first and the last are not deepened."""
-        last = len(_LITE0_STAGES) - 1
+        last = len(B0_STAGES) - 1
         return tuple(
-            _Stage(
+            Stage(
                 repeats=stage.repeats if index in (0, last) else math.ceil(stage.repeats * self.depth),
                 kernel=stage.kernel,
                 stride=stage.stride,
-                dim=_scale_width(stage.dim, self.width),
+                dim=scale_width(stage.dim, self.width),
             )
-            for index, stage in enumerate(_LITE0_STAGES)
+            for index, stage in enumerate(B0_STAGES)
         )
 
 
@@ -153,7 +153,7 @@ def weights_path(variant: Variant) -> Path:
     )
 
 
-def draw(stages: tuple[_Stage, ...], weights: Weights) -> onnx.ModelProto:
+def draw(stages: tuple[Stage, ...], weights: Weights) -> onnx.ModelProto:
     """The graph of these stages with `weights` under the checkpoint's own names."""
     drawing = _Drawing(GraphBuilder("efficientnet_lite"), weights)
     x = drawing.conv(PIXELS, "_conv_stem", "_bn0", stride=_STEM_STRIDE, clipped=True)
@@ -217,7 +217,7 @@ class _Drawing:
         return self.graph.node("Gemm", x, matrix, bias, transB=1, name=LOGITS)
 
 
-def _scale_width(dim: int, width: float) -> int:
+def scale_width(dim: int, width: float) -> int:
     """`dim * width` rounded to a multiple of 8, and never down by more than a tenth (EfficientNet's rule)."""
     scaled = dim * width
     rounded = max(_WIDTH_MULTIPLE, int(scaled + _WIDTH_MULTIPLE / 2) // _WIDTH_MULTIPLE * _WIDTH_MULTIPLE)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kizu.backbones import BACKBONES
+from kizu.backbones import BACKBONES, Entry
+from kizu.backbones.added import added_names, is_added, load_added, read_added
 from kizu.backbones.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -19,8 +20,9 @@ from kizu.backbones.base import (
     default_layers,
 )
 from kizu.backbones.cache import load_cached
+from kizu.backbones.publishers import fetchable
 from kizu.backbones.session import GraphSession
-from kizu.core.errors import BackboneError
+from kizu.core.errors import BackboneError, ConfigError
 from kizu.core.hashing import hash_file, hash_value
 from kizu.core.registry import look_up
 
@@ -36,7 +38,8 @@ _OLDEST_OPSET = 13
 
 
 def load_backbone(name_or_path: str) -> Backbone:
-    """The backbone of that name in `BACKBONES`, or the ONNX file of that path (it ends in .onnx).
+    """The backbone of that name in `BACKBONES`, the one that was added under it, or the ONNX file of that path (it ends
+    in .onnx).
 
     A file has one input (N, 3, H, W) float32, and its outputs of four axes (N, dim, h, w) are its layers, the one
     nearest to the input first. Its metadata may say `kizu.mean` and `kizu.std` (JSON lists of three numbers on the 0..1
@@ -46,8 +49,10 @@ def load_backbone(name_or_path: str) -> Backbone:
     `BackboneError` for a file or weights that cannot be used.
     """
     if name_or_path.endswith(".onnx"):
-        return _from_file(Path(name_or_path))
-    entry = look_up(BACKBONES, name_or_path, noun="backbone")
+        return read_file(Path(name_or_path))
+    entry = _look_up(name_or_path)
+    if entry is None:
+        return load_added(name_or_path)
     spec = entry.spec(name_or_path)
     return Backbone(spec, load_cached(spec.name, spec.weights_sha256, lambda: entry.build(name_or_path)))
 
@@ -55,11 +60,27 @@ def load_backbone(name_or_path: str) -> Backbone:
 def load_spec(name_or_path: str) -> BackboneSpec:
     """The facts alone; of a name without its weights. Raises as `load_backbone`."""
     if name_or_path.endswith(".onnx"):
-        return _from_file(Path(name_or_path)).spec
-    return look_up(BACKBONES, name_or_path, noun="backbone").spec(name_or_path)
+        return read_file(Path(name_or_path)).spec
+    entry = _look_up(name_or_path)
+    return read_added(name_or_path).as_spec() if entry is None else entry.spec(name_or_path)
 
 
-def _from_file(path: Path) -> Backbone:
+def _look_up(name: str) -> Entry | None:
+    """The entry of that name in `BACKBONES`; None for one that was added. Raises `ConfigError` for an unknown name."""
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if is_added(name):
+        return None
+    if name in fetchable():
+        raise ConfigError(
+            f"the backbone {name!r} is not on this machine",
+            hint=f"kizu backbones fetch {name}, or kizu backbones add FILE --as {name}",
+        )
+    return look_up({**dict.fromkeys(added_names()), **BACKBONES}, name, noun="backbone")
+
+
+def read_file(path: Path) -> Backbone:
+    """The backbone in the ONNX file at `path`. Errors as for `load_backbone`."""
     model = _read(path)
     if len(model.graph.input) != 1:
         names = [value.name for value in model.graph.input]

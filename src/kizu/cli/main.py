@@ -96,7 +96,7 @@ app.command()(with_flags(threshold.redecide))
 app.command()(with_flags(update.update))
 app.command()(with_flags(update.rollback))
 app.command()(with_flags(update.versions))
-app.command()(with_flags(backbones.backbones))
+app.add_typer(backbones.app, name="backbones")
 app.command()(with_flags(cache.cache))
 
 

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from kizu.backbones.products import exact_integer_product
 from kizu.core.errors import CalibrationError, ConfigError
-from kizu.core.types import F32, I64
+from kizu.core.types import F32, HW, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
-from kizu.detectors.base import Arrays, DetectorConfig
+from kizu.detectors.base import AS_IT_IS, Arrays, DetectorConfig, Position
+from kizu.detectors.space import Whitening
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.covering import continue_picks, radius_of_picks
 from kizu.scoring.neighbours import Bank, build_bank, nearest
@@ -34,12 +35,41 @@ class BankConfig(DetectorConfig):
     projection: Annotated[int, Field(ge=1)] | None = None
     """Dimensions in which the greedy search looks: a sparse random projection, quicker and approximate. None, or where
     the features have no more: the search is exact."""
+    mirror: bool = False
+    """Learn each good image mirrored too, left and right changed: for parts that may lie either way, and for few
+    images. The features to thin double, and the time to embed them."""
+    whiten: Whitening | None = None
+    """Press directions together in which good patches vary much, before distances are taken. Fitted on all good
+    patches, so that what a fit without some of them would say is known but nearly: a rate costs twice the images."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """What fits without a group of images would keep is there: each group is thinned by itself."""
+        return True
+
+    @property
+    def monotone(self) -> bool:
+        """More vectors bring the nearest ones nearer, and each group brings its own; unless all whiten together."""
+        return self.leaves_out and self.whiten is None
+
+    def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
+        """As they are, and mirrored where that was asked for."""
+        return with_mirrored((AS_IT_IS,)) if self.mirror else (AS_IT_IS,)
+
+    def may_be_laid(self) -> bool:
+        """Whether images may be learned in several positions."""
+        return self.mirror
 
     def bank_size(self, rows: int) -> int:
         """How many of so many good patches are kept."""
         return (
             max(1, round(rows * self.coreset)) if self.coreset_size is None else min(self.coreset_size, rows)
         )
+
+
+def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
+    """These, and their mirror images."""
+    return positions + tuple(position._replace(is_mirrored=True) for position in positions)
 
 
 @contextmanager
@@ -94,6 +124,8 @@ class Coverage:
         return {"bank_patches": np.array(self.patches), "bank_radius": np.array(self.radius)}
 
 
+LEAST_KEPT = 1000
+"""A bank of a part of the patches has at least so many, or all: of one good image 1 % is ten (docs/choices.md)."""
 LEAST_PICKED = 3000
 """Picked group by group, a bank has at least so many patches, or all: a few of each image alone do not cover what it
 shows (docs/choices.md)."""
@@ -119,6 +151,9 @@ def pick(
     themselves, so that the bank without a group is what a fit without it would have kept. None: all together.
     """
     if of_images is None:
+        least = min(LEAST_KEPT, len(features))
+        if config.coreset_size is None and config.bank_size(len(features)) < least:
+            config = config.model_copy(update={"coreset_size": least})
         rows = pick_patches(features, config, rng, work)
         return Picked(rows, coverage_of(features, features[rows], config))
     groups = np.repeat(np.asarray(of_images, np.int64), len(features) // len(of_images))
@@ -195,6 +230,15 @@ def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None
     if len(kept) > 1:
         return Coverage(total, radius_of_picks(kept))
     return Coverage(total, float(nearest(features, kept, 1)[0].max()))
+
+
+def ensure_as_they_are(config: BankConfig) -> None:
+    """Raises `ConfigError` where images may have been learned in several positions: more could not join them."""
+    if config.may_be_laid():
+        raise ConfigError(
+            "images that were learned turned or mirrored cannot be joined by more",
+            hint="train anew on all images, or fit with turn_up_to 0 and mirror false",
+        )
 
 
 ADDED_LATER = -1

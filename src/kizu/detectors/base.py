@@ -22,6 +22,18 @@ from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 Arrays = Mapping[str, NDArray[Any]]
 
 
+class Position(NamedTuple):
+    """How an image is laid before it is learned."""
+
+    quarters: int
+    """Turns of 90 degrees"""
+    is_mirrored: bool = False
+    """Left and right changed, after it was turned"""
+
+
+AS_IT_IS = Position(0)
+
+
 class DetectorConfig(Config):
     """What every method has. Each method adds its own."""
 
@@ -32,6 +44,12 @@ class DetectorConfig(Config):
     """Sigma of the map's Gaussian, as a fraction of the shorter side (4 pixels at 256)."""
     top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.03
     """Part of the patches that the image score `top_patches` averages."""
+    top_count: Annotated[int, Field(ge=1)] | None = None
+    """So many patches in place of that part, whatever the size of the input: a flaw does not grow with the pixels."""
+
+    def top_part(self, patches: int) -> float:
+        """The part of so many patches that the image score looks at."""
+        return self.top_fraction if self.top_count is None else min(1.0, self.top_count / patches)
 
     @property
     def leaves_out(self) -> bool:
@@ -44,9 +62,9 @@ class DetectorConfig(Config):
         besides: thresholds by such scores promise what they are cut at (`decision.conformal`)."""
         return False
 
-    def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
-        """In which positions `count` good images (H, W) are learned, in turns of 90 degrees; (0,): as they are."""
-        return (0,)
+    def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
+        """In which positions `count` good images (H, W) are learned, as they are first."""
+        return (AS_IT_IS,)
 
 
 class EmbeddingConfig(Config):
@@ -240,4 +258,5 @@ def patch_scores(patches: F32, input_hw: HW, config: DetectorConfig, rule: Image
     Raises `ScoreError` where a distance is not finite.
     """
     maps = smooth_maps(patches, input_hw, config.smoothing)
-    return Scores(image_scores(patches, maps, rule, config.top_fraction), maps)
+    part = config.top_part(patches.shape[1] * patches.shape[2])
+    return Scores(image_scores(patches, maps, rule, part), maps)

@@ -169,7 +169,7 @@ def draw_scores(
     """As `detectors.base.patch_scores`."""
     drawn_map = draw_smoothed_map(graph, patches, grid_hw, input_hw, config.smoothing)
     count = grid_hw[0] * grid_hw[1]
-    return Drawn(image_score(graph, patches, drawn_map, rule, config.top_fraction, count), drawn_map)
+    return Drawn(image_score(graph, patches, drawn_map, rule, config.top_part(count), count), drawn_map)
 
 
 def constant_of(graph: GraphBuilder, values: NDArray[np.floating]) -> str:

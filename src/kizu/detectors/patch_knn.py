@@ -18,19 +18,20 @@ from pydantic import Field
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import FLOAT
 from kizu.backbones.products import exact_integer_product
-from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, Scores
 from kizu.core.work import Work
 from kizu.detectors.bank import (
     BankConfig,
     Coverage,
     bank_memory,
+    ensure_as_they_are,
     extend,
     gather,
     nearest_of_others,
     pick,
     restore_coverage,
     told,
+    with_mirrored,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -38,13 +39,14 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
+    Position,
     check_features,
     ensure_room,
     patch_scores,
 )
-from kizu.detectors.drawing import constant_of, draw_scores, numbers, reshape, sum_squares
+from kizu.detectors.drawing import constant_of, draw_scores, numbers, reshape
 from kizu.detectors.drawing import nearest as draw_nearest
-from kizu.scoring.cosine import cosine_distance, directions
+from kizu.detectors.space import Metric, Space, in_space, restore_space
 from kizu.scoring.foreground import Foreground, fit_foreground, keep_foreground
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import moments_of
@@ -52,8 +54,6 @@ from kizu.scoring.neighbours import Bank, build_bank, nearest
 
 MOST_TURNED = 16
 """Good images up to which it pays to learn them turned; the bank grows fourfold."""
-
-Metric = Literal["cosine", "l2"]
 
 
 class PatchKnnConfig(BankConfig):
@@ -79,24 +79,25 @@ class PatchKnnConfig(BankConfig):
         """The ground is told by all images together."""
         return not self.foreground
 
-    @property
-    def monotone(self) -> bool:
-        """More vectors bring the nearest ones nearer, and each group brings its own."""
-        return self.leaves_out
+    def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
+        """All turns that their shape allows, for `turn_up_to` images or fewer; each mirrored too where that was asked
+        for."""
+        quarters = (0, 1, 2, 3) if input_hw[0] == input_hw[1] else (0, 2)
+        turned = tuple(map(Position, quarters if count <= self.turn_up_to else (0,)))
+        return with_mirrored(turned) if self.mirror else turned
 
-    def quarter_turns(self, count: int, input_hw: HW) -> tuple[int, ...]:
-        """All positions that their shape allows, for `turn_up_to` images or fewer."""
-        if count > self.turn_up_to:
-            return (0,)
-        return (0, 1, 2, 3) if input_hw[0] == input_hw[1] else (0, 2)
+    def may_be_laid(self) -> bool:
+        """As `BankConfig` has it."""
+        return self.mirror or self.turn_up_to > 0
 
 
 @dataclass(frozen=True, slots=True)
 class FittedPatchKnn:
-    """The good patches, as `points` has them."""
+    """The good patches, as points of a space."""
 
     config: PatchKnnConfig
     bank: Bank
+    space: Space
     foreground: Foreground | None
     coverage: Coverage | None = None
     """None: it is not known, and the bank cannot be extended."""
@@ -106,40 +107,33 @@ class FittedPatchKnn:
     def leave_out(self, embedding: F32, input_hw: HW, groups: I64) -> Scores:
         """As `LeavesOut` has it; by the bank without a group's vectors."""
         assert self.groups is not None
-        queries = points(embedding, self.config.metric)  # (N, h, w, D')
+        queries = self.space.points(embedding)  # (N * P, D')
         own = np.repeat(groups, embedding.shape[1] * embedding.shape[2])
-        flat = queries.reshape(-1, queries.shape[-1])
-        distances = nearest_of_others(flat, own, self.bank, self.groups, self.config.neighbours)
+        distances = nearest_of_others(queries, own, self.bank, self.groups, self.config.neighbours)
         return self._scores(distances, embedding, input_hw, queries)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
         """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in 1 - cos or in L2 distance."""
-        queries = points(embedding, self.config.metric)  # (N, h, w, D')
+        queries = self.space.points(embedding)  # (N * P, D')
         k = min(self.config.neighbours, len(self.bank.vectors))
-        distances, _ = nearest(queries.reshape(-1, queries.shape[-1]), self.bank, k)  # (N * P, K)
+        distances, _ = nearest(queries, self.bank, k)  # (N * P, K)
         return self._scores(distances, embedding, input_hw, queries)
 
     def _scores(self, distances: F32, embedding: F32, input_hw: HW, queries: F32) -> Scores:
-        """`distances` (N * P, K) of the `queries` (N, h, w, D') from their neighbours."""
-        if self.config.metric == "cosine":
-            distances = cosine_distance(distances)
-        patches = distances.mean(axis=1).reshape(embedding.shape[:3])
+        """`distances` (N * P, K) of the `queries` (N * P, D') from their neighbours."""
+        patches = self.space.distances(distances).mean(axis=1).reshape(embedding.shape[:3])
         if self.foreground is not None:
-            patches *= self.foreground(queries)
+            patches *= self.foreground(queries.reshape(*embedding.shape[:3], -1))
         return patch_scores(patches, input_hw, self.config, self.config.image_score)
 
     def draw(self, graph: GraphBuilder, embedding: str, grid_hw: HW, input_hw: HW) -> Drawn:
         """As `score`."""
         h, w = grid_hw
-        dim = self.bank.vectors.shape[1]
-        cosine = self.config.metric == "cosine"
-        queries = reshape(graph, embedding, -1, dim - cosine)  # (N * P, D)
-        if cosine:
-            queries = _draw_directions(graph, queries)
+        dim = self.bank.vectors.shape[1] - (self.space.metric == "cosine")
+        queries = self.space.draw_points(graph, reshape(graph, embedding, -1, dim))  # (N * P, D')
         k = min(self.config.neighbours, len(self.bank.vectors))
-        distances = draw_nearest(graph, queries, self.bank.vectors, k).distances
-        if cosine:
-            distances = graph.node("Mul", graph.node("Mul", distances, distances), numbers(graph, 0.5))
+        found = draw_nearest(graph, queries, self.bank.vectors, k).distances
+        distances = self.space.draw_distances(graph, found)
         patches = reshape(graph, graph.node("ReduceMean", distances, axes=[1], keepdims=0), -1, h, w)
         if self.foreground is not None:
             seen = graph.node("MatMul", queries, constant_of(graph, self.foreground.axis))
@@ -150,7 +144,7 @@ class FittedPatchKnn:
         """The bank (M, D'), how closely it covers how many patches, where that is known, and the axis (D',) and
         threshold of the foreground where it is used.
         """
-        arrays = {"bank": self.bank.vectors, **told(self.coverage, self.groups)}
+        arrays = {"bank": self.bank.vectors, **self.space.arrays(), **told(self.coverage, self.groups)}
         if self.foreground is not None:
             arrays["foreground_axis"] = self.foreground.axis
             arrays["foreground_threshold"] = np.array(self.foreground.threshold)
@@ -161,17 +155,13 @@ class FittedPatchKnn:
 
         The foreground stays as it was found. Raises `ConfigError` where images may have been learned turned.
         """
-        if self.config.turn_up_to:
-            raise ConfigError(
-                "images that were learned turned cannot be joined by more",
-                hint="train anew on all images, or fit with turn_up_to 0",
-            )
-        stream = (points(embedding, self.config.metric) for embedding in check_features(embeddings, work))
-        with gather(stream, embeddings.count, work) as (features, grid):
+        ensure_as_they_are(self.config)
+        with gather(check_features(embeddings, work), embeddings.count, work) as (features, grid):
+            points = self.space.points(features)
             if self.foreground is not None:
-                features = keep_foreground(self.foreground, features, grid)
-            bank, coverage, groups = extend(self.bank, self.coverage, self.config, features, self.groups)
-        return FittedPatchKnn(self.config, bank, self.foreground, coverage, groups)
+                points = keep_foreground(self.foreground, points, grid)
+            bank, coverage, groups = extend(self.bank, self.coverage, self.config, points, self.groups)
+        return FittedPatchKnn(self.config, bank, self.space, self.foreground, coverage, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +180,18 @@ class PatchKnn:
         Raises `ConfigError` before it begins when the bank would not fit in memory.
         """
         count = embeddings.count
-        stream = (points(embedding, self.config.metric) for embedding in check_features(embeddings, work))
-        with gather(self._while_there_is_room(stream, count, work), count, work) as (features, grid):
+        stream = self._while_there_is_room(check_features(embeddings, work), count, work)
+        with (
+            gather(stream, count, work, embeddings.kept) as (features, grid),
+            in_space(features, self.config.metric, self.config.whiten, work) as (points, space),
+        ):
             foreground = None
             if self.config.foreground:
-                foreground = fit_foreground(features, grid, moments_of(features))
-                features = keep_foreground(foreground, features, grid)
-            picked = pick(features, embeddings.groups, self.config, rng, work)
-            bank = build_bank(features[picked.rows], exact_integer_product())
-        return FittedPatchKnn(self.config, bank, foreground, picked.coverage, picked.groups)
+                foreground = fit_foreground(points, grid, moments_of(points))
+                points = keep_foreground(foreground, points, grid)
+            picked = pick(points, embeddings.groups, self.config, rng, work)
+            bank = build_bank(points[picked.rows], exact_integer_product())
+        return FittedPatchKnn(self.config, bank, space, foreground, picked.coverage, picked.groups)
 
     def _while_there_is_room(self, stream: Iterator[F32], count: int, work: Work) -> Iterator[F32]:
         for index, embedding in enumerate(stream):
@@ -213,7 +206,7 @@ class PatchKnn:
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what a coreset search keeps of each row, and the bank twice."""
-        turns = 4 if count <= self.config.turn_up_to else 1
+        turns = (4 if count <= self.config.turn_up_to else 1) * (2 if self.config.mirror else 1)
         added = 1 if self.config.metric == "cosine" else 0
         return bank_memory(self.config, turns * count * patches, dim + added, budget)
 
@@ -224,22 +217,8 @@ class PatchKnn:
             foreground = Foreground(arrays["foreground_axis"], float(arrays["foreground_threshold"]))
         bank = build_bank(arrays["bank"], exact_integer_product())
         groups = arrays.get("bank_groups")
-        return FittedPatchKnn(self.config, bank, foreground, restore_coverage(arrays), groups)
-
-
-def points(embedding: F32, metric: Metric) -> F32:
-    """(N, h, w, D) -> (N, h, w, D'), where L2 distance tells neighbours: as they are, or unit vectors of D + 1."""
-    if metric == "l2":
-        return embedding
-    return directions(embedding.reshape(-1, embedding.shape[-1])).reshape(*embedding.shape[:3], -1)
-
-
-def _draw_directions(graph: GraphBuilder, x: str) -> str:
-    """As `scoring.cosine.directions`."""
-    lengths = graph.node("Unsqueeze", graph.node("Sqrt", sum_squares(graph, x, 1)), _one(graph))
-    is_zero = graph.node("Cast", graph.node("Equal", lengths, numbers(graph, 0.0)), to=FLOAT)
-    unit = graph.node("Div", x, graph.node("Add", lengths, is_zero))
-    return graph.node("Concat", unit, is_zero, axis=1)
+        space = restore_space(self.config.metric, arrays)
+        return FittedPatchKnn(self.config, bank, space, foreground, restore_coverage(arrays), groups)
 
 
 def _draw_part(graph: GraphBuilder, seen: str, threshold: float, h: int, w: int) -> str:
@@ -248,10 +227,6 @@ def _draw_part(graph: GraphBuilder, seen: str, threshold: float, h: int, w: int)
     grown = graph.node("MaxPool", reshape(graph, inside, -1, 1, h, w), kernel_shape=[3, 3], pads=[1] * 4)
     nothing = graph.node("Sub", numbers(graph, 1.0), graph.node("ReduceMax", grown, axes=[2, 3], keepdims=1))
     return reshape(graph, graph.node("Max", grown, nothing), -1, h, w)
-
-
-def _one(graph: GraphBuilder) -> str:
-    return graph.constant(np.array([1]))
 
 
 METHOD = Method(PatchKnnConfig, PatchKnn, candidates=(Candidate("patch k-NN", 6),))

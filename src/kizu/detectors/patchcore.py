@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.products import exact_integer_product
@@ -19,6 +19,7 @@ from kizu.detectors.bank import (
     BankConfig,
     Coverage,
     bank_memory,
+    ensure_as_they_are,
     extend,
     gather,
     nearest_of_others,
@@ -48,6 +49,7 @@ from kizu.detectors.drawing import (
 from kizu.detectors.drawing import (
     nearest as draw_nearest,
 )
+from kizu.detectors.space import Metric, Space, in_space, restore_space
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.neighbours import Bank, build_bank, nearest
 
@@ -59,6 +61,8 @@ class PatchcoreConfig(BankConfig):
     patch_size: Annotated[int, Field(ge=1, le=9)] = 3
     coreset: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Part of the good patches that is kept. The paper finds 1 % nearly as good as 10 %, and it scores faster."""
+    distance: Metric = "l2"
+    """`cosine`: how patches differ in kind, not in strength."""
     neighbours: Annotated[int, Field(ge=1)] = 9
     """Bank patches around the nearest one that weigh the image score (the paper's b)."""
     top_fraction: Annotated[float, Field(gt=0, le=1)] = 0.01
@@ -70,10 +74,13 @@ class PatchcoreConfig(BankConfig):
         """Weighed by the bank around it, a score could rise as the bank grows."""
         return self.image_score != "reweighted_max"
 
-    @property
-    def monotone(self) -> bool:
-        """More vectors bring the nearest one nearer, and each group brings its own."""
-        return self.leaves_out
+    @model_validator(mode="after")
+    def _weights_are_of_l2(self) -> PatchcoreConfig:
+        if self.image_score == "reweighted_max" and self.distance != "l2":
+            raise ValueError(
+                "reweighted_max is made of L2 distances: take distance l2, or another image_score"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class FittedPatchcore:
 
     config: PatchcoreConfig
     bank: Bank
+    space: Space
     coverage: Coverage | None = None
     """None: it is not known, and the bank cannot be extended."""
     groups: I64 | None = None
@@ -92,17 +100,18 @@ class FittedPatchcore:
         the number that all groups share (`pick`)."""
         assert self.groups is not None
         assert self.config.image_score != "reweighted_max"
-        n, h, w, dim = embedding.shape
+        n, h, w, _ = embedding.shape
         own = np.repeat(groups, h * w)
-        found = nearest_of_others(embedding.reshape(n * h * w, dim), own, self.bank, self.groups, 1)
-        return patch_scores(found[:, 0].reshape(n, h, w), input_hw, self.config, self.config.image_score)
+        found = nearest_of_others(self.space.points(embedding), own, self.bank, self.groups, 1)
+        patches = self.space.distances(found[:, 0]).reshape(n, h, w)
+        return patch_scores(patches, input_hw, self.config, self.config.image_score)
 
     def score(self, embedding: F32, input_hw: HW) -> Scores:
-        """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance."""
-        n, h, w, dim = embedding.shape
-        queries = embedding.reshape(n * h * w, dim)
+        """(N, h, w, D) of images (N, H, W, 3) -> scores and maps (N, H, W), in L2 distance or 1 - cos."""
+        n, h, w, _ = embedding.shape
+        queries = self.space.points(embedding)
         distances, indices = nearest(queries, self.bank, 1)
-        patches = distances.reshape(n, h, w)
+        patches = self.space.distances(distances).reshape(n, h, w)
         if self.config.image_score != "reweighted_max":
             return patch_scores(patches, input_hw, self.config, self.config.image_score)
         maps = smooth_maps(patches, input_hw, self.config.smoothing)
@@ -131,9 +140,10 @@ class FittedPatchcore:
         """As `score`."""
         h, w = grid_hw
         vectors = self.bank.vectors
-        queries = reshape(graph, embedding, -1, vectors.shape[1])  # (N * P, D)
+        dim = vectors.shape[1] - (self.space.metric == "cosine")
+        queries = self.space.draw_points(graph, reshape(graph, embedding, -1, dim))  # (N * P, D')
         found = draw_nearest(graph, queries, vectors, 1)
-        patches = reshape(graph, found.distances, -1, h, w)
+        patches = reshape(graph, self.space.draw_distances(graph, found.distances), -1, h, w)
         rule = self.config.image_score
         if rule != "reweighted_max":
             return draw_scores(graph, patches, grid_hw, input_hw, self.config, rule)
@@ -167,13 +177,16 @@ class FittedPatchcore:
 
     def state(self) -> Arrays:
         """The bank, (M, D), and how closely it covers how many patches, where that is known."""
-        return {"bank": self.bank.vectors, **told(self.coverage, self.groups)}
+        return {"bank": self.bank.vectors, **self.space.arrays(), **told(self.coverage, self.groups)}
 
     def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchcore:
-        """With what more good images add to the bank; `extend` (detectors/bank.py) says what is promised."""
+        """With what more good images add to the bank; `extend` (detectors/bank.py) says what is promised. What whitens
+        stays as it was. Raises `ConfigError` where images were learned in several positions."""
+        ensure_as_they_are(self.config)
         with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
-            bank, coverage, groups = extend(self.bank, self.coverage, self.config, features, self.groups)
-        return FittedPatchcore(self.config, bank, coverage, groups)
+            points = self.space.points(features)
+            bank, coverage, groups = extend(self.bank, self.coverage, self.config, points, self.groups)
+        return FittedPatchcore(self.config, bank, self.space, coverage, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,19 +204,24 @@ class Patchcore:
     ) -> FittedPatchcore:
         """Gather all good patches (in a file where memory would not do), keep a coreset of them."""
         stream = check_features(embeddings, work)
-        with gather(stream, embeddings.count, work, embeddings.kept) as (features, _):
-            picked = pick(features, embeddings.groups, self.config, rng, work)
-            bank = build_bank(features[picked.rows], exact_integer_product())
-        return FittedPatchcore(self.config, bank, picked.coverage, picked.groups)
+        with (
+            gather(stream, embeddings.count, work, embeddings.kept) as (features, _),
+            in_space(features, self.config.distance, self.config.whiten, work) as (points, space),
+        ):
+            picked = pick(points, embeddings.groups, self.config, rng, work)
+            bank = build_bank(points[picked.rows], exact_integer_product())
+        return FittedPatchcore(self.config, bank, space, picked.coverage, picked.groups)
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
-        return bank_memory(self.config, count * patches, dim, budget)
+        rows = count * patches * (2 if self.config.mirror else 1)
+        return bank_memory(self.config, rows, dim + (self.config.distance == "cosine"), budget)
 
     def restore(self, arrays: Arrays) -> FittedPatchcore:
         """From `state()`."""
         bank = build_bank(arrays["bank"], exact_integer_product())
-        return FittedPatchcore(self.config, bank, restore_coverage(arrays), arrays.get("bank_groups"))
+        space = restore_space(self.config.distance, arrays)
+        return FittedPatchcore(self.config, bank, space, restore_coverage(arrays), arrays.get("bank_groups"))
 
 
 METHOD = Method(

@@ -69,9 +69,9 @@ class UnfittedPipeline:
     def _fit(self, images: PlacedImages, purpose: str, work: Work, kept: F32 | None = None) -> Pipeline:
         placement = self.config.placement
         count = images.count * tiles_per_image(placement)
-        turns = self.config.detector.quarter_turns(count, placement.image_size)
+        positions = self.config.detector.positions(count, placement.image_size)
         with work.limit():
-            embeddings = embed_all(self.embedder, images, placement, turns, kept)
+            embeddings = embed_all(self.embedder, images, placement, positions, kept)
             fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
         return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
 

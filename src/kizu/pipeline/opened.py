@@ -13,7 +13,16 @@ from kizu.bundles.manifest import Bundle
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32, HW, I64, U8, Scores
 from kizu.core.work import Work
-from kizu.detectors.base import Arrays, DetectorConfig, Embeddings, Fitted, LeavesOut, Updatable
+from kizu.detectors.base import (
+    AS_IT_IS,
+    Arrays,
+    DetectorConfig,
+    Embeddings,
+    Fitted,
+    LeavesOut,
+    Position,
+    Updatable,
+)
 from kizu.detectors.registry import detector_config, make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
@@ -131,10 +140,10 @@ def embed_all(
     embedder: Embedder,
     images: PlacedImages,
     placement: PlacementConfig,
-    turns: tuple[int, ...] = (0,),
+    positions: tuple[Position, ...] = (AS_IT_IS,),
     kept: F32 | None = None,
 ) -> Embeddings:
-    """What the network makes of images, or of their tiles, each in all positions of `turns` (quarters of a turn).
+    """What the network makes of images, or of their tiles, each in all of `positions`.
 
     `kept`: (N * P, D) room for what it makes of them as they are.
     """
@@ -145,12 +154,12 @@ def embed_all(
         nonlocal seen, filled
         for batch in images.batches:
             tiles = cut(batch, placement)
-            for quarter in turns:
+            for position in positions:
                 if images.groups is not None:
                     own = images.groups[seen : seen + len(batch)]
                     told.extend(np.repeat(own, len(tiles) // len(batch)).tolist())
-                embedding = embedder.embed(np.ascontiguousarray(np.rot90(tiles, quarter, axes=(1, 2))))
-                if kept is not None and quarter == 0:
+                embedding = embedder.embed(_lay(tiles, position))
+                if kept is not None and position == AS_IT_IS:
                     rows = embedding.reshape(-1, embedding.shape[-1])
                     kept[filled : filled + len(rows)] = rows
                     filled += len(rows)
@@ -159,11 +168,17 @@ def embed_all(
 
     return Embeddings(
         batches=batches(),
-        count=images.count * tiles_per_image(placement) * len(turns),
+        count=images.count * tiles_per_image(placement) * len(positions),
         input_hw=placement.image_size,
         groups=None if images.groups is None else told,
-        kept=kept if turns == (0,) else None,
+        kept=kept if positions == (AS_IT_IS,) else None,
     )
+
+
+def _lay(images: U8, position: Position) -> U8:
+    """(N, H, W, 3) in another position, contiguous."""
+    turned = np.rot90(images, position.quarters, axes=(1, 2))
+    return np.ascontiguousarray(turned[:, :, ::-1] if position.is_mirrored else turned)
 
 
 def _reopen(

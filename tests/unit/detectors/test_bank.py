@@ -198,7 +198,18 @@ def test_without_groups_all_are_thinned_together() -> None:
     config = PatchcoreConfig(coreset=0.1)
     picked = pick(points(80), None, config, np.random.default_rng(3), Work())
     assert picked.groups is None
-    assert len(picked.rows) == 8  # no floor
+    assert len(picked.rows) == 8
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(20, 20), (80, 50), (400, 50), (800, 80)])
+def test_a_part_of_few_patches_is_a_bank_of_enough(
+    rows: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kizu.detectors.bank.LEAST_KEPT", 50)
+    rng = np.random.default_rng(3)
+    assert len(pick(points(rows), None, PatchcoreConfig(coreset=0.1), rng, Work()).rows) == kept
+    fixed = PatchcoreConfig(coreset_size=7)
+    assert len(pick(points(rows), None, fixed, rng, Work()).rows) == 7  # who gives a number gets it
 
 
 @pytest.mark.parametrize("with_integers", [False, True])
