@@ -16,7 +16,7 @@ from kizu.core.errors import ConfigError
 from kizu.core.work import Work, free_memory
 from kizu.data.defects import PAINTERS
 from kizu.data.manifest import Manifest
-from kizu.detectors.base import EmbeddingConfig
+from kizu.detectors.base import AS_IT_IS, EmbeddingConfig
 from kizu.imaging.codec import image_size
 from kizu.lab.budget import Budget
 from kizu.lab.painted import FlawPlan, paint_held, part_good
@@ -233,7 +233,8 @@ class _Search:
         return True
 
     def _fits(self, shared: SharedLook, one: Contender) -> bool:
-        if one.config.detector.quarter_turns(self.parted.count, shared.hw) != (0,):
+        if one.config.detector.positions(self.parted.count, shared.hw) != (AS_IT_IS,):
+            self.beyond[one.name] = "it learns pictures turned or mirrored, which no look shares"
             return False
         most = free_memory() if self.budget.memory_mb is None else self.budget.memory_mb * 2**20
         memory = shared.memory_bytes(one, self.parted.count)

@@ -1,5 +1,6 @@
 """What a search without labels tries: looks (which network, which layers, which size) and methods with settings."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -141,7 +142,7 @@ def _looks(
     for backbone in backbones:
         for layers in layer_sets(load_spec(backbone)):
             embedding = own.model_copy(update={"backbone": backbone, "layers": layers})
-            step = max(strides_of(embedding))
+            step = math.lcm(*strides_of(embedding))
             sizes = (
                 [base.placement.image_size] if all(s % step == 0 for s in base.placement.image_size) else []
             )
