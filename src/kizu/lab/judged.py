@@ -23,6 +23,8 @@ class Judged:
     """(M,) as `PaintedSet.owner`"""
     side_px: I64
     """(M,) as `PaintedSet.side_px`"""
+    groups: I64
+    """(N,) as `PaintedSet.groups`: which of the pictures do not bear witness for themselves"""
 
     @property
     def is_flawed(self) -> Bool:
@@ -68,7 +70,7 @@ class Difference:
     mean: float
     low: float
     high: float
-    """From `low` to here chance explains it: pictures drawn anew, each with its flaws."""
+    """From `low` to here chance explains it: groups of pictures drawn anew, each with its flaws."""
 
     @property
     def is_noise(self) -> bool:
@@ -79,17 +81,19 @@ class Difference:
 def compare(one: Judged, other: Judged, *, side_px: int | None = None, level: float = LEVEL) -> Difference:
     """`one` less `other`, of the same painted set: the flaws of one side, or all.
 
-    Pictures are resampled with all that was painted into them, and as the good pictures that they are. A flaw is
-    compared with other pictures than its own, since a picture drawn twice would be compared with itself. `level`: the
-    part of the draws beyond each end.
+    Groups of pictures are resampled with all that was painted into them, and as the good pictures that they are. A flaw
+    is compared with pictures of other groups than its own, since a group drawn twice would be compared with itself.
+    `level`: the part of the draws beyond each end.
     """
     off = one.table(side_px) - other.table(side_px)  # (P, N)
-    painted, count = off.shape
-    apart = 1.0 - np.eye(painted, count)
-    if not apart.any():  # one picture: its own good one is all there is
+    numbers, of = np.unique(one.groups, return_inverse=True)  # (N,)
+    apart = (of[: len(off), None] != of[None]).astype(float)
+    if not apart.any():  # one group: itself is all there is
         apart = np.ones_like(off)
-    counts = rng_for(0, "compare").multinomial(count, np.full(count, 1 / count), RESAMPLED).astype(float)
-    flawed = counts[:, :painted]
+    count = len(numbers)
+    drawn_groups = rng_for(0, "compare").multinomial(count, np.full(count, 1 / count), RESAMPLED)
+    counts = drawn_groups[:, of].astype(float)  # (draws, N)
+    flawed = counts[:, : len(off)]
     weight = np.einsum("bp,pn,bn->b", flawed, apart, counts)
     total = np.einsum("bp,pn,bn->b", flawed, apart * off, counts)
     drawn = total[weight > 0] / weight[weight > 0]

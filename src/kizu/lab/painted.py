@@ -1,5 +1,6 @@
 """Good pictures that are kept from a fit, each as it is and with flaws of stated sizes: what fits are judged by."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from kizu.core.errors import DataError
 from kizu.core.randomness import rng_for
-from kizu.core.types import I64, U8
+from kizu.core.types import F32, I64, U8
 from kizu.core.work import BATCH, Work
 from kizu.data.manifest import Manifest, Sample
 from kizu.data.sized import LARGEST_PART, SizedFlaw, paint_sized
@@ -15,6 +16,7 @@ from kizu.data.splits import blocks_of
 from kizu.imaging.codec import decode
 from kizu.imaging.placement import PlacementConfig, place
 from kizu.lab.grouping import group_good
+from kizu.lab.judged import Judged
 from kizu.pipeline.config import PipelineConfig
 
 LEAST_GOOD = 4
@@ -28,7 +30,7 @@ class Parted:
     fit: tuple[Sample, ...]
     """In a random order of their groups: the first ones are a sample."""
     held: tuple[Sample, ...]
-    """One of each group, so that they are independent"""
+    """One of each held group, then the second ones, and so on"""
     groups: Mapping[Sample, int]
     count: int
     """Of all good pictures"""
@@ -60,10 +62,12 @@ class PaintedSet:
     pictures: tuple[Sample, ...]
     flaws: tuple[tuple[SizedFlaw, ...], ...]
     """Of each picture"""
+    groups: I64
+    """(N,) of each picture"""
 
     def first(self, count: int) -> "PaintedSet":
         """Of so many pictures."""
-        return PaintedSet(self.pictures[:count], self.flaws[:count])
+        return PaintedSet(self.pictures[:count], self.flaws[:count], self.groups[:count])
 
     @property
     def image_count(self) -> int:
@@ -95,9 +99,12 @@ class PaintedSet:
             yield np.stack(ready)
 
 
-def part_good(manifest: Manifest, config: PipelineConfig, held: int, work: Work = Work()) -> Parted:
-    """Hold one picture each of `held` groups back, and of no more than a third of all, as they are told or found
-    (`lab/grouping.py`); the rest of a held group is on no side. By the config's seed.
+def part_good(
+    manifest: Manifest, config: PipelineConfig, held: int, *, pictures: int | None = None, work: Work = Work()
+) -> Parted:
+    """Hold `held` groups of good pictures back, and no more than a third of all, as they are told or found
+    (`lab/grouping.py`). `pictures` of theirs judge, the first one of each group before the second ones; None: one of
+    each. The rest of a held group is on no side. By the config's seed.
 
     Raises `DataError` for fewer than four groups.
     """
@@ -111,10 +118,17 @@ def part_good(manifest: Manifest, config: PipelineConfig, held: int, work: Work 
     order = rng_for(config.seed, "painted").permutation(max(blocks) + 1)
     in_order = sorted(zip(good, blocks, strict=True), key=lambda item: order[item[1]])
     kept_back = {int(block) for block in np.argsort(order)[: max(1, min(held, len(order) // 3))]}
-    first = {block: sample for sample, block in reversed(in_order)}
+    met: Counter[int] = Counter()
+    turns: list[tuple[int, Sample]] = []
+    for sample, block in in_order:
+        if block in kept_back:
+            turns.append((met[block], sample))
+            met[block] += 1
+    turns.sort(key=lambda turn: turn[0])
+    most = len(kept_back) if pictures is None else max(pictures, len(kept_back))
     return Parted(
         fit=tuple(sample for sample, block in in_order if block not in kept_back),
-        held=tuple(first[block] for block in dict.fromkeys(b for _, b in in_order) if block in kept_back),
+        held=tuple(sample for _, sample in turns[:most]),
         groups=dict(in_order),
         count=len(good),
     )
@@ -147,4 +161,9 @@ def paint_held(parted: Parted, plan: FlawPlan, config: PipelineConfig, work: Wor
         )
         work.report("flaws", number + 1, min(plan.pictures, len(parted.held)))
     flaws += [()] * (len(parted.held) - len(flaws))
-    return PaintedSet(parted.held, tuple(flaws))
+    return PaintedSet(parted.held, tuple(flaws), np.array(parted.numbers(parted.held), np.int64))
+
+
+def judged_as(painted: PaintedSet, scores: Sequence[F32]) -> Judged:
+    """What was said of the images of a painted set, batch by batch."""
+    return Judged(np.concatenate(scores), painted.owner, painted.side_px, painted.groups)

@@ -22,7 +22,7 @@ from kizu.imaging.sizing import fit_size, kept_aspect
 from kizu.imaging.tiling import tiles_per_image
 from kizu.lab.budget import Budget
 from kizu.lab.judged import Judged
-from kizu.lab.painted import FlawPlan, PaintedSet, Parted, paint_held, part_good
+from kizu.lab.painted import FlawPlan, PaintedSet, Parted, judged_as, paint_held, part_good
 from kizu.lab.recommend import FIT_SAMPLE
 from kizu.lab.sample_trial import SampleTrial
 from kizu.lab.size_curve import SizeCurve, SizePoint, sized, told_size, warn
@@ -57,7 +57,7 @@ def show_sizes(
     Raises `DataError` for too few good pictures.
     """
     settled = choose_placement(config, manifest.train_good(), work.quiet())
-    parted = part_good(manifest, settled, HELD_GROUPS, work)
+    parted = part_good(manifest, settled, HELD_GROUPS, work=work)
     least = None if smallest_px is None else max(2, round(smallest_px))
     sides = tuple(sorted({*SIDES_PX, least or SIDES_PX[0]}))
     painted = paint_held(parted, FlawPlan(COMPACT, sides), settled, work)
@@ -146,7 +146,7 @@ def _point(
 def judge(pipeline: Pipeline, painted: PaintedSet) -> Judged:
     """What a fit says of each image of a painted set."""
     scores = [pipeline.score(batch).image for batch in painted.batches(pipeline.placement)]
-    return Judged(np.concatenate(scores), painted.owner, painted.side_px)
+    return judged_as(painted, scores)
 
 
 def _spared(good: int) -> int:

@@ -86,7 +86,7 @@ class _Search:
                 "a search does not cut pictures into tiles", hint="leave tile_overlap out of the config"
             )
         self.base = choose_placement(base, manifest.train_good(), work)
-        self.parted = part_good(manifest, self.base, HELD, work)
+        self.parted = part_good(manifest, self.base, HELD, pictures=HELD, work=work)
         self.sizes = [image_size(sample.path) for sample in self.parted.held]
         self.default = default_contender(self.base)
         self.clock = Clock()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 HELD = 48
-"""Good pictures, each of another group, that judge; a third of the groups at most."""
+"""Good pictures that judge, of as many groups, or of a third of all; then more of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from kizu.detectors.base import Embeddings, Fitted
 from kizu.detectors.registry import make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.judged import Judged
-from kizu.lab.painted import PaintedSet
+from kizu.lab.painted import PaintedSet, judged_as
 from kizu.lab.search_space import Contender, Look
 from kizu.pipeline.fitting import WORKING_BYTES, WORKING_BYTES_PER_PIXEL
 
@@ -171,8 +171,7 @@ class SharedLook:
                     own.append(one.score(embedding, self.hw))
         painted_set = pictures.painted
         return [
-            replace(one, judged=Judged(np.concatenate(own), painted_set.owner, painted_set.side_px))
-            for one, own in zip(found, scores, strict=True)
+            replace(one, judged=judged_as(painted_set, own)) for one, own in zip(found, scores, strict=True)
         ]
 
     def _fit(self, contender: Contender, kept: F32, pictures: Pictures, network_ms: float) -> Seen:
@@ -191,10 +190,10 @@ class SharedLook:
         patches = chosen.shape[1] * chosen.shape[2]
         growth = bank_growth(contender, len(chosen) * patches, pictures.count * patches)
         search_ms = growth * least_ms(lambda: fitted.score(chosen[:1], self.hw))
-        nothing = np.empty(0, np.float32)
+        nothing, none = np.empty(0, np.float32), np.empty(0, np.int64)
         return Seen(
             contender=contender,
-            judged=Judged(nothing, nothing.astype(np.int64), nothing.astype(np.int64)),
+            judged=Judged(nothing, none, none, none),
             latency_ms=network_ms + search_ms,
             search_ms=search_ms,
             memory_bytes=self.memory_bytes(contender, pictures.count),

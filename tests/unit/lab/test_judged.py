@@ -17,7 +17,7 @@ def judged(good: np.ndarray, flawed: np.ndarray) -> Judged:
         scores += [score, *own]
         owner += [number] * (1 + len(own))
         side += [0, *[(4, 8, 16)[k % 3] for k in range(len(own))]]
-    return Judged(np.array(scores, np.float32), np.array(owner), np.array(side))
+    return Judged(np.array(scores, np.float32), np.array(owner), np.array(side), np.arange(len(good)))
 
 
 def drawn(seed: int, shift: float, painted: int = PICTURES) -> Judged:
@@ -74,3 +74,21 @@ def test_a_smaller_level_widens_the_interval() -> None:
 def test_one_picture_tells_a_mean() -> None:
     one, other = judged(np.zeros(1), np.ones((1, 3))), judged(np.zeros(1), -np.ones((1, 3)))
     assert compare(one, other).mean == 1
+
+
+def test_pictures_of_one_group_are_one_witness() -> None:
+    """Each picture four times: the interval stays as wide as that of the single ones."""
+    from dataclasses import replace
+
+    def four(one: Judged) -> Judged:
+        flawed = one.scores[one.is_flawed].reshape(PICTURES, EACH)
+        copied = judged(np.tile(one.good, 4), np.tile(flawed, (4, 1)))
+        return replace(copied, groups=np.tile(np.arange(PICTURES), 4))
+
+    single = compare(drawn(0, 1), drawn(1, 0.6))
+    copies = compare(four(drawn(0, 1)), four(drawn(1, 0.6)))
+    assert copies.mean == pytest.approx(single.mean)
+    assert copies.high - copies.low == pytest.approx(single.high - single.low, rel=0.02)
+    alone = replace(four(drawn(0, 1)), groups=np.arange(4 * PICTURES))
+    narrow = compare(alone, replace(four(drawn(1, 0.6)), groups=alone.groups))
+    assert narrow.high - narrow.low < 0.7 * (single.high - single.low)

@@ -50,6 +50,19 @@ def test_of_a_group_one_picture_judges_and_none_is_fitted(plate: Manifest) -> No
     assert parted.numbers(parted.held) == [parted.groups[s] for s in parted.held]
 
 
+def test_more_pictures_of_a_group_judge_after_the_first_of_each(plate: Manifest) -> None:
+    parted = part_good(grouped(plate, 3), BASE, 99, pictures=2)
+    assert len(parted.held) == 2
+    (group,) = {s.group for s in parted.held}
+    assert group not in {s.group for s in parted.fit}
+    two = part_good(grouped(plate, 2), BASE, 99, pictures=3)
+    assert [s.group for s in two.held[:2]] != [s.group for s in two.held[1:]]
+    assert len({s.group for s in two.held[:2]}) == 2
+    painted = paint_held(two, PLAN, BASE)
+    assert painted.groups.tolist() == two.numbers(two.held)
+    assert painted.groups[2] in painted.groups[:2]
+
+
 def test_three_parts_are_too_few(plate: Manifest) -> None:
     with pytest.raises(DataError, match=r"12 good training image.* of 3 part") as refused:
         part_good(grouped(plate, 4), BASE, 9)

@@ -19,7 +19,7 @@ def seen(shift: float, *, latency_ms: float = 10.0, seed: int = 0, name: str = "
     owner, side = np.repeat(np.arange(PICTURES), 2), np.tile([0, 8], PICTURES)
     one = default_contender(BASE)
     contender = one if name == "default" else one.with_settings({"top_fraction": 0.01 + 0.001 * seed})
-    judged = Judged(scores.astype(np.float32), owner, side)
+    judged = Judged(scores.astype(np.float32), owner, side, np.arange(PICTURES))
     return Seen(contender, judged, latency_ms, 5.0, 100 << 20, None, None, 1.0)  # type: ignore[arg-type]
 
 
