@@ -243,22 +243,27 @@ class _Search:
         return memory <= most
 
     def _better(self, found: Sequence[Seen], keep: int) -> list[Contender]:
-        """Those that go on: the best that may yet fit the budget."""
+        """Those that go on, of what may yet fit the budget: the best of each method first, for methods gain unlike much
+        by more pictures; then the best of the rest."""
         kept: list[Contender] = []
         for one in sorted(found, key=lambda one: -one.worth):
+            broken = exceeds(one, self.budget, NEARLY)
             if one.contender is self.default:
                 continue
-            broken = exceeds(one, self.budget, NEARLY)
             if broken:
                 self.beyond[one.contender.name] = "; ".join(broken)
-            elif len(kept) < keep:
+            else:
                 kept.append(one.contender)
-        return kept
+        first: dict[str, Contender] = {}
+        for contender in kept:
+            first.setdefault(contender.config.detector.kind, contender)
+        return sorted(kept, key=lambda one: one is not first[one.config.detector.kind])[:keep]
 
     def _timed(self, found: Sequence[Seen], met: Pictures) -> list[Seen]:
         """The best few and the default, timed by turns: on a busy machine one waits as long as the other."""
-        best = {id(one) for one in self._better(found, FINALISTS)}
-        chosen = [one for one in found if one.contender is self.default or id(one.contender) in best]
+        best = sorted((one for one in found if one.contender is not self.default), key=lambda one: -one.worth)
+        fitting = [one for one in best if not exceeds(one, self.budget, NEARLY)][:FINALISTS]
+        chosen = [one for one in found if one.contender is self.default] + fitting
         pictures = [next(met.painted.batches(one.contender.look.placement))[:1] for one in chosen]
         taken = np.empty((TIMED + 1, len(chosen)))
         with self.work.limit():

@@ -1,11 +1,13 @@
 """A search finds the pipeline that is known to be the best, within its budget and its time, and says how sure it is."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from tests.support import CONFIG, smooth_surface
 
+import kizu.lab.search_space as space
 from kizu.core.errors import ConfigError
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
@@ -17,6 +19,14 @@ SQUARES = (64, 128)
 BASE = CONFIG.changed(
     {"placement": {"image_size": 64}, "detector": {"coreset": 1.0, "coreset_size": 100}}, where="test"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_methods() -> Iterator[None]:
+    """Enough to choose among, and no search through all patches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space, "list_methods", lambda: ["patchcore", "padim", "mahalanobis"])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +137,21 @@ def test_the_same_seed_finds_the_same_and_test_images_are_not_looked_at(
     assert [(one.contender.name, one.worth) for one in again.finalists][:3] == [
         (one.contender.name, one.worth) for one in found.finalists
     ][:3]
+
+
+def test_the_best_of_each_method_goes_on(surface: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that wants more pictures than the first round has is not lost in it."""
+    import kizu.lab.search as searching
+    import kizu.lab.search_rounds as module
+    from kizu.lab.search_rounds import Round
+
+    rounds = (Round(6, 3, 3, 0.5), Round(1000, 48, 1, 1.0))
+    monkeypatch.setattr(module, "ROUNDS", rounds)
+    monkeypatch.setattr(searching, "FINALISTS", 99)
+    found = find(surface)
+    assert {"patchcore", "padim", "mahalanobis"} == {
+        one.contender.config.detector.kind for one in found.finalists
+    }
 
 
 def test_tiles_are_refused(surface: Manifest) -> None:
