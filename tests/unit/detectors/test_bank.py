@@ -10,15 +10,13 @@ from kizu.core.work import Work
 from kizu.detectors.bank import (
     LEAST_PICKED,
     NEVER_LEFT_OUT,
-    Coverage,
     Picked,
     coverage_of,
     extend,
     nearest_of_others,
     pick,
-    restore_coverage,
-    told,
 )
+from kizu.detectors.coverage import Coverage, restore_coverage, told
 from kizu.detectors.patchcore import PatchcoreConfig
 from kizu.scoring.coreset import greedy_k_centre
 from kizu.scoring.neighbours import build_bank, nearest
