@@ -50,8 +50,8 @@ class ProductReferences(Stored):
     vectors: str
     """(count, dim) float32, little-endian, in base64; of unit length."""
     limit: Annotated[float, Field(ge=0)]
-    """1 - cos to the nearest of them: what lies farther is another product. `margin` times where the good ones end."""
-    margin: Annotated[float, Field(ge=1)]
+    """1 - cos to the nearest of them: what lies farther is another product. `margin` beyond where the good ones end."""
+    margin: Annotated[float, Field(ge=0)]
     """For flawed parts, which look otherwise than good ones."""
     false_rejection_rate: Annotated[float, Field(gt=0, lt=1)]
     """What is promised of good pictures before the margin."""

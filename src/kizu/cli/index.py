@@ -22,9 +22,9 @@ def index(
             done = index(run_dir, work)
             for name, product in done.references.products.items():
                 say(
-                    f"{name}: {product.count} references, distances up to {product.limit:.3g};"
-                    f" {product.false_rejection_rate:.2g} of good pictures at most lie beyond a {product.margin:g}th of"
-                    " that",
+                    f"{name}: {product.count} references; at most {product.false_rejection_rate:.2g} of good pictures"
+                    f" lie farther off than {product.limit - product.margin:.3g}, and what lies up to"
+                    f" {product.limit:.3g} off is of this product",
                     err=True,
                 )
             say(str(done.path))

@@ -23,9 +23,9 @@ REFERENCES = 48
 PICTURES = 256
 """At most so many are looked at, evenly spread over what there is."""
 FALSE_REJECTION_RATE = 0.01
-MARGIN = 3.5
-"""Flawed parts look otherwise than good ones: without a margin a third of them would be none of the products, with it
-one in a hundred (docs/retrieval.md)."""
+MARGIN = 0.08
+"""Flawed parts look otherwise than good ones, and a flaw adds to a distance what it adds, however alike the good ones
+are: without a margin a quarter of them would be of no product, with it one in a hundred (docs/retrieval.md)."""
 
 
 def make_references(folder: RunFolder, work: Work = Work()) -> References:
@@ -73,7 +73,7 @@ def product_references(
     return ProductReferences.of(
         vectors[picks],
         scale=scale,
-        limit=MARGIN * conformal(good, rate).value,
+        limit=conformal(good, rate).value + MARGIN,
         margin=MARGIN,
         false_rejection_rate=rate,
         images=len(vectors),
