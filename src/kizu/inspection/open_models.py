@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Lock, RLock
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -57,10 +58,13 @@ class SharedEmbedder(Embedder):
         return made[key]
 
 
-@dataclass(slots=True)
-class _Network:
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Network:
+    """One that is open, for as long as a model holds it."""
+
     embedder: SharedEmbedder
     size: int
+    """Bytes that it takes in memory."""
 
 
 @dataclass(slots=True)
@@ -69,8 +73,8 @@ class OpenModel:
 
     source: Bundle | ModelFile
     scorer: Scorer
-    graph_sha256: str | None
-    """Of the network that it shares; None: of an exported file, whose graph is one."""
+    network: Network | None
+    """That it shares; None: of an exported file, whose graph is one."""
     size: int
     """Bytes that it takes in memory, beside the network that it shares."""
     inspectors: dict[str, Inspector] = field(default_factory=dict)
@@ -82,12 +86,11 @@ class OpenModels:
 
     def __init__(self, budget_bytes: int | None, work: Work) -> None:
         self._budget, self._work = budget_bytes, work
-        self._lock, self._opening = Lock(), Lock()
+        self._lock, self._opening = RLock(), Lock()
         self._kept: OrderedDict[Key, OpenModel] = OrderedDict()
         self._coming: dict[Key, Future[OpenModel]] = {}
-        self._networks: dict[str, _Network] = {}
-        self._wanted: str | None = None
-        """The graph of the model that is being opened."""
+        self._networks: WeakValueDictionary[str, Network] = WeakValueDictionary()
+        """By graph; those that models hold."""
 
     def get(self, entry: Entry) -> OpenModel:
         """What `entry` is opened as: at once where it is open, else opened by the first who asks, while others wait for
@@ -113,7 +116,6 @@ class OpenModels:
         with self._lock:
             del self._coming[key]
             self._kept[key] = opened
-            self._wanted = None if self._wanted == opened.graph_sha256 else self._wanted
             self._make_room()
         mine.set_result(opened)
         return opened
@@ -127,14 +129,16 @@ class OpenModels:
         with self._lock:
             for key in [key for key in self._kept if key not in keys]:
                 del self._kept[key]
-            self._drop_unused_networks()
 
     @property
     def size_bytes(self) -> int:
         """What is open takes, as it was measured when it was opened; a network that several share counts once."""
-        return sum(opened.size for opened in self._kept.values()) + sum(
-            network.size for network in self._networks.values()
-        )
+        with self._lock:
+            kept = list(self._kept.values())
+        networks = {
+            opened.network.embedder.graph_sha256: opened.network.size for opened in kept if opened.network
+        }
+        return sum(opened.size for opened in kept) + sum(networks.values())
 
     def _open(self, entry: Entry) -> OpenModel:
         """One at a time: so what the process grows by is its own, and two networks never meet at their peak."""
@@ -150,7 +154,7 @@ class OpenModels:
             pipeline.score(_black(bundle.manifest.placement.seen_hw))
             held = sum(array.nbytes for array in bundle.arrays.values())
             size = max(memory_in_use() - before - shared, held)
-            return OpenModel(bundle, pipeline, network.embedder.graph_sha256, size)
+            return OpenModel(bundle, pipeline, network, size)
 
     def _open_file(self, entry: Entry) -> OpenModel:
         model = read_model(entry.place)
@@ -161,32 +165,24 @@ class OpenModels:
         scorer.score(_black(model.picture_hw or placement.seen_hw))
         return OpenModel(model, scorer, None, max(memory_in_use() - before, entry.model.size_bytes))
 
-    def _network(self, bundle: Bundle) -> _Network:
+    def _network(self, bundle: Bundle) -> Network:
         digest = bundle.graph_sha256
         with self._lock:
-            self._wanted = digest
             known = self._networks.get(digest)
         if known is not None:
             return known
         before = memory_in_use()
         embedder = SharedEmbedder(bundle.graph, digest, self._work)
         embedder.embed(_black(bundle.manifest.placement.image_size))
-        made = _Network(embedder, max(memory_in_use() - before, len(bundle.graph)))
+        made = Network(embedder, max(memory_in_use() - before, len(bundle.graph)))
         with self._lock:
             self._networks[digest] = made
         return made
 
     def _make_room(self) -> None:
         """Drop what was used longest ago; what was opened last stays, whatever its size."""
-        self._drop_unused_networks()
         while self._budget is not None and len(self._kept) > 1 and self.size_bytes > self._budget:
             self._kept.popitem(last=False)
-            self._drop_unused_networks()
-
-    def _drop_unused_networks(self) -> None:
-        used = {self._wanted, *(opened.graph_sha256 for opened in self._kept.values())}
-        for digest in [digest for digest in self._networks if digest not in used]:
-            del self._networks[digest]
 
 
 def _ensure_same(entry: Entry, files_sha256: Key) -> None:
