@@ -235,6 +235,27 @@ def test_a_model_that_is_larger_than_the_memory_is_used_all_the_same(bundle: Bun
     shelf.warm()  # ends, though not all of them fit
 
 
+def test_models_that_push_each_other_out_judge_rightly_under_load(bundle: Bundle, tmp_path: Path) -> None:
+    """Room for one of three, eight threads, and a look at the folder now and then."""
+    names = ("a", "b", "c")
+    for value, name in enumerate(names):
+        put(bundle, tmp_path / name, category=name, thresholds=with_threshold(bundle, float(value)))
+    shelf = Shelf.open([tmp_path], memory_mb=0)
+    score = Inspector(bundle).inspect(FLAWED).score
+
+    def ask(number: int) -> None:
+        if number % 10 == 0:
+            assert shelf.refresh() == ()
+        found = shelf.inspect(FLAWED, name=names[number % 3])
+        assert found.model == shelf.find(names[number % 3])
+        assert found.inspection is not None
+        assert (found.inspection.score, found.inspection.threshold) == (score, float(number % 3))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(120)))
+    assert sum(map(shelf._models.is_open, shelf._contents.entries.values())) == 1
+
+
 def test_a_new_version_comes_without_a_dropped_request_and_each_verdict_is_of_one_version(
     run: RunFolder,
 ) -> None:
