@@ -77,6 +77,7 @@ def test_train_evaluate_inspect(product: Path, tmp_path: Path, model: str) -> No
     run = Path(trained.stdout.strip().splitlines()[-1])
     assert run == tmp_path / model / "plate" / "r1"
     expected = {"calibration.json", "config.yaml", "meta.json", "manifest.jsonl", "bundle", "model_card.md"}
+    expected |= {"retrieval.json"}
     assert {p.name for p in run.iterdir()} == expected
 
     metrics = json.loads(kizu("evaluate", "--run-dir", run, "--json").stdout)

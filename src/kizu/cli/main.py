@@ -20,6 +20,7 @@ from kizu.cli import (
     evaluate,
     exits,
     export,
+    index,
     inspect,
     recommend,
     submit,
@@ -88,6 +89,7 @@ app.command()(with_flags(design.freeze))
 app.command()(with_flags(compare.predict))
 app.command()(with_flags(compare.compare))
 app.command()(with_flags(inspect.inspect))
+app.command()(with_flags(index.index))
 app.command()(with_flags(export.export))
 app.command()(with_flags(export.verify))
 app.command()(with_flags(zero_shot.zero_shot))
