@@ -147,7 +147,7 @@ def test_too_few_images_for_the_rate_that_was_asked(product: Path, tmp_path: Pat
         "train", "--data-root", product, "--output-dir", tmp_path, "--false-alarm-rate", 0.01, *FAST, ok=2
     )  # fmt: skip
     assert "30 calibration images cannot support a false-alarm rate of 0.01" in done.stderr
-    assert "at least 199" in done.stderr
+    assert "at least 99" in done.stderr
 
 
 def test_an_empty_folder_and_one_image_cannot_be_fitted(tmp_path: Path) -> None:
