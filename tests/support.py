@@ -342,3 +342,12 @@ def ad2_category(root: Path, name: str, seed: int, *, private: int = 2) -> None:
     for number in range(private):
         picture(f"test_private/{number:03}_regular", 50 + number, flawed=number % 2 == 0)
         picture(f"test_private_mixed/{number:03}_mixed", 60 + number, flawed=number % 2 == 0)
+
+
+def smooth_surface(root: Path, count: int = 30) -> Manifest:
+    """Good pictures of 256 x 256 pixels with hardly any grain: what is seen of a flaw depends on the input's size."""
+    for number in range(count + 1):
+        place = "train" if number < count else "test"
+        grey = 128 + (texture(number, (256, 256)).astype(int) - 128) // 12
+        encode_png(root / "surface" / place / "good" / f"{number:02}.png", np.dstack([np.uint8(grey)] * 3))
+    return scan(root, "surface")

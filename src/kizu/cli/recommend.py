@@ -1,7 +1,6 @@
 """`kizu recommend`"""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kizu.cli.options import ShownAs, start_work
@@ -11,54 +10,64 @@ from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions, WorkOptions
 
 if TYPE_CHECKING:
-    from kizu.lab.recommend import Recommendation
+    from kizu.lab.searched import Searched
+    from kizu.tasks.recommend import Recommended
 
 
 def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, shown: ShownAs) -> None:
     """Try methods on a sample of the good images: what each would cost here, what it sees, and which one to take.
 
-    Nothing is fitted for good. Flaws are painted into good images for it; real ones look different.
+    The best one is tried at several sizes of its input: how large flaws must be to be found, and what that costs.
+    --search tries networks, layers, sizes, methods and their settings instead, for as long as it may. Nothing is fitted
+    for good, and no test image is looked at. Flaws are painted into good images for it; real ones look different.
     """
-    from kizu.tasks.recommend import recommend_for
-
     with start_work(shown, using) as work:
-        found = recommend_for(data, options, work)
-    if shown.as_json:
-        say_text(json.dumps(_as_json(found), indent=2))
-    else:
-        _show(found)
-    if options.output is not None and found.chosen is None:
-        raise DataError(f"{options.output} is not written: {found.reason}", hint="raise the budget")
+        if options.search:
+            from kizu.tasks.recommend import search_for
+
+            searched = search_for(data, options, work)
+            is_chosen, reason = searched.winner is not None, searched.reason
+            _show_search(searched, as_json=shown.as_json)
+        else:
+            from kizu.tasks.recommend import recommend_for
+
+            found = recommend_for(data, options, work)
+            is_chosen, reason = found.config is not None, found.reason
+            _show(found, as_json=shown.as_json)
+    if options.output is not None and not is_chosen:
+        raise DataError(f"{options.output} is not written: {reason}", hint="raise the budget")
     if options.output is not None:
         say(f"wrote {options.output}: kizu train --config {options.output}", err=True)
 
 
-def _as_json(found: "Recommendation") -> dict[str, object]:
-    rows = [
-        {**asdict(e), "config": e.config.model_dump(mode="json"), "chosen": e is found.chosen}
-        for e in found.estimates
-    ]
-    return {"images": found.count, "reason": found.reason, "estimates": rows, "left_out": found.left_out}
+def _show(told: "Recommended", *, as_json: bool) -> None:
+    from kizu.report.recommending import candidates_table, recommendation_json, sizes_table, sizes_told
 
-
-def _show(found: "Recommendation") -> None:
-    from kizu.report.tables import text_table
-
+    found, sizes = told.found, told.sizes
+    if as_json:
+        say_text(json.dumps(recommendation_json(found, sizes), indent=2))
+        return
     say(f"{found.count} good images to learn from")
-    rows = [
-        [
-            ("* " if e is found.chosen else "  ") + e.name,
-            f"{e.fit_seconds:.1f}",
-            f"{e.memory_bytes >> 20}",
-            f"{e.latency_ms:.1f}",
-            f"{e.painted_auroc:.3f}",
-            f"{e.painted_aupro:.3f}",
-            "; ".join(e.exceeds),
-        ]
-        for e in found.estimates
-    ]
-    head = ["", "fit, s", "peak, MB", "ms/image", "painted AUROC", "painted AU-PRO", ""]
-    say_text(text_table(head, rows))
+    say_text(candidates_table(found))
     for name, why in found.left_out.items():
         say(f"not tried: {name} ({why})")
+    say(found.reason)
+    if sizes is not None:
+        say_text(f"\n{sizes_table(sizes)}")
+        say(sizes_told(sizes))
+        for name, why in sizes.left_out.items():
+            say(f"not tried: size {name} ({why})")
+        say(sizes.reason)
+
+
+def _show_search(found: "Searched", *, as_json: bool) -> None:
+    from kizu.report.recommending import search_json, search_table, search_told
+
+    if as_json:
+        say_text(json.dumps(search_json(found), indent=2))
+        return
+    say(f"{found.count} good images to learn from")
+    say_text(search_table(found))
+    for line in search_told(found):
+        say(line)
     say(found.reason)

@@ -30,7 +30,11 @@ def place_for(
 ) -> PlacementConfig:
     """The same of a placement, for the layers of an embedding."""
     if placement.pixels is not None or placement.smallest_flaw_px is not None:
-        spec = load_spec(embedding.backbone)
-        strides = [layer.stride for layer in spec.choose(embedding.layers or spec.default_layers)]
-        placement = with_size(placement, good, strides, work)
+        placement = with_size(placement, good, strides_of(embedding), work)
     return with_scale(placement, good, work)
+
+
+def strides_of(embedding: EmbeddingConfig) -> list[int]:
+    """Pixels per patch of each layer that is looked at. Raises as `load_spec`, and `ConfigError` for unknown layers."""
+    spec = load_spec(embedding.backbone)
+    return [layer.stride for layer in spec.choose(embedding.layers or spec.default_layers)]

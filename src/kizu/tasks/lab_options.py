@@ -195,6 +195,33 @@ class BudgetOptions:
         float | None, Flag("Most memory that the fit may take. Default: what the machine has free.", least=1)
     ] = None
     fit_seconds: Annotated[float | None, Flag("Longest time that the fit may take.", least=0)] = None
+    latency_ratio: Annotated[
+        float | None,
+        Flag("Longest time that one image may take, in times of what the default takes: 2.", least=0),
+    ] = None
+    pixels: Annotated[int | None, Flag("Most pixels that the network's input may have.", least=256)] = None
+    smallest_flaw_px: Annotated[
+        float | None,
+        Flag(
+            "Side of the smallest flaw to find, in pixels of the images: chooses the quickest size that finds it.",
+            least=2,
+        ),
+    ] = None
+    search: Annotated[
+        bool,
+        Flag(
+            "Search networks, layers, sizes, methods and their settings, by painted flaws alone.",
+            ("--search",),
+        ),
+    ] = False
+    search_seconds: Annotated[float, Flag("With --search: it ends by then, with what it knows.", least=1)] = (
+        600.0
+    )
+    backbones: Annotated[
+        str | None,
+        Flag("With --search: networks, comma separated, or ONNX files. Default: all that are installed."),
+    ] = None
+    config_file: Config = None
     output: Annotated[
         Path | None, Flag("Write the choice here, for kizu train --config.", ("--output", "-o"))
     ] = None

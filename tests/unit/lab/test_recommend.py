@@ -9,7 +9,8 @@ from tests.support import BASE, category
 from kizu.core.errors import DataError
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
-from kizu.lab.recommend import ALIKE, Budget, Estimate, Recommendation, recommend
+from kizu.lab.budget import Budget
+from kizu.lab.recommend import ALIKE, Estimate, Recommendation, recommend
 
 CANDIDATES = {
     "bank": {"detector": {"kind": "patchcore", "coreset": 0.05}},

@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 from tests.support import BASE, part_picture
 
+import kizu.lab.budget as budgets
 import kizu.lab.recommend as module
+import kizu.lab.sample_trial as trials
 from kizu.core.randomness import rng_for
 from kizu.core.types import U8, Scores
 from kizu.data.defects import PAINTERS
 from kizu.data.layouts.mvtec_ad import scan
 from kizu.data.manifest import Manifest
 from kizu.imaging.codec import decode, encode_png
-from kizu.lab.recommend import FIT_SAMPLE, HELD_SAMPLE, LATENCY_RUNS, Budget, Estimate, recommend
+from kizu.lab.budget import Budget, Cost
+from kizu.lab.recommend import FIT_SAMPLE, HELD_SAMPLE, Estimate, recommend
+from kizu.lab.sample_trial import LATENCY_RUNS
 from kizu.metrics.overlap import aupro
 from kizu.metrics.ranking import auroc
 from kizu.pipeline.fitting import WORKING_BYTES, UnfittedPipeline
@@ -95,8 +99,8 @@ def plate(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(module, "time", machine)
-    monkeypatch.setattr(module, "_fit", machine.fit)
+    monkeypatch.setattr(trials, "time", machine)
+    monkeypatch.setattr(trials, "_fit", machine.fit)
     monkeypatch.setattr(module, "memory_in_use", lambda: 500 << 20)
     return machine
 
@@ -159,14 +163,14 @@ def test_what_does_not_grow_with_the_images_is_what_was_measured(
 
 def test_a_call_takes_the_median_of_those_after_two_that_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Machine()
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(trials, "time", clock)
     takes = [50.0, 40.0, *np.random.default_rng(0).permutation(np.arange(1.0, LATENCY_RUNS + 1))]
     seconds = iter(takes)
 
     def call() -> None:
         clock.now += next(seconds)
 
-    assert module._milliseconds(call) == pytest.approx(1000 * (LATENCY_RUNS + 1) / 2)
+    assert trials.milliseconds(call) == pytest.approx(1000 * (LATENCY_RUNS + 1) / 2)
     assert list(seconds) == []
 
 
@@ -206,9 +210,9 @@ def test_what_breaks_a_budget_is_told_with_both_numbers(plate: Manifest, machine
 def test_without_a_memory_budget_it_is_what_the_machine_has_free(
     plate: Manifest, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "free_memory", lambda: 1 << 50)
+    monkeypatch.setattr(budgets, "free_memory", lambda: 1 << 50)
     assert estimated(plate, GAUSSIAN, Budget()).exceeds == ()
-    monkeypatch.setattr(module, "free_memory", lambda: 100 << 20)
+    monkeypatch.setattr(budgets, "free_memory", lambda: 100 << 20)
     (told,) = estimated(plate, GAUSSIAN, Budget()).exceeds
     assert told.endswith("MB of 100")
 
@@ -225,10 +229,15 @@ def test_the_sample_and_what_flaws_are_painted_into_share_no_image(
         def __init__(self, config: Any, fit: Any, held: Any, count: int, work: Any) -> None:
             seen.append(([s.id for s in fit], [s.id for s in held], count))
 
-        def estimate(self, name: str, base_bytes: int, budget: Budget) -> Estimate:
-            return Estimate(name, BASE, 1.0, 1, 1.0, 0.5, 0.5, ())
+        config = BASE
 
-    monkeypatch.setattr(module, "_Trial", Spy)
+        def fit(self, base_bytes: int) -> tuple[None, Cost]:
+            return None, Cost(1.0, 1, 1.0)
+
+        def score_painted(self, pipeline: None) -> tuple[float, float]:
+            return 0.5, 0.5
+
+    monkeypatch.setattr(module, "SampleTrial", Spy)
     some = plate.train_good()
     samples = tuple(replace(some[i % COUNT], id=f"train/good/{i}.png") for i in range(good))
     recommend(replace(plate, samples=samples), base=BASE, candidates={"it": BANK})
