@@ -83,11 +83,11 @@ class ServeSettings(Config):
     @model_validator(mode="after")
     def _is_open_on_purpose(self) -> Self:
         if self.no_auth and self.keys_file is not None:
-            raise ValueError("no_auth and keys_file contradict each other")
+            raise ConfigError("no_auth and keys_file contradict each other", hint="give one of them")
         if not (self.no_auth or self.keys_file is not None or is_loopback(self.host)):
-            raise ValueError(
-                f"on {self.host} others can reach it, so it needs keys: make one with kizu serve-key add and give"
-                " --keys-file, or say --no-auth"
+            raise ConfigError(
+                f"on {self.host} others can reach it, so it needs keys",
+                hint="make one with kizu serve-key add and give --keys-file, or say --no-auth",
             )
         return self
 
