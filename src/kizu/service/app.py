@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kizu import __version__
 from kizu.core.errors import KizuError
+from kizu.core.provenance import package_versions
 from kizu.core.threads import one_blas_thread
 from kizu.core.work import Work
 from kizu.service.answers import BatchAnswer, DetectAnswer
@@ -66,7 +66,7 @@ def make_app(settings: ServeSettings, models: Models, work: Work = Work()) -> Fa
 
     app = FastAPI(
         title="Kizu",
-        version=__version__,
+        version=package_versions().get("kizu", "unknown"),
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,

@@ -1,12 +1,15 @@
 """A form that is in memory already, taken apart there: no file of a request ever touches the disk."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from kizu.service.problems import ProblemError
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FORM = "multipart/form-data"
 _MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_HEADERS = 32, 4096, 32
@@ -81,11 +84,17 @@ def parse_form(content_type: str, data: bytes, *, max_files: int) -> list[Part]:
     if not boundary:
         raise _broken("its type names no boundary")
     reader = _Reader(max_files)
-    names = (
-        "on_part_begin", "on_part_data", "on_part_end", "on_header_field", "on_header_value", "on_header_end", "on_end",
-    )  # fmt: skip
+    callbacks: MultipartCallbacks = {
+        "on_part_begin": reader.on_part_begin,
+        "on_part_data": reader.on_part_data,
+        "on_part_end": reader.on_part_end,
+        "on_header_field": reader.on_header_field,
+        "on_header_value": reader.on_header_value,
+        "on_header_end": reader.on_header_end,
+        "on_end": reader.on_end,
+    }
     try:
-        parser = MultipartParser(boundary, {name: getattr(reader, name) for name in names})  # type: ignore[misc]
+        parser = MultipartParser(boundary, callbacks)
         parser.write(data)
         parser.finalize()
     except (FormParserError, UnicodeError, ValueError) as error:

@@ -5,7 +5,6 @@ A key is 256 random bits, so one SHA-256 is enough: what slow hashes are for, gu
 
 import re
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Literal, NamedTuple, Self
@@ -17,6 +16,7 @@ from kizu.core.errors import ConfigError
 from kizu.core.files import read_stored, write_stored
 from kizu.core.hashing import hash_bytes
 from kizu.core.locks import locked_name
+from kizu.core.provenance import utc_now
 
 Role = Literal["detect", "admin"]
 """`detect`: inspect, and see what is served. `admin`: that, and open new versions."""
@@ -70,7 +70,7 @@ def add_key(path: Path, name: str, role: Role) -> str:
             name=name,
             role=role,
             sha256=hash_bytes(secret.encode()),
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_at=utc_now(),
         )
         write_stored(path, KeysFile(keys=(*known, made)))
     return secret

@@ -22,8 +22,8 @@ TYPES = (
     "multipart/form-data; charset=utf-16; boundary=x", "application/x-www-form-urlencoded", "image/", ";;;",
 )  # fmt: skip
 WORDS = (
-    "1", "-1", "1e999", "nan", "inf", "true", "maybe", "", " ", "\x00", "plate", "../../etc/passwd", "ü\u2028", "\ud7ff",
-    "9" * 400, "[]", "{}", "null", "png", "npy",
+    "1", "-1", "1e999", "nan", "inf", "true", "maybe", "", " ", "\x00", "plate", "../../etc/passwd",
+    "ü\u2028", "\ud7ff", "9" * 400, "[]", "{}", "null", "png", "npy",
 )  # fmt: skip
 OPTIONS = ("class_name", "threshold", "return_map", "map_format", "return_regions", "file", "made_up", "")
 

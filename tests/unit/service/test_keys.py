@@ -50,7 +50,7 @@ def test_two_keys_differ_and_one_name_has_one(file: Path) -> None:
 def test_a_file_without_a_key_starts_no_service(file: Path, content: str | None) -> None:
     if content is not None:
         file.write_text(content)
-    with pytest.raises(ConfigError, match="keys.json"):
+    with pytest.raises(ConfigError, match=r"keys\.json"):
         Keys(file)
 
 

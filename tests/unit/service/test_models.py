@@ -19,6 +19,7 @@ from kizu.service.models import OpenedRuns
 from kizu.service.settings import ServeSettings
 
 Start = Callable[..., TestClient]
+ZONES = {"fraction": 0.4, "zones": [2, 2]}
 AREA = {"polygons": [[[8, 8], [56, 8], [56, 56], [8, 56]]]}
 
 
@@ -81,8 +82,8 @@ def test_every_method_says_over_http_what_it_says_on_the_command_line(
         ({}, {"roi": "roi.json", "min_defect_area": 9}, ("--roi", "roi.json", "--min-defect-area", 9)),
         ({}, {"ignore": "roi.json", "open_px": 3}, ("--ignore", "roi.json", "--open-px", 3)),
         ({"placement": {"image_size": 32, "resize": 64, "tile_overlap": 0.25}}, {}, ()),
-        ({"calibration": {"fraction": 0.4, "zones": [2, 2]}}, {}, ()),
-        ({"calibration": {"fraction": 0.4, "zones": [2, 2]}}, {"pixel_threshold_mult": 1.5}, ("--pixel-threshold-mult", 1.5)),
+        ({"calibration": ZONES}, {}, ()),
+        ({"calibration": ZONES}, {"pixel_threshold_mult": 1.5}, ("--pixel-threshold-mult", 1.5)),
     ],
     ids=["roi", "ignore", "tiles", "zones", "zones multiplied"],
 )  # fmt: skip
