@@ -23,7 +23,8 @@ _log = getLogger("kizu.service.server")
 def listen(settings: ServeSettings) -> socket.socket:
     """A socket that is bound, so that a port that is taken is told before models are opened. Raises `OutputError`."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # By name: only of a socket that says TCP does the loop send small packets at once, and not 40 ms later.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((settings.host, settings.port))
