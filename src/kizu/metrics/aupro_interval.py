@@ -22,8 +22,8 @@ from kizu.metrics.worth import Kind, weigh
 
 PRIOR_RATIOS = (0.25, 0.03)
 """Flawed, good: the assumed variance of one image, as a part of the most that one can take from the value."""
-LEAST_IMAGES = 10
-"""Of either kind; with fewer the interval is so wide that it nearly always holds (.98 and more for 95 %)."""
+LEAST_FLAWED, LEAST_GOOD = 10, 20
+"""Images; with fewer the interval is so wide that it nearly always holds (.97 and more for 95 %)."""
 PIXELS_PER_IMAGE = 1 << 14
 """Of the good ones: what images differ by is far more than what these leave unknown."""
 
@@ -51,7 +51,7 @@ def aupro_intervals(
     """Of AU-PRO at each of `limits`. `pixels`: the ranking of the N `maps` (H, W) against `masks` (H, W), which are
     walked through once more.
 
-    Errors as `rank_pixels`; `Undefined` without `LEAST_IMAGES` with flaws and as many without.
+    Errors as `rank_pixels`; `Undefined` without `LEAST_FLAWED` with flaws and `LEAST_GOOD` without.
     """
     check_pairs(maps, masks)
     check_level(level)
@@ -81,9 +81,9 @@ def aupro_intervals(
     images = spread(look, range(len(masks)))
     flawed = [image for image in images if image.regions]
     good = [image for image in images if not image.regions]
-    if min(len(flawed), len(good)) < LEAST_IMAGES:
+    if len(flawed) < LEAST_FLAWED or len(good) < LEAST_GOOD:
         raise Undefined(
-            f"{len(flawed)} images with flaws and {len(good)} without: {LEAST_IMAGES} of each are needed"
+            f"{len(flawed)} images with flaws and {len(good)} without: {LEAST_FLAWED} and {LEAST_GOOD} are needed"
         )
     return [_interval(flawed, good, which, limit, level) for which, limit in enumerate(limits)]
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kizu.core.types import Bool
-from kizu.metrics.auprc_interval import auprc_interval
 from kizu.metrics.auroc_interval import auroc_interval
 from kizu.metrics.decision_intervals import decision_intervals
 from kizu.metrics.decisions import confusion
 from kizu.metrics.intervals import Interval
 from kizu.metrics.ranking import Reals
 from kizu.metrics.undefined import Undefined
+
+NO_AUPRC = "no interval that was tried holds where good images have outliers"
 
 
 class ImageIntervals(NamedTuple):
@@ -38,7 +39,7 @@ def image_intervals(
             missing[key] = reason.message
 
     keep("image_auroc", lambda: auroc_interval(labels, scores, level=level))
-    keep("image_auprc", lambda: auprc_interval(labels, scores, level=level))
+    missing["image_auprc"] = NO_AUPRC
     if threshold is None:
         return ImageIntervals(found, missing)
     decided = decision_intervals(confusion(labels, scores, threshold, noun="images"), level=level)

@@ -78,10 +78,11 @@ def _run_demo(options: DemoOptions, work: Work) -> Demo:
     made = Demo(options.output_dir / "index.html")
     sections: list[Section] = []
     start = time.perf_counter()
-    for data in sets:
+    configs = [_with_backbone(RunConfig(data=data, seed=options.seed), options.backbone) for data in sets]
+    for base in configs:
         for method in METHODS:
-            config = RunConfig(data=data, seed=options.seed).with_detector(method, {})
-            place = Path(method) / str(data.category) / RUN_ID
+            config = base.with_detector(method, {})
+            place = Path(method) / str(base.data.category) / RUN_ID
             if (runs / place).exists():
                 raise OutputError(
                     f"{runs / place} exists, and no demo says that it made it",
@@ -98,6 +99,14 @@ def _run_demo(options: DemoOptions, work: Work) -> Demo:
     made.seconds["all"] = time.perf_counter() - start
     write_page(made.page, "Kizu demo", sections, made.seconds)
     return made
+
+
+def _with_backbone(config: RunConfig, backbone: str | None) -> RunConfig:
+    """The same with another network."""
+    if backbone is None:
+        return config
+    embedding = config.embedding.model_copy(update={"backbone": backbone, "layers": None})
+    return config.model_copy(update={"embedding": embedding})
 
 
 def _read_mark(mark: Path) -> tuple[str, ...]:

@@ -227,9 +227,10 @@ class CompareOptions:
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """Where the demo goes."""
+    """Where the demo goes, and what looks at its pictures."""
 
     output_dir: Annotated[
         Path, Flag("Where everything goes. The runs of an earlier demo there are replaced, and nothing else.")
     ] = Path("kizu-demo")
+    backbone: Backbone = None
     seed: Annotated[int, Flag("All randomness comes from it.", least=0)] = 0

@@ -59,3 +59,10 @@ def test_a_side_that_a_stride_does_not_divide_is_refused_with_the_nearest_sizes_
     assert re.fullmatch(f"set the image size to {fitting}", caught.value.hint or "")
     for found in re.findall(r"(\d+) x (\d+)", fitting):
         ensure_covered(layers(*strides), (int(found[0]), int(found[1])))
+
+
+def test_a_layer_behind_the_last_norm_is_nobodys_default():
+    raw = [Layer(f"blocks.{i}", 14, 8) for i in range(3)]
+    normed = [Layer(f"blocks.{i}.norm", 14, 8) for i in range(3)]
+    assert default_layers([*raw, *normed]) == ("blocks.1",)
+    assert default_layers(normed[:1]) == ("blocks.0.norm",)

@@ -92,8 +92,8 @@ def test_intervals_are_those_of_its_images_at_its_threshold(found: Predictions) 
     measured = measure_predictions(found, THRESHOLDS)
     expected = image_intervals(found.defective, SCORES.astype(np.float64), THRESHOLDS.image.value)
     assert measured.intervals == expected.intervals
-    assert measured.without_interval.keys() == {"aupro_030", "aupro_005"}
-    assert "10 of each are needed" in measured.without_interval["aupro_030"]
+    assert measured.without_interval.keys() == {"image_auprc", "aupro_030", "aupro_005"}
+    assert "10 and 20 are needed" in measured.without_interval["aupro_030"]
     assert measured.intervals["image_auroc"].low < measured.metrics["image_auroc"]
     good = replace(
         found,

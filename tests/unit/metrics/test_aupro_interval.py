@@ -31,7 +31,7 @@ def drawn(
 def test_it_holds_the_value_and_narrows_with_images_not_with_pixels() -> None:
     rng = np.random.default_rng(0)
     widths = []
-    for good, flawed, side in ((10, 12, 16), (10, 12, 48), (100, 120, 16)):
+    for good, flawed, side in ((20, 12, 16), (20, 12, 48), (200, 120, 16)):
         maps, masks = drawn(good, flawed, rng, side=side)
         found = aupro_intervals(rank_pixels(maps, masks), maps, masks, (0.3, 0.05))
         for limit, interval in zip((0.3, 0.05), found, strict=True):
@@ -60,14 +60,14 @@ def test_images_that_are_there_twice_say_nothing_new_of_each_pixel() -> None:
 
 
 def test_what_is_found_without_a_mistake_has_a_bound() -> None:
-    maps, masks = drawn(10, 17, np.random.default_rng(2), shift=1000.0)
+    maps, masks = drawn(20, 17, np.random.default_rng(2), shift=1000.0)
     (found,) = aupro_intervals(rank_pixels(maps, masks), maps, masks, (0.3,))
     assert found.high == 1
     assert 0.7 < found.low < 0.95
     assert found.method.endswith("one-sided")
 
 
-@pytest.mark.parametrize(("good", "flawed"), [(12, 30), (36, 36)])
+@pytest.mark.parametrize(("good", "flawed"), [(20, 30), (36, 36)])
 def test_it_holds_the_true_value_nineteen_times_in_twenty(good: int, flawed: int) -> None:
     rng = np.random.default_rng(3)
     true = aupro(*drawn(1500, 1500, rng), 0.3)
@@ -81,12 +81,12 @@ def test_it_holds_the_true_value_nineteen_times_in_twenty(good: int, flawed: int
 
 def test_too_few_images_have_none_and_the_suite_says_why() -> None:
     maps, masks = drawn(9, 12, np.random.default_rng(4))
-    with pytest.raises(Undefined, match="12 images with flaws and 9 without: 10 of each"):
+    with pytest.raises(Undefined, match="12 images with flaws and 9 without: 10 and 20 are needed"):
         aupro_intervals(rank_pixels(maps, masks), maps, masks, (0.3,))
     labels = np.arange(21) < 12
     told = evaluate(labels, labels + 0.0, image_threshold=0.5, maps=maps, masks=masks, pixel_threshold=2.0)
     assert told.values["aupro_030"] is not None
-    assert "10 of each" in told.without_interval["aupro_030"]
+    assert "10 and 20 are needed" in told.without_interval["aupro_030"]
     assert "aupro_030" not in told.intervals
     alone = evaluate(labels, labels + 0.0, image_threshold=0.5)
     assert "aupro_030" not in alone.without_interval

@@ -45,7 +45,7 @@ def test_only_the_order_counts_and_the_other_side_is_the_mirror() -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "defective", "true"), [(6, 17, 0.98), (10, 20, 0.98), (36, 36, 0.9), (100, 10, 0.9)]
+    ("good", "defective", "true"), [(6, 17, 0.98), (10, 20, 0.98), (36, 36, 0.9), (100, 12, 0.9)]
 )
 def test_it_holds_the_true_value_nineteen_times_in_twenty(good: int, defective: int, true: float) -> None:
     """The percentile bootstrap holds it 14 times in twenty at 10 + 20 and .98: this must not fall back to that."""
@@ -74,3 +74,18 @@ def test_correlation_is_one_with_itself_and_unknown_of_the_perfect() -> None:
     assert correlation(mine, auroc_evidence(labels, -scores)) == pytest.approx(-1)
     assert abs(correlation(mine, auroc_evidence(labels, drawn(20, 20, 1.0, rng)[1]))) < 0.6
     assert correlation(mine, auroc_evidence(labels, labels + 0.0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("good", "defective", "needed"), [(100, 11, 12), (11, 300, 37), (36, 300, 37), (4000, 499, 500)]
+)
+def test_few_of_one_kind_beside_very_many_of_the_other_have_none(
+    good: int, defective: int, needed: int
+) -> None:
+    labels = np.arange(good + defective) < defective
+    scores = np.random.default_rng(0).normal(size=labels.size) + 2 * labels
+    few, many = sorted((good, defective))
+    with pytest.raises(
+        Undefined, match=f"{few} images of one kind beside {many} of the other: {needed} are needed"
+    ):
+        auroc_interval(labels, scores)

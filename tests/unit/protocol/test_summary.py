@@ -86,7 +86,6 @@ def test_the_interval_over_images_is_the_mean_of_the_seeds_own(
 ) -> None:
     told = {
         "auroc",
-        "auprc",
         "f1",
         "precision",
         "recall",

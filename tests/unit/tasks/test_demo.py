@@ -69,3 +69,19 @@ def test_a_mark_that_is_no_demos_removes_nothing(content: str, tmp_path: Path) -
         run_demo(DemoOptions(output_dir=tmp_path / "out"), Work())
     assert (tmp_path / "elsewhere/demo").is_dir()
     assert (tmp_path / "out/runs/patchcore/mono/mine").is_dir()
+
+
+def test_a_demo_looks_with_the_network_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[RunConfig] = []
+
+    def stop(config: RunConfig, *_: object, **__: object) -> None:
+        seen.append(config)
+        raise OutputError("enough")
+
+    monkeypatch.setattr(module, "train_run", stop)
+    with pytest.raises(OutputError, match="enough"):
+        run_demo(DemoOptions(output_dir=tmp_path, backbone="vit_s14_focus"), Work())
+    assert seen[0].embedding.backbone == "vit_s14_focus"
+    assert seen[0].embedding.layers is None
