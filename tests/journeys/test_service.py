@@ -242,7 +242,8 @@ def query(address: str, expression: str) -> Any:
         with urllib.request.urlopen(f"{address}/api/v1/query", data, timeout=20) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        return json.load(error)
+        body = error.read()
+        return json.loads(body) if body[:1] == b"{" else {"status": "away"}
     except OSError:
         return {"status": "away"}
 
