@@ -20,6 +20,7 @@ from kizu.cli import (
     evaluate,
     exits,
     export,
+    index,
     inspect,
     recommend,
     serve,
@@ -89,6 +90,7 @@ app.command()(with_flags(design.freeze))
 app.command()(with_flags(compare.predict))
 app.command()(with_flags(compare.compare))
 app.command()(with_flags(inspect.inspect))
+app.command()(with_flags(index.index))
 app.command()(with_flags(serve.serve))
 app.add_typer(serve.app, name="serve-key")
 app.command()(with_flags(export.export))
