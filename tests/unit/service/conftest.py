@@ -1,22 +1,21 @@
 """A service over a tiny run, in this process."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-
-from starlette.testclient import TestClient
-
 from kizu.runs.folder import RunFolder
-from kizu.service.app import make_app
-from kizu.service.models import OpenedRuns
 from kizu.service.settings import ServeSettings
 
-Start = Callable[..., TestClient]
+if TYPE_CHECKING:  # the extra `serve` may be missing: the tests then say so, each for itself
+    from starlette.testclient import TestClient
+
+    Start = Callable[..., TestClient]
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +28,18 @@ def plate(trained_plate: Path) -> RunFolder:
 @pytest.fixture
 def start(plate: RunFolder) -> Iterator[Start]:
     """Starts a service with these settings; all of them end with the test."""
+    from starlette.testclient import TestClient
+
+    from kizu.service.app import make_app
+    from kizu.service.models import OpenedRuns
+
     with ExitStack() as stack:
 
         def begin(models: Any = None, **settings: Any) -> TestClient:
             told = ServeSettings.parse({"runs": [str(plate.path)], **settings}, where="test")
             app = make_app(told, models or OpenedRuns(told))
-            return stack.enter_context(
-                TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
-            )
+            client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+            return stack.enter_context(client)
 
         yield begin
 

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
 from starlette.testclient import TestClient
 from tests.support import part_picture, with_flaw
 
