@@ -336,6 +336,8 @@ def test_help_of_every_command() -> None:
         ["train"],
         ["evaluate"],
         ["inspect"],
+        ["serve"],
+        ["serve-key", "add"],
         ["update"],
         ["rollback"],
         ["versions"],
