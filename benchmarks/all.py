@@ -26,6 +26,7 @@ SCRIPTS = (
     "aupro",
     "end_to_end",
     "latency",
+    "serving",
     "scale",
 )
 

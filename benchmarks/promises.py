@@ -26,10 +26,10 @@ from kizu.decision.calibration import DEFAULT_RATE
 from kizu.decision.conformal import conformal, usual_rate
 from kizu.decision.good_scores import GoodScores
 from kizu.decision.thresholds import Threshold
-from kizu.detectors.base import Embeddings, Fitted, LeavesOut
+from kizu.detectors.base import NEVER_LEFT_OUT, Embeddings, Fitted, LeavesOut
 from kizu.detectors.registry import make_detector
 from kizu.lab.grouping import find_good_siblings
-from kizu.lab.scheme import held_fraction, leaves_out, whole_groups
+from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, whole_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 
@@ -150,12 +150,15 @@ def fit(config: PipelineConfig, pictures: Pictures, rows: I64, seed: int) -> tup
     count = len(np.unique(groups))
     rng = rng_for(seed, "fit")
     if leaves_out(config, count):
+        anchors = np.unique(groups)[sorted(choose_anchors(config, count))]
+        groups = np.where(np.isin(groups, anchors), NEVER_LEFT_OUT, groups)
         told = Embeddings(
             batches(pictures.embedding, rows), len(rows), config.placement.image_size, groups.tolist()
         )
         fitted = detector.fit(told, rng=rng)
         assert isinstance(fitted, LeavesOut)
-        parts = [rows[part] for part in whole_groups(groups)]
+        rows = rows[groups != NEVER_LEFT_OUT]
+        parts = [rows[part] for part in whole_groups(pictures.groups[rows])]
         scores = []
         for part in parts:
             found = fitted.leave_out(

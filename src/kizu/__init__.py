@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kizu.detectors.patchcore import PatchcoreConfig
     from kizu.imaging.codec import decode
     from kizu.inspection.inspector import Inspection, Inspector
+    from kizu.inspection.shelf import Shelf
     from kizu.pipeline.config import PipelineConfig
 
 # Each name is imported when it is first used, so that `kizu --help` does not wait for NumPy.
@@ -31,6 +32,7 @@ _HOMES = {
     "PipelineConfig": "kizu.pipeline.config",
     "PolicyConfig": "kizu.decision.policy",
     "Region": "kizu.decision.regions",
+    "Shelf": "kizu.inspection.shelf",
     "Threshold": "kizu.decision.thresholds",
     "Work": "kizu.core.work",
     "decode": "kizu.imaging.codec",
@@ -49,6 +51,7 @@ __all__ = [
     "PipelineConfig",
     "PolicyConfig",
     "Region",
+    "Shelf",
     "Threshold",
     "Work",
     "decode",

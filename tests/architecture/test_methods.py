@@ -61,9 +61,9 @@ def test_the_help_names_every_layout() -> None:
 
 VERBS = frozenset({
     "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode",
-    "download", "encode", "ensure", "evaluate", "export", "find", "hash", "identify", "is", "list", "load",
+    "download", "encode", "ensure", "evaluate", "export", "find", "hash", "identify", "index", "is", "list", "load",
     "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put", "read",
-    "redecide", "refresh", "refuse", "roll", "rollback", "save", "scan", "score", "set", "sniff", "sweep",
+    "redecide", "refresh", "refuse", "remove", "roll", "rollback", "save", "scan", "score", "set", "sniff", "sweep",
     "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
 })  # fmt: skip
 PHRASES = {

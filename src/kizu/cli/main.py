@@ -20,8 +20,10 @@ from kizu.cli import (
     evaluate,
     exits,
     export,
+    index,
     inspect,
     recommend,
+    serve,
     submit,
     threshold,
     train,
@@ -88,6 +90,9 @@ app.command()(with_flags(design.freeze))
 app.command()(with_flags(compare.predict))
 app.command()(with_flags(compare.compare))
 app.command()(with_flags(inspect.inspect))
+app.command()(with_flags(index.index))
+app.command()(with_flags(serve.serve))
+app.add_typer(serve.app, name="serve-key")
 app.command()(with_flags(export.export))
 app.command()(with_flags(export.verify))
 app.command()(with_flags(zero_shot.zero_shot))

@@ -13,7 +13,14 @@ from kizu.backbones.products import exact_integer_product
 from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import F32, HW, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
-from kizu.detectors.base import AS_IT_IS, Arrays, DetectorConfig, Position
+from kizu.detectors.base import (
+    AS_IT_IS,
+    NEVER_LEFT_OUT,
+    DetectorConfig,
+    Position,
+    with_mirrored,
+)
+from kizu.detectors.coverage import Coverage
 from kizu.detectors.space import Whitening
 from kizu.scoring.coreset import greedy_k_centre, random_coreset
 from kizu.scoring.covering import continue_picks, radius_of_picks
@@ -52,6 +59,14 @@ class BankConfig(DetectorConfig):
         """More vectors bring the nearest ones nearer, and each group brings its own; unless all whiten together."""
         return self.leaves_out and self.whiten is None
 
+    def anchors(self, groups: int) -> int:
+        """A fifth of 50 groups and more, a third from 100 on, where a part of the patches is picked by greedy search.
+        Fewer groups do not lose by being thinned each by itself, and each of them tightens the promise."""
+        is_all = self.coreset == 1 and self.coreset_size is None
+        if is_all or self.coreset_method == "random" or self.projection is not None:
+            return 0
+        return groups // 3 if groups >= 100 else groups // 5 if groups >= 50 else 0
+
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
         """As they are, and mirrored where that was asked for."""
         return with_mirrored((AS_IT_IS,)) if self.mirror else (AS_IT_IS,)
@@ -60,16 +75,19 @@ class BankConfig(DetectorConfig):
         """Whether images may be learned in several positions."""
         return self.mirror
 
+    def ensure_as_they_are(self) -> None:
+        """Raises `ConfigError` where images may have been learned in several positions: more could not join them."""
+        if self.may_be_laid():
+            raise ConfigError(
+                "images that were learned turned or mirrored cannot be joined by more",
+                hint="train anew on all images, or fit with turn_up_to 0 and mirror false",
+            )
+
     def bank_size(self, rows: int) -> int:
         """How many of so many good patches are kept."""
         return (
             max(1, round(rows * self.coreset)) if self.coreset_size is None else min(self.coreset_size, rows)
         )
-
-
-def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
-    """These, and their mirror images."""
-    return positions + tuple(position._replace(is_mirrored=True) for position in positions)
 
 
 @contextmanager
@@ -110,20 +128,6 @@ def pick_patches(features: F32, config: BankConfig, rng: np.random.Generator, wo
         return greedy_k_centre(small, size, first=first, on_progress=work.report)
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """What a bank promises of the good patches that it stands for."""
-
-    patches: int
-    """How many there were."""
-    radius: float
-    """None of them is farther (L2) than this from a vector of the bank; 0: all are in it."""
-
-    def arrays(self) -> Arrays:
-        """As a state keeps it."""
-        return {"bank_patches": np.array(self.patches), "bank_radius": np.array(self.radius)}
-
-
 LEAST_KEPT = 1000
 """A bank of a part of the patches has at least so many, or all: of one good image 1 % is ten (docs/choices.md)."""
 LEAST_PICKED = 3000
@@ -148,7 +152,9 @@ def pick(
     """The coreset of `features` (M, D), and how closely it covers them.
 
     `of_images`: the group of each image that they are of, image by image; then each group's patches are thinned by
-    themselves, so that the bank without a group is what a fit without it would have kept. None: all together.
+    themselves, so that the bank without a group is what a fit without it would have kept. None: all together. Groups
+    that are never left out are thinned first, together, to a half of the bank; each other one adds those of its patches
+    that lie farthest from them.
     """
     if of_images is None:
         least = min(LEAST_KEPT, len(features))
@@ -161,15 +167,24 @@ def pick(
     if config.coreset_size is None:
         wanted = max(wanted, min(LEAST_PICKED, len(features)))
     picked: list[Picked] = []
-    numbers = np.unique(groups)
+    anchors: Bank | None = None
+    numbers = np.unique(groups)  # those that are never left out first
+    rest = np.count_nonzero(groups != NEVER_LEFT_OUT)
     for number in numbers:
         inside = np.flatnonzero(groups == number)
-        size = min(len(inside), max(1, round(wanted * len(inside) / len(features))))
-        of_size = config.model_copy(update={"coreset_size": size})
         own = np.asarray(features[inside])
-        rows = pick_patches(own, of_size, rng, work.quiet())
-        labels = np.full(len(rows), number)
-        picked.append(Picked(inside[rows], coverage_of(own, own[rows], of_size), labels))
+        share = wanted // 2 if number == NEVER_LEFT_OUT else wanted * len(inside) / rest
+        size = min(len(inside), max(1, round(share)))
+        if anchors is None:
+            of_size = config.model_copy(update={"coreset_size": size})
+            rows = pick_patches(own, of_size, rng, work.quiet())
+            coverage = coverage_of(own, own[rows], of_size)
+        else:
+            rows, left = continue_picks(own, anchors, radius=0.0, most=size)
+            coverage = Coverage(len(own), left)
+        if number == NEVER_LEFT_OUT:
+            anchors, wanted = _ready(own[rows]), wanted - len(rows)
+        picked.append(Picked(inside[rows], coverage, np.full(len(rows), number)))
         work.report("coreset", len(picked), len(numbers))
     radii = [part.coverage.radius for part in picked if part.coverage is not None]
     coverage = Coverage(len(features), max(radii)) if len(radii) == len(picked) else None
@@ -203,19 +218,6 @@ def bank_memory(config: BankConfig, rows: int, dim: int, budget: int) -> int:
     return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
 
 
-def restore_coverage(arrays: Arrays) -> Coverage | None:
-    """What `Coverage.arrays` made; None where the bank has none, or is from before there was any."""
-    if "bank_radius" not in arrays:
-        return None
-    return Coverage(int(arrays["bank_patches"]), float(arrays["bank_radius"]))
-
-
-def told(coverage: Coverage | None, groups: I64 | None) -> Arrays:
-    """What a state keeps beside the bank, as far as it is known: its coverage, and its vectors' groups (M,)."""
-    of_groups = {} if groups is None else {"bank_groups": groups}
-    return {**({} if coverage is None else coverage.arrays()), **of_groups}
-
-
 def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None:
     """How closely `kept` (M', D), picked from `features` (M, D) as `config` says, covers them.
 
@@ -230,19 +232,6 @@ def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None
     if len(kept) > 1:
         return Coverage(total, radius_of_picks(kept))
     return Coverage(total, float(nearest(features, kept, 1)[0].max()))
-
-
-def ensure_as_they_are(config: BankConfig) -> None:
-    """Raises `ConfigError` where images may have been learned in several positions: more could not join them."""
-    if config.may_be_laid():
-        raise ConfigError(
-            "images that were learned turned or mirrored cannot be joined by more",
-            hint="train anew on all images, or fit with turn_up_to 0 and mirror false",
-        )
-
-
-ADDED_LATER = -1
-"""The group of patches that an update brought: they are never left out."""
 
 
 def extend(
@@ -267,8 +256,8 @@ def extend(
         )
     total = coverage.patches + len(features)
     size, vectors = config.bank_size(total), bank.vectors
-    if groups is not None and config.coreset_size is None:
-        size = max(size, len(vectors) + config.bank_size(len(features)))
+    if config.coreset_size is None:  # a bank may hold more than its part
+        size = max(size, min(LEAST_KEPT, total), len(vectors) + config.bank_size(len(features)))
     if coverage.radius == 0 and size == total:
         return (
             _ready(np.concatenate([vectors, features])),
@@ -288,7 +277,7 @@ def extend(
 
 
 def _label(groups: I64 | None, added: int) -> I64 | None:
-    return None if groups is None else np.concatenate([groups, np.full(added, ADDED_LATER)])
+    return None if groups is None else np.concatenate([groups, np.full(added, NEVER_LEFT_OUT)])
 
 
 def _ready(vectors: F32) -> Bank:

@@ -22,6 +22,10 @@ from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 Arrays = Mapping[str, NDArray[Any]]
 
 
+NEVER_LEFT_OUT = -1
+"""The group of images that stay in every fit: anchors, and what an update brought."""
+
+
 class Position(NamedTuple):
     """How an image is laid before it is learned."""
 
@@ -32,6 +36,11 @@ class Position(NamedTuple):
 
 
 AS_IT_IS = Position(0)
+
+
+def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
+    """These, and their mirror images."""
+    return positions + tuple(position._replace(is_mirrored=True) for position in positions)
 
 
 class DetectorConfig(Config):
@@ -61,6 +70,11 @@ class DetectorConfig(Config):
         """Whether what a fit without a group says of a good image can only fall when it learns other good images
         besides: thresholds by such scores promise what they are cut at (`decision.conformal`)."""
         return False
+
+    def anchors(self, groups: int) -> int:
+        """How many of so many groups of good images stand for what all share: they are never left out, and set no
+        threshold (docs/decisions/0029)."""
+        return 0
 
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
         """In which positions `count` good images (H, W) are learned, as they are first."""

@@ -53,21 +53,21 @@ class PadimConfig(DetectorConfig):
 
     kind: Literal["padim"] = "padim"
     patch_size: Annotated[int, Field(ge=1, le=9)] = 1
+    smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0
+    """The paper smooths by 4 pixels; maps that are but enlarged place flaws better (docs/choices.md)."""
     features: Annotated[int, Field(ge=1)] = 200
-    """d: features taken from all layers; all of them where there are fewer (as in Lite0: 152). The paper takes 100 of
-    ResNet18's 448."""
+    """d: features taken from all layers; all where there are fewer (Lite0: 152). The paper: 100 of ResNet18's 448."""
     feature_choice: Literal["random", "variance"] = "random"
-    """`random`: drawn by the seed, as in the paper. `variance`: those with the highest variance over all good patches,
-    wherever they lie. This favours layers of large scale, and needs all features before the first can be left out: they
-    are gathered, on disk where memory would not do."""
+    """`random`: drawn by the seed, as in the paper. `variance`: those with the highest variance over all good patches.
+    This favours layers of large scale, and gathers all features first, on disk where memory would not do."""
     covariance: Covariance = "full"
     """`full`: the paper's. `low_rank`: `rank` directions and one variance for all others. `diagonal`: no correlations.
     They take D, r and 1 numbers per position and feature."""
     keep_moments: bool = False
-    """Store what `kizu update` needs to learn more good images: count, means and scatter. The bundle of full
-    covariances doubles. Not for `low_rank`, which needs all images together."""
+    """Store what `kizu update` needs: count, means and scatter. The bundle of full covariances doubles. Not for
+    `low_rank`, which needs all images together."""
     rank: Annotated[int, Field(ge=1)] = 32
-    """r: free directions of `low_rank`. Images less one at most are used: so many have a variance."""
+    """r: free directions of `low_rank`; at most images less one, for so many have a variance."""
     epsilon: Annotated[float, Field(gt=0)] = 0.1
     """Added to the diagonal of each covariance (equation 1). The paper's 0.01 is for features of another scale; with
     few good images it trusts the covariance too much."""

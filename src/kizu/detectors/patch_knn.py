@@ -22,16 +22,11 @@ from kizu.core.types import F32, HW, I64, Scores
 from kizu.core.work import Work
 from kizu.detectors.bank import (
     BankConfig,
-    Coverage,
     bank_memory,
-    ensure_as_they_are,
     extend,
     gather,
     nearest_of_others,
     pick,
-    restore_coverage,
-    told,
-    with_mirrored,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -43,7 +38,9 @@ from kizu.detectors.base import (
     check_features,
     ensure_room,
     patch_scores,
+    with_mirrored,
 )
+from kizu.detectors.coverage import Coverage, restore_coverage, told
 from kizu.detectors.drawing import constant_of, draw_scores, numbers, reshape
 from kizu.detectors.drawing import nearest as draw_nearest
 from kizu.detectors.space import Metric, Space, in_space, restore_space
@@ -155,7 +152,7 @@ class FittedPatchKnn:
 
         The foreground stays as it was found. Raises `ConfigError` where images may have been learned turned.
         """
-        ensure_as_they_are(self.config)
+        self.config.ensure_as_they_are()
         with gather(check_features(embeddings, work), embeddings.count, work) as (features, grid):
             points = self.space.points(features)
             if self.foreground is not None:

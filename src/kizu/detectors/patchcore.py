@@ -17,15 +17,11 @@ from kizu.core.types import F32, HW, I64, Scores
 from kizu.core.work import Work
 from kizu.detectors.bank import (
     BankConfig,
-    Coverage,
     bank_memory,
-    ensure_as_they_are,
     extend,
     gather,
     nearest_of_others,
     pick,
-    restore_coverage,
-    told,
 )
 from kizu.detectors.base import (
     Arrays,
@@ -37,6 +33,7 @@ from kizu.detectors.base import (
     patch_scores,
     smooth_maps,
 )
+from kizu.detectors.coverage import Coverage, restore_coverage, told
 from kizu.detectors.drawing import (
     Nearest,
     constant_of,
@@ -182,7 +179,7 @@ class FittedPatchcore:
     def update(self, embeddings: Embeddings, *, work: Work = Work()) -> FittedPatchcore:
         """With what more good images add to the bank; `extend` (detectors/bank.py) says what is promised. What whitens
         stays as it was. Raises `ConfigError` where images were learned in several positions."""
-        ensure_as_they_are(self.config)
+        self.config.ensure_as_they_are()
         with gather(check_features(embeddings, work), embeddings.count, work) as (features, _):
             points = self.space.points(features)
             bank, coverage, groups = extend(self.bank, self.coverage, self.config, points, self.groups)

@@ -56,6 +56,8 @@ __all__ = [
     "image_size",
     "is_flat",
     "jpeg_bytes",
+    "npy_bytes",
+    "png16_bytes",
     "png_bytes",
     "read_numbers",
     "to_rgb",
@@ -201,8 +203,20 @@ def image_size(source: Source, *, limits: Limits = Limits()) -> HW:
 
 
 def png_bytes(array: U8 | Bool) -> bytes:
-    """(H, W, 3) or (H, W) uint8 as a PNG file; a bool mask becomes 0/255."""
+    """(H, W, 3) or (H, W) uint8 as a PNG file, or (H, W, 4) with an alpha channel; a bool mask becomes 0/255."""
     return _encode(array, "PNG", compress_level=3)
+
+
+def png16_bytes(array: NDArray[np.uint16]) -> bytes:
+    """(H, W) uint16 as a grey PNG file of 16 bits: numbers, not to look at."""
+    return _encode(array, "PNG", compress_level=3)
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """An array as a file that `numpy.load` reads: type, shape and numbers as they are."""
+    stream = BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
 
 
 def jpeg_bytes(array: U8, quality: int = 90) -> bytes:
@@ -223,7 +237,7 @@ def encode_jpeg(path: Path, array: U8, quality: int = 90) -> None:
     write_bytes(path, jpeg_bytes(array, quality), durable=False)
 
 
-def _encode(array: U8 | Bool, format: str, **options: int) -> bytes:
+def _encode(array: U8 | Bool | NDArray[np.uint16], format: str, **options: int) -> bytes:
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     stream = BytesIO()

@@ -82,6 +82,14 @@ def heat_overlay(image: U8, score_map: F32, low: float, high: float, *, strength
     return drawn
 
 
+def heat_layer(score_map: F32, low: float, high: float, *, strength: float = 0.75) -> U8:
+    """The heat alone, (H, W, 4), to be laid over the image: clear at `low` and below, `strength` opaque at `high`."""
+    part = between(score_map, low, high)
+    colours = HEAT_TABLE.take(np.rint(part * 255).astype(np.intp), axis=0)  # (H, W, 3)
+    alpha = np.rint(part * np.float32(255 * strength)).astype(np.uint8)
+    return np.concatenate([colours, alpha[..., None]], axis=2)
+
+
 def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None = None) -> U8:
     """The image with a line of `width` px just outside each region of `mask` (H, W); inside nothing changes.
 

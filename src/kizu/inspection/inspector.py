@@ -14,7 +14,7 @@ from kizu.bundles.store import load
 from kizu.core.errors import BundleError, MismatchError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
-from kizu.data.batches import place_source
+from kizu.data.batches import Source, place_source
 from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
 from kizu.decision.regions import Region, Spot, highest_spot
 from kizu.decision.thresholds import Threshold
@@ -228,11 +228,11 @@ class Inspector:
             )
         return self._source
 
-    def inspect(self, image: Path | str | NDArray[Any]) -> Inspection:
-        """Inspect a file, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
+    def inspect(self, image: str | Source) -> Inspection:
+        """Inspect a file, its bytes, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
         source = Path(image) if isinstance(image, str) else image
         placed = place_source(source, self.placement)
-        self.ensure_fits(placed.size, source if isinstance(source, Path) else None)
+        self.ensure_fits(placed.size, source if isinstance(source, Path) else getattr(source, "path", None))
         return self.inspect_placed(placed.image[None], [placed.size])[0]
 
     def show(self, image: Path) -> tuple[U8, Inspection]:

@@ -16,6 +16,7 @@ from kizu.core.types import F32, I64, U8, Bool, Scorer, Scores
 from kizu.core.work import Work, memory_in_use
 from kizu.decision.calibration import CalibrationConfig, HeldOut, Thresholds, good_thresholds, keep_held_out
 from kizu.decision.good_scores import number_groups
+from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.lab.scheme import whole_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
@@ -144,7 +145,8 @@ def _calibrate(
     elif kept is not None:
         scored = _leave_out(pipeline, kept, sides.fit.groups or ())
         monotone = unfitted.config.detector.monotone
-        held = score_left_out(config, scored, drawn, count=len(kept), monotone=monotone, work=work)
+        count = sum(group != NEVER_LEFT_OUT for group in sides.fit.groups or ())
+        held = score_left_out(config, scored, drawn, count=count, monotone=monotone, work=work)
     elif sides.folds:
         held = _score_folds(unfitted, sides.folds, drawn, work)
     else:
@@ -229,9 +231,12 @@ def score_left_out(
 
 
 def _leave_out(pipeline: Pipeline, kept: F32, groups: Sequence[int]) -> Iterator[tuple[Scores, I64]]:
-    """Group by group, in their order, from the embeddings (N, h, w, D) that `pipeline` was fitted on."""
+    """Group by group, in their order, from the embeddings (N, h, w, D) that `pipeline` was fitted on; not those that
+    are never left out."""
     numbers = np.asarray(groups, np.int64)
-    for rows in whole_groups(numbers):
+    inside = np.flatnonzero(numbers != NEVER_LEFT_OUT)
+    for part in whole_groups(numbers[inside]):
+        rows = inside[part]
         found = pipeline.leave_out_embedding(kept[rows], pipeline.placement.image_size, numbers[rows])
         yield found, numbers[rows]
 

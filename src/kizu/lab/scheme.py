@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from kizu.core.errors import ConfigError, ImageError
+from kizu.core.randomness import rng_for
 from kizu.core.types import I64, U8
 from kizu.core.work import BATCH
 from kizu.data.batches import Source, stream
@@ -52,6 +53,12 @@ def _why_not(config: PipelineConfig) -> str:
     if "conformal_confident" in (calibration.rule, calibration.pixel_rule):
         return "a rate with a confidence wants images that were held out"
     return ""
+
+
+def choose_anchors(config: PipelineConfig, groups: int) -> frozenset[int]:
+    """The numbers of those of so many groups that are never left out, by the config's seed."""
+    drawn = rng_for(config.seed, "anchors").permutation(groups)[: config.detector.anchors(groups)]
+    return frozenset(drawn.tolist())
 
 
 def held_fraction(config: PipelineConfig, groups: int) -> float:

@@ -22,10 +22,11 @@ from kizu.data.manifest import Manifest, Sample
 from kizu.data.scan import AUTO, DataConfig, scan_data
 from kizu.data.splits import blocks_of, ensure_apart, hold_out, k_folds
 from kizu.decision.calibration import LABELLED_RULES
+from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
 from kizu.lab.grouping import group_good
-from kizu.lab.scheme import held_fraction, leaves_out, place_grouped, tell_trend
+from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, place_grouped, tell_trend
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.placing import choose_placement
@@ -176,13 +177,14 @@ class Cut:
 
     fit: tuple[Sample, ...]
     calibration: tuple[Sample, ...]
-    """Not fitted on; with folds all good samples, each held out of one fit; where left out all, group by group."""
+    """Not fitted on; with folds all good samples, each held out of one fit; where left out all that are, group by
+    group."""
     validation: tuple[Sample, ...]
     folds: tuple[tuple[tuple[Sample, ...], tuple[Sample, ...]], ...] = ()
     parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     """`calibration` by category, for a model of several."""
     groups: Mapping[Sample, int] = field(default_factory=dict)
-    """Of each good sample of one category, the number of those that it may not be parted from."""
+    """Of each good sample of one category, the number of those that it may not be parted from; `NEVER_LEFT_OUT`."""
     left_out: bool = False
     """All good samples are fitted on, and each is scored as by a fit without its group."""
 
@@ -243,7 +245,10 @@ def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
     groups = dict(zip(good, blocks_of(good), strict=True))
     count = max(groups.values()) + 1
     if leaves_out(config, count):
-        by_group = tuple(sorted(good, key=groups.__getitem__))
+        anchors = choose_anchors(config, count)
+        groups = {sample: NEVER_LEFT_OUT if n in anchors else n for sample, n in groups.items()}
+        scored = (sample for sample in good if groups[sample] != NEVER_LEFT_OUT)
+        by_group = tuple(sorted(scored, key=groups.__getitem__))
         return Cut(good, by_group, manifest.validation(), groups=groups, left_out=True)
     fit, calibration = hold_out(good, held_fraction(config, count), rng_for(config.seed, "hold_out"))
     return Cut(fit, calibration, manifest.validation(), groups=groups)

@@ -130,10 +130,13 @@ class Pipeline:
         return _reopen, (*parts, self.work.portable())
 
 
-def open_pipeline(bundle: Bundle, work: Work = Work()) -> Pipeline:
-    """The fitted pipeline that `bundle` holds."""
+def open_pipeline(bundle: Bundle, work: Work = Work(), *, embedder: Embedder | None = None) -> Pipeline:
+    """The fitted pipeline that `bundle` holds. `embedder`: its graph, where it is open already."""
     detector = detector_config(bundle.manifest.detector, where="bundle")
-    return _reopen(bundle.manifest.placement, bundle.graph, bundle.arrays, detector, work)
+    if embedder is None:
+        return _reopen(bundle.manifest.placement, bundle.graph, bundle.arrays, detector, work)
+    fitted = make_detector(detector).restore(bundle.arrays)
+    return Pipeline(bundle.manifest.placement, embedder, fitted, detector, work)
 
 
 def embed_all(

@@ -23,6 +23,7 @@ from kizu.bundles.exported import (
     write_export_meta,
 )
 from kizu.bundles.manifest import Bundle, BundleManifest
+from kizu.bundles.references import METADATA
 from kizu.bundles.sealed import Sign, seal
 from kizu.bundles.store import ensure_outside
 from kizu.core.errors import ConfigError, OutputError
@@ -89,6 +90,9 @@ def export_run(
     bundle = folder.open_bundle()
     digest = bundle.bundle_sha256
     model = build_model(bundle, digest, max_constants_mb=max_constants_mb)
+    references = folder.read_references()
+    if references is not None:
+        model.metadata_props.add(key=METADATA, value=references.to_json())
     if precision == "int8":
         model = to_int8(model, _good_images(folder, bundle.manifest))
     elif precision == "f16" and to == "onnx":

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kizu.bundles.manifest import Bundle
+from kizu.bundles.references import FILE as RETRIEVAL
+from kizu.bundles.references import References, read_references
 from kizu.bundles.store import ensure_outside, is_bundle, load, read_hash
 from kizu.core.errors import DataError, OutputError
 from kizu.core.files import new_folder, read_rows, read_stored, write_jsonl
@@ -85,6 +87,11 @@ class RunFolder:
         return self.path / "probability.json"
 
     @property
+    def retrieval(self) -> Path:
+        """What the product looks like, so that a shelf of models knows whose picture it is."""
+        return self.path / RETRIEVAL
+
+    @property
     def figures(self) -> Path:
         """Curves, scores, outcomes and cases, as pictures."""
         return self.path / "figs"
@@ -160,6 +167,10 @@ class RunFolder:
         if not self.probability.exists():
             return None
         return read_stored(self.probability, ProbabilityFile, hint=SET_ANEW)
+
+    def read_references(self) -> References | None:
+        """None: `kizu index` has not made any. Raises `BundleError` for a broken file."""
+        return read_references(self.retrieval)
 
 
 def read_predictions(path: Path) -> list[PredictionRow]:

@@ -21,6 +21,7 @@ from kizu.backbones.graph import IMAGE
 from kizu.backbones.session import GraphSession, OpenVinoIr
 from kizu.bundles.exported import MAP, META, PICTURE_SIZE, PRECISION, SCORE, manifest_in, read_export_meta
 from kizu.bundles.manifest import BundleManifest
+from kizu.bundles.references import References, references_in
 from kizu.bundles.sealed import SEALED, read_seal
 from kizu.core.errors import BackboneError, BundleError, ConfigError, ScoreError
 from kizu.core.hashing import hash_bytes
@@ -49,6 +50,8 @@ class ModelFile:
     """"f16" and "int8" are other models than the bundle: near it, not the same."""
     signature: str | None = None
     """As the file carries it; checked when it was read, wherever `cryptography` is installed."""
+    references: References | None = None
+    """What its product looks like, where the run knew that when it was exported."""
     picture_hw: HW | None = None
     """It takes whole pictures (H, W) of this size and resizes them itself; None: what the placement makes of them."""
 
@@ -157,6 +160,7 @@ def read_model(path: Path, *, signed_by: Path | None = None) -> ModelFile:
         files_sha256=tuple(map(hash_bytes, parts)),
         precision=told.metadata.get(PRECISION, "f32"),
         signature=told.signature,
+        references=references_in(told.metadata, where=str(path)),
         picture_hw=_picture_hw(told.metadata, path),
     )
     if told.signature is None and signed_by is not None:

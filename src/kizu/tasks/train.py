@@ -8,6 +8,8 @@ from kizu.core.lists import comma_separated
 from kizu.core.work import Work
 from kizu.lab.train import RunConfig, TrainedRun, train_run
 from kizu.report.model_card import write_model_card
+from kizu.runs.folder import RunFolder
+from kizu.tasks.index import index_trained
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions, parse_grid, parse_size
 
@@ -57,7 +59,13 @@ def train(
     work: Work,
     on_estimate: Callable[[int], None] | None = None,
 ) -> TrainedRun:
-    """Fit, calibrate, and write the run folder with its model card; or find that this was done before."""
+    """Fit, calibrate, and write the run folder with its model card, and what its product looks like; or find that this
+    was done before."""
+
+    def finish(folder: RunFolder) -> None:
+        index_trained(folder, work)
+        write_model_card(folder)
+
     return train_run(
         run_config(pipeline, data),
         options.output_dir,
@@ -65,7 +73,7 @@ def train(
         skip_broken=options.skip_broken,
         work=work,
         on_estimate=on_estimate,
-        on_written=write_model_card,
+        on_written=finish,
     )
 
 

@@ -10,6 +10,7 @@ from kizu.lab.versions import roll_back
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import Step
+from kizu.tasks.index import refresh_index
 from kizu.tasks.line_options import RollbackOptions, UpdateOptions
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ def update(run_dir: Path, options: UpdateOptions, work: Work) -> Changed[Updated
     done = update_run(
         folder, options.images, reason=options.reason, skip_broken=options.skip_broken, work=work
     )
+    refresh_index(folder, work)
     return Changed(done, refresh_card(folder))
 
 

@@ -8,17 +8,15 @@ from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import F32, I64
 from kizu.core.work import Work
 from kizu.detectors.bank import (
-    ADDED_LATER,
     LEAST_PICKED,
-    Coverage,
+    NEVER_LEFT_OUT,
     Picked,
     coverage_of,
     extend,
     nearest_of_others,
     pick,
-    restore_coverage,
-    told,
 )
+from kizu.detectors.coverage import Coverage, restore_coverage, told
 from kizu.detectors.patchcore import PatchcoreConfig
 from kizu.scoring.coreset import greedy_k_centre
 from kizu.scoring.neighbours import build_bank, nearest
@@ -215,10 +213,10 @@ def test_a_part_of_few_patches_is_a_bank_of_enough(
 @pytest.mark.parametrize("with_integers", [False, True])
 @pytest.mark.parametrize("k", [1, 3, 9, 1000])
 def test_the_nearest_of_others_are_those_of_trying_all(k: int, *, with_integers: bool) -> None:
-    vectors, bank_groups = points(60), np.random.default_rng(1).choice([0, 2, 4, 7, ADDED_LATER], 60)
+    vectors, bank_groups = points(60), np.random.default_rng(1).choice([0, 2, 4, 7, NEVER_LEFT_OUT], 60)
     queries = np.concatenate([vectors[:40], points(30, seed=2)])
     groups = np.concatenate([bank_groups[:40], np.resize([7, 4, 0, 2], 30)])
-    queries, groups = queries[groups != ADDED_LATER], groups[groups != ADDED_LATER]
+    queries, groups = queries[groups != NEVER_LEFT_OUT], groups[groups != NEVER_LEFT_OUT]
     bank = build_bank(vectors, exact_integer_product() if with_integers else None)
     found = nearest_of_others(queries, groups, bank, bank_groups, k)
     expected_k = min(k, min((bank_groups != group).sum() for group in (0, 2, 4, 7)))
@@ -243,7 +241,7 @@ def test_without_the_only_group_there_are_no_others() -> None:
         with pytest.raises(CalibrationError, match="nothing is left"):
             nearest_of_others(vectors[:2], np.array([one, one]), bank, np.full(10, one), 1)
     assert nearest_of_others(vectors[:2], groups[:2], bank, groups, 9).shape == (2, 5)
-    later = np.where(groups == 2, ADDED_LATER, groups)  # what an update brought is left
+    later = np.where(groups == 2, NEVER_LEFT_OUT, groups)  # what an update brought is left
     assert nearest_of_others(vectors[:2], groups[:2], bank, later, 1).shape == (2, 1)
 
 
@@ -266,9 +264,9 @@ def test_an_extended_bank_still_knows_whose_its_old_vectors_are(
     assert groups is not None
     assert groups.shape == (len(bank.vectors),)
     of_old = {vector.tobytes(): group for vector, group in zip(old, whose(80).tolist(), strict=True)}
-    assert [of_old.get(vector.tobytes(), ADDED_LATER) for vector in bank.vectors] == groups.tolist()
-    assert (groups == ADDED_LATER).any()
-    assert (groups != ADDED_LATER).any()
+    assert [of_old.get(vector.tobytes(), NEVER_LEFT_OUT) for vector in bank.vectors] == groups.tolist()
+    assert (groups == NEVER_LEFT_OUT).any()
+    assert (groups != NEVER_LEFT_OUT).any()
     assert after.patches == 120
     assert farthest(np.concatenate([old, new]), bank.vectors) <= after.radius * (1 + 1e-6) + 1e-3 * (
         after.radius == 0
@@ -287,7 +285,7 @@ def test_the_least_number_leaves_room_for_what_an_update_brings() -> None:
     assert len(picked.rows) == 80
     bank, after, groups = extend(build_bank(old), picked.coverage, config, new, picked.groups)
     assert groups is not None
-    assert (groups == ADDED_LATER).sum() == len(bank.vectors) - 80 == 10
+    assert (groups == NEVER_LEFT_OUT).sum() == len(bank.vectors) - 80 == 10
     assert farthest(np.concatenate([old, new]), bank.vectors) <= after.radius * (1 + 1e-6)
 
 

@@ -161,9 +161,9 @@ def test_verify_says_who_signed(run: RunFolder, tmp_path: Path) -> None:
         key = read_model(path, signed_by=public).signed_by
         assert key is not None
     assert {a.signed for a in verify_run(run, signed_by=public)} == {f"by {key[:16]}"}
-    export_run(run, to="openvino", precision="f16")  # a list of several, of which one is not signed
+    export_run(run, precision="f16")  # a list of several, of which one is not signed
     assert read_model(path, signed_by=public).signed_by == key
-    assert read_model(path.with_name("model-f16.xml")).signed_by is None
+    assert read_model(path.with_name("model-f16.onnx")).signed_by is None
 
 
 def test_nothing_is_written_into_a_bundle(run: RunFolder) -> None:

@@ -1,0 +1,178 @@
+"""What a service counts, for Prometheus. Every label has few values: what a client can choose freely never is one."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from kizu.service.answers import Looked, ratio
+from kizu.service.gate import Gate
+from kizu.service.models import Model
+
+OTHER = "other"
+UNNAMED = "unnamed"
+"""The category of what waits before anybody knows which product it is."""
+UNKNOWN = "unknown"
+"""The category of a picture that looks like no product that is served."""
+_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
+_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30)
+_RATIOS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5)
+"""1 is an edge: what lies above it is NG."""
+_CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+
+
+class Telemetry:
+    """One for each application, with a registry of its own."""
+
+    def __init__(self, endpoints: Iterable[str], names: Iterable[str]) -> None:
+        """`endpoints`: the addresses that exist. `names`: the products that are served."""
+        self._endpoints, self._names = frozenset(endpoints), frozenset(names)
+        self.registry = own = CollectorRegistry()
+        ProcessCollector(registry=own)
+        self._requests = Counter(
+            "http_requests", "Requests that were answered.", ("method", "endpoint", "status"), registry=own
+        )
+        self._duration = Histogram(
+            "http_request_duration_seconds", "From the first byte of a request to the last of its answer.",
+            ("method", "endpoint"), registry=own, buckets=_SECONDS,
+        )  # fmt: skip
+        self._in_progress = Gauge(
+            "http_requests_in_progress",
+            "Requests that are being answered.",
+            ("method", "endpoint"),
+            registry=own,
+        )
+        self._inspections = Counter(
+            "kizu_inspections",
+            "Pictures that got a verdict: OK, NG, or unknown.",
+            ("category", "label"),
+            registry=own,
+        )
+        self._failures = Counter(
+            "kizu_failures",
+            "Pictures that could not be inspected, by the kind of problem.",
+            ("problem",),
+            registry=own,
+        )
+        self._ratio = Histogram(
+            "kizu_score_ratio", "Score in parts of the threshold; above 1 is NG.", ("category",), registry=own,
+            buckets=_RATIOS,
+        )  # fmt: skip
+        self._stages = Histogram(
+            "kizu_stage_seconds",
+            "What the parts of an answer take.",
+            ("stage",),
+            registry=own,
+            buckets=_SECONDS,
+        )
+        self._refusals = Counter(
+            "kizu_refusals", "Requests and pictures that were not let in.", ("reason",), registry=own
+        )
+        self._confidence = Histogram(
+            "kizu_retrieval_confidence", "Of pictures whose product was found by likeness.", registry=own,
+            buckets=_CONFIDENCES,
+        )  # fmt: skip
+        self._unknowns = Counter(
+            "kizu_unknown_products", "Pictures that look like no product that is served.", registry=own
+        )
+        self._info = Gauge(
+            "kizu_model_info", "Always 1; its labels say what is served.",
+            ("category", "method", "backbone", "version", "sha256"), registry=own,
+        )  # fmt: skip
+        for name in self._names:
+            self._ratio.labels(name)
+            for label in ("OK", "NG"):
+                self._inspections.labels(name, label)
+        for reason in ("busy", "stopping", "too-many", "took-too-long"):
+            self._refusals.labels(reason)
+
+    def watch(self, gate: Gate) -> None:
+        """Show how full it is, whenever somebody asks."""
+        self.registry.register(_Queue(gate, sorted(self._names)))
+
+    def endpoint(self, path: str) -> str:
+        """A path as a label."""
+        return path if path in self._endpoints else OTHER
+
+    def category(self, name: str | None) -> str:
+        """A product's name as a label."""
+        return name if name in self._names else UNNAMED
+
+    @contextmanager
+    def progress(self, method: str, path: str) -> Iterator[None]:
+        """While it is open, a request is being answered."""
+        gauge = self._in_progress.labels(_method(method), self.endpoint(path))
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def answered(self, method: str, path: str, status: int, seconds: float) -> None:
+        """A request is over."""
+        labels = (_method(method), self.endpoint(path))
+        self._requests.labels(*labels, str(status)).inc()
+        self._duration.labels(*labels).observe(seconds)
+
+    def inspected(self, looked: Looked) -> None:
+        """A picture got its verdict, or nobody knows its product."""
+        for stage, seconds in looked.stages_s.items():
+            self._stages.labels(stage).observe(max(seconds, 0))
+        found = looked.found
+        if found.retrieved is not None:
+            self._confidence.observe(found.retrieved.confidence)
+        if found.inspection is None or found.model is None:
+            self._unknowns.inc()
+            self._inspections.labels(UNKNOWN, UNKNOWN).inc()
+            return
+        self._inspections.labels(found.model.category, found.inspection.label).inc()
+        part = ratio(found.inspection)
+        if part is not None:
+            self._ratio.labels(found.model.category).observe(part)
+
+    def failed(self, kind: str) -> None:
+        """A picture got no verdict."""
+        self._failures.labels(kind).inc()
+        if kind in ("busy", "stopping", "too-many", "took-too-long"):
+            self._refusals.labels(kind).inc()
+
+    def serving(self, models: Iterable[Model]) -> None:
+        """From now on these versions."""
+        self._info.clear()
+        for model in models:
+            self._info.labels(
+                model.category, model.method, model.backbone, str(model.version), model.sha256
+            ).set(1)
+
+    def text(self) -> bytes:
+        """As Prometheus reads it."""
+        return generate_latest(self.registry)
+
+
+class _Queue(Collector):
+    """Asked when it is scraped, so that no number of the gate is kept twice."""
+
+    def __init__(self, gate: Gate, names: list[str]) -> None:
+        self._gate, self._names = gate, names
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The present numbers."""
+        waiting = GaugeMetricFamily(
+            "kizu_queue_length", "Pictures that wait for their turn.", labels=["category"]
+        )
+        for name in (*self._names, UNNAMED):
+            waiting.add_metric([name], self._gate.waiting[name])
+        yield waiting
+        for name, told, value in (
+            ("kizu_inspections_running", "Pictures that are being inspected.", self._gate.running),
+            ("kizu_workers", "Pictures that may be inspected at once.", self._gate.workers),
+            ("kizu_places_taken", "Requests that have been let in.", self._gate.held),
+            ("kizu_places", "Requests that may be let in.", self._gate.places),
+        ):
+            yield GaugeMetricFamily(name, told, value=value)
+
+
+def _method(method: str) -> str:
+    return method if method in _METHODS else OTHER
