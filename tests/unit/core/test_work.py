@@ -1,5 +1,6 @@
 """What a piece of work may use: memory, disk, cores; and two ways to share it out that write the same."""
 
+import gc
 import json
 import multiprocessing
 import pickle
@@ -176,10 +177,12 @@ def test_another_pool_writes_the_same_lines_as_threads(good_pictures: U8, tmp_pa
 
 
 def test_a_memory_estimate_begins_at_what_is_held_now_and_not_at_an_earlier_peak() -> None:
+    gc.collect()  # what earlier tests left would go meanwhile
     before = memory_in_use()
     large = np.ones(40 << 20, np.uint8)
     assert memory_in_use() > before + (30 << 20)
     del large
+    gc.collect()
     assert memory_in_use() < before + (20 << 20)
 
 
