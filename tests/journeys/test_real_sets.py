@@ -63,6 +63,7 @@ def test_both_runtimes_measure_the_same(shared_data: Path, tmp_path: Path) -> No
     ]
     for one, other in zip(*found, strict=True):
         for key, value in one["mean"].items():
-            # what PaDiM would say without a picture of 28 doubles some digits' noise, and pixels are cut by it
-            within = 1e-3 if key.startswith("pixel_") else 1e-4
+            # What PaDiM would say without one of 28 pictures is a thousand times as noisy as what it says of new
+            # ones (3e-4 of a peak, not 2e-7), and pixels are cut by it.
+            within = 1e-3 if key.startswith(("pixel_", "seg_")) else 1e-4
             assert other["mean"][key] == pytest.approx(value, abs=within), (one["method"], key)
