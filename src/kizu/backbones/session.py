@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -182,6 +183,10 @@ class _OnnxRuntime:
         return dict(zip(self.outputs, results, strict=True))
 
 
+_FIRST_LOOK = Lock()
+"""Python's: who waits for it lets others go on."""
+
+
 class _OpenVino:
     def __init__(self, content: bytes | OpenVinoIr, device: Device, threads: int, runs_at_once: int) -> None:
         if device != "cpu":
@@ -192,6 +197,7 @@ class _OpenVino:
             raise MissingExtraError(
                 "OpenVINO is not installed", hint="pip install 'kizu[openvino]'"
             ) from error
+        _meet_openvino()
         settings = {
             # Without this it computes in bf16 on processors that have it: features are then off by up to 0.8.
             "INFERENCE_PRECISION_HINT": "f32",
@@ -234,6 +240,18 @@ class _OpenVino:
         finally:
             self._idle.append(request)
         return {name: results[name] for name in self.outputs}
+
+
+def _meet_openvino() -> None:
+    """Look at an array of OpenVINO's once, before threads do.
+
+    The first look makes a table, under a lock of C++ that lets go of Python's and wants it back. Two threads that look
+    for the first time at once wait for each other for ever: seen once in the inspection of a folder, in thousands.
+    """
+    from openvino import Tensor
+
+    with _FIRST_LOOK:
+        assert Tensor(np.zeros(1, np.float32)).data.size == 1
 
 
 def _read_names(content: bytes) -> Names:

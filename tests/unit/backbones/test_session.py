@@ -1,10 +1,13 @@
 """Running graphs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.session import GraphSession
+from kizu.backbones.store import load_backbone
 from kizu.core.errors import BackboneError, ConfigError
 from kizu.core.work import Work
 
@@ -125,3 +128,24 @@ def test_openvino_is_refused_off_the_cpu(model):
     pytest.importorskip("openvino")
     with pytest.raises(BackboneError, match="cpu only"):
         GraphSession(model, Work(runtime="openvino", device="cuda"))
+
+
+def test_openvino_is_met_by_one_thread_before_others_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first look at an array makes a table, and two first looks at once wait for each other for ever."""
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    met: list[str] = []
+    real = openvino.Tensor
+
+    def tensor(array: Any) -> Any:
+        met.append("looked")
+        return real(array)
+
+    def core() -> Any:
+        met.append("opened")
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(openvino, "Tensor", tensor)
+    monkeypatch.setattr(openvino, "Core", core)
+    with pytest.raises(RuntimeError, match="far enough"):
+        GraphSession(load_backbone("tiny").model.SerializeToString(), Work("openvino"))
+    assert met == ["looked", "opened"]
