@@ -29,13 +29,18 @@ NEVER_LEFT_OUT = -1
 class Position(NamedTuple):
     """How an image is laid before it is learned."""
 
-    quarters: int
-    """Turns of 90 degrees"""
+    degrees: float
+    """Turned counter-clockwise about its centre."""
     is_mirrored: bool = False
     """Left and right changed, after it was turned"""
 
 
 AS_IT_IS = Position(0)
+
+
+def turned(rotations: int) -> tuple[Position, ...]:
+    """So many positions in equal parts of a full turn, as it is first."""
+    return tuple(Position(360 * step / rotations) for step in range(rotations))
 
 
 def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
@@ -79,6 +84,15 @@ class DetectorConfig(Config):
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
         """In which positions `count` good images (H, W) are learned, as they are first."""
         return (AS_IT_IS,)
+
+    def may_be_laid(self) -> bool:
+        """Whether images may be learned in several positions."""
+        return False
+
+
+Rotations = Annotated[int, Field(ge=1, le=360)]
+"""Learn each good image so many times, turned by equal parts of a full turn: 8 is every 45 degrees; 1: as it is. For
+parts that may lie any way, and for few images; the time to embed them grows as much."""
 
 
 class EmbeddingConfig(Config):
