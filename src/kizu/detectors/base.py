@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Normalisation
+from kizu.backbones.graph import Combination, Normalisation
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.types import F32, HW, I64, Scores
@@ -102,6 +102,9 @@ class EmbeddingConfig(Config):
     """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
     layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Finest first. None: the backbone's own choice (`BackboneSpec.default_layers`)."""
+    combine: Combination = "concat"
+    """Layers side by side, or their mean: as wide as one of them, for layers of one size, such as blocks of a
+    transformer."""
     normalisation: Normalisation = "native"
     """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
 

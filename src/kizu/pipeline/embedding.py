@@ -27,5 +27,6 @@ def make_embedder(
         normalisation=config.normalisation,
         patch_size=patch_size,
         channels=channels,
+        combine=config.combine,
     )
     return Embedder(model.SerializeToString(), work)

@@ -108,6 +108,7 @@ def embedder_for(
 ) -> Embedder:
     """The graph from image to embedding that this detector wants."""
     dims = {layer.name: layer.dim for layer in backbone.spec.layers}
-    dim = sum(dims.get(name, 0) for name in layer_names(config, backbone.spec))
+    wide = [dims.get(name, 0) for name in layer_names(config, backbone.spec)]
+    dim = max(wide, default=0) if config.combine == "mean" else sum(wide)
     patch_size, channels = detector.config.patch_size, detector.channels(dim, rng)
     return make_embedder(backbone, config, patch_size=patch_size, channels=channels, work=work)
