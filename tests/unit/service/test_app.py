@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,9 +198,9 @@ def test_a_batch_has_a_length(start: Start) -> None:
 
 def test_the_service_says_what_it_serves_and_that_it_is_ready(client: TestClient, plate: RunFolder) -> None:
     assert client.get("/health").json() == {"status": "alive"}
-    for _ in range(100):
-        if client.get("/ready").status_code == 200:
-            break
+    end = time.monotonic() + 60
+    while client.get("/ready").status_code != 200 and time.monotonic() < end:
+        time.sleep(0.02)
     assert client.get("/ready").json() == {"status": "ready", "models": 1}
     assert client.get("/classes").json() == {"classes": ["plate"]}
     (model,) = client.get("/models").json()["models"]
