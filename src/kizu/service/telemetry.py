@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from kizu.inspection.shelf import Shelf
 from kizu.service.answers import Looked, ratio
 from kizu.service.gate import Gate
-from kizu.service.models import Model
 
 OTHER = "other"
 UNNAMED = "unnamed"
@@ -26,9 +26,9 @@ _CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 class Telemetry:
     """One for each application, with a registry of its own."""
 
-    def __init__(self, endpoints: Iterable[str], names: Iterable[str]) -> None:
-        """`endpoints`: the addresses that exist. `names`: the products that are served."""
-        self._endpoints, self._names = frozenset(endpoints), frozenset(names)
+    def __init__(self, endpoints: Iterable[str], shelf: Shelf) -> None:
+        """`endpoints`: the addresses that exist. `shelf`: what is served; its categories are labels, as they change."""
+        self._endpoints, self._shelf = frozenset(endpoints), shelf
         self.registry = own = CollectorRegistry()
         ProcessCollector(registry=own)
         self._requests = Counter(
@@ -77,20 +77,12 @@ class Telemetry:
         self._unknowns = Counter(
             "kizu_unknown_products", "Pictures that look like no product that is served.", registry=own
         )
-        self._info = Gauge(
-            "kizu_model_info", "Always 1; its labels say what is served.",
-            ("category", "method", "backbone", "version", "sha256"), registry=own,
-        )  # fmt: skip
-        for name in self._names:
-            self._ratio.labels(name)
-            for label in ("OK", "NG"):
-                self._inspections.labels(name, label)
         for reason in ("busy", "stopping", "too-many", "took-too-long"):
             self._refusals.labels(reason)
 
     def watch(self, gate: Gate) -> None:
         """Show how full it is, whenever somebody asks."""
-        self.registry.register(_Queue(gate, sorted(self._names)))
+        self.registry.register(_Present(gate, self._shelf))
 
     def endpoint(self, path: str) -> str:
         """A path as a label."""
@@ -98,7 +90,7 @@ class Telemetry:
 
     def category(self, name: str | None) -> str:
         """A product's name as a label."""
-        return name if name in self._names else UNNAMED
+        return name if name in _categories(self._shelf) else UNNAMED
 
     @contextmanager
     def progress(self, method: str, path: str) -> Iterator[None]:
@@ -138,31 +130,37 @@ class Telemetry:
         if kind in ("busy", "stopping", "too-many", "took-too-long"):
             self._refusals.labels(kind).inc()
 
-    def serving(self, models: Iterable[Model]) -> None:
-        """From now on these versions."""
-        self._info.clear()
-        for model in models:
-            self._info.labels(
-                model.category, model.method, model.backbone, str(model.version), model.sha256
-            ).set(1)
-
     def text(self) -> bytes:
-        """As Prometheus reads it."""
+        """As Prometheus reads it; what has not happened yet of a product that is served is there as 0."""
+        for name in _categories(self._shelf):
+            self._ratio.labels(name)
+            for label in ("OK", "NG"):
+                self._inspections.labels(name, label)
         return generate_latest(self.registry)
 
 
-class _Queue(Collector):
-    """Asked when it is scraped, so that no number of the gate is kept twice."""
+class _Present(Collector):
+    """Asked when it is scraped, so that nothing of gate and shelf is kept twice."""
 
-    def __init__(self, gate: Gate, names: list[str]) -> None:
-        self._gate, self._names = gate, names
+    def __init__(self, gate: Gate, shelf: Shelf) -> None:
+        self._gate, self._shelf = gate, shelf
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The present numbers."""
+        info = GaugeMetricFamily(
+            "kizu_model_info",
+            "Always 1; its labels say what is served.",
+            labels=["category", "method", "backbone", "version", "sha256"],
+        )
+        for model in self._shelf.models():
+            info.add_metric(
+                [model.category, model.method, model.backbone, str(model.version), model.sha256], 1
+            )
+        yield info
         waiting = GaugeMetricFamily(
             "kizu_queue_length", "Pictures that wait for their turn.", labels=["category"]
         )
-        for name in (*self._names, UNNAMED):
+        for name in (*_categories(self._shelf), UNNAMED):
             waiting.add_metric([name], self._gate.waiting[name])
         yield waiting
         for name, told, value in (
@@ -170,8 +168,14 @@ class _Queue(Collector):
             ("kizu_workers", "Pictures that may be inspected at once.", self._gate.workers),
             ("kizu_places_taken", "Requests that have been let in.", self._gate.held),
             ("kizu_places", "Requests that may be let in.", self._gate.places),
+            ("kizu_model_problems", "Models that could not be taken.", len(self._shelf.problems())),
+            ("kizu_model_bytes", "What open models take, as it was measured.", self._shelf.open_bytes),
         ):
             yield GaugeMetricFamily(name, told, value=value)
+
+
+def _categories(shelf: Shelf) -> list[str]:
+    return [model.category for model in shelf.models()]
 
 
 def _method(method: str) -> str:

@@ -119,7 +119,7 @@ def test_a_request_keeps_its_own_id_where_it_may_stand_in_a_log(client: TestClie
         (b"GIF89a" + bytes(40), {}, {}, 415, "GIF"),
         (GOOD, {"content-type": "application/json"}, {}, 415, "application/json"),
         (GOOD[:300], {}, {}, 422, "is not whole"),
-        (GOOD, {}, {"class_name": "plat"}, 422, "no product 'plat'"),
+        (GOOD, {}, {"class_name": "plat"}, 422, "no model on the shelf is called 'plat'"),
         (GOOD, {}, {"treshold": "1"}, 422, "did you mean 'threshold'"),
         (GOOD, {}, {"threshold": "nan"}, 422, "threshold"),
         (GOOD, {}, {"threshold": "x" * 5000}, 422, "threshold"),
@@ -260,13 +260,13 @@ def test_the_log_has_a_line_for_each_request_whatever_a_client_writes(
 
 
 def test_new_versions_come_into_service_when_asked_for(run: RunFolder, start: Start) -> None:
-    client = start(runs=[str(run.path)])
+    client = start(runs=[str(run.path)], refresh_s=0)
     before = ask(client, GOOD)
     change(run.path, SetOptions(value=before["anomaly_score"] * 0.5), Work())
-    assert client.post("/models/refresh").json() == {"changed": ["plate"]}
+    assert client.post("/models/refresh").json() == {"changed": ["plate"], "problems": []}
     after = ask(client, GOOD)
     assert (after["label"], after["model"]["version"]) == ("NG", before["model"]["version"] + 1)
-    assert client.post("/models/refresh").json() == {"changed": []}
+    assert client.post("/models/refresh").json() == {"changed": [], "problems": []}
 
 
 def test_a_picture_beside_the_region_of_interest_is_a_problem(start: Start, tmp_path: Path) -> None:
