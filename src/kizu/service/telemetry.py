@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,6 +17,9 @@ UNNAMED = "unnamed"
 """The category of what waits before anybody knows which product it is."""
 UNKNOWN = "unknown"
 """The category of a picture that looks like no product that is served."""
+REFUSALS = ("busy", "stopping", "too-many", "took-too-long")
+"""Kinds of problem that are about how much is done at once, not about what was sent."""
+_REQUEST = ("method", "endpoint")
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30)
 _RATIOS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5)
@@ -31,53 +35,27 @@ class Telemetry:
         self._endpoints, self._shelf = frozenset(endpoints), shelf
         self.registry = own = CollectorRegistry()
         ProcessCollector(registry=own)
-        self._requests = Counter(
-            "http_requests", "Requests that were answered.", ("method", "endpoint", "status"), registry=own
-        )
-        self._duration = Histogram(
-            "http_request_duration_seconds", "From the first byte of a request to the last of its answer.",
-            ("method", "endpoint"), registry=own, buckets=_SECONDS,
-        )  # fmt: skip
-        self._in_progress = Gauge(
-            "http_requests_in_progress",
-            "Requests that are being answered.",
-            ("method", "endpoint"),
-            registry=own,
-        )
-        self._inspections = Counter(
-            "kizu_inspections",
-            "Pictures that got a verdict: OK, NG, or unknown.",
-            ("category", "label"),
-            registry=own,
-        )
-        self._failures = Counter(
-            "kizu_failures",
-            "Pictures that could not be inspected, by the kind of problem.",
-            ("problem",),
-            registry=own,
-        )
-        self._ratio = Histogram(
-            "kizu_score_ratio", "Score in parts of the threshold; above 1 is NG.", ("category",), registry=own,
-            buckets=_RATIOS,
-        )  # fmt: skip
-        self._stages = Histogram(
-            "kizu_stage_seconds",
-            "What the parts of an answer take.",
-            ("stage",),
-            registry=own,
-            buckets=_SECONDS,
-        )
-        self._refusals = Counter(
-            "kizu_refusals", "Requests and pictures that were not let in.", ("reason",), registry=own
-        )
-        self._confidence = Histogram(
-            "kizu_retrieval_confidence", "Of pictures whose product was found by likeness.", registry=own,
-            buckets=_CONFIDENCES,
-        )  # fmt: skip
-        self._unknowns = Counter(
-            "kizu_unknown_products", "Pictures that look like no product that is served.", registry=own
-        )
-        for reason in ("busy", "stopping", "too-many", "took-too-long"):
+        count, spread = partial(Counter, registry=own), partial(Histogram, registry=own)
+        self._requests = count("http_requests", "Requests that were answered.", (*_REQUEST, "status"))
+        told = "From the first byte of a request to the last of its answer."
+        self._duration = spread("http_request_duration_seconds", told, _REQUEST, buckets=_SECONDS)
+        told = "Requests that are being answered."
+        self._in_progress = Gauge("http_requests_in_progress", told, _REQUEST, registry=own)
+        told = "Pictures that got a verdict: OK, NG, or unknown."
+        self._inspections = count("kizu_inspections", told, ("category", "label"))
+        told = "Pictures that could not be inspected, by the kind of problem."
+        self._failures = count("kizu_failures", told, ("problem",))
+        told = "Requests and pictures that were not let in."
+        self._refusals = count("kizu_refusals", told, ("reason",))
+        told = "Score in parts of the threshold; above 1 is NG."
+        self._ratio = spread("kizu_score_ratio", told, ("category",), buckets=_RATIOS)
+        told = "What the parts of an answer take."
+        self._stages = spread("kizu_stage_seconds", told, ("stage",), buckets=_SECONDS)
+        told = "Of pictures whose product was found by likeness."
+        self._confidence = spread("kizu_retrieval_confidence", told, buckets=_CONFIDENCES)
+        told = "Pictures that look like no product that is served."
+        self._unknowns = count("kizu_unknown_products", told)
+        for reason in REFUSALS:
             self._refusals.labels(reason)
 
     def watch(self, gate: Gate) -> None:
@@ -127,7 +105,7 @@ class Telemetry:
     def failed(self, kind: str) -> None:
         """A picture got no verdict."""
         self._failures.labels(kind).inc()
-        if kind in ("busy", "stopping", "too-many", "took-too-long"):
+        if kind in REFUSALS:
             self._refusals.labels(kind).inc()
 
     def text(self) -> bytes:
