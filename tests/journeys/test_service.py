@@ -1,7 +1,6 @@
 """The real process: it starts, answers, is measured by a real Prometheus, and ends in order."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -14,12 +13,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from socket import create_connection, socket
 from typing import Any
 
 import pytest
 import yaml
+from tests.serving import Served, services, until
 from tests.support import part_picture, with_flaw
 
 from kizu.imaging.codec import png_bytes
@@ -34,27 +35,6 @@ LARGE = png_bytes(with_flaw(part_picture(3, 1500), 400, 600, 300))
 """Takes long enough to be met on the way."""
 
 
-class Served:
-    """A process that answers."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self.process, self.address = process, address
-
-    def ask(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, Any]:
-        asked = urllib.request.Request(self.address + path, data, {"content-type": "image/png", **headers})
-        try:
-            with urllib.request.urlopen(asked, timeout=60) as answer:
-                status, body = answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            status, body = error.code, error.read()
-        return status, json.loads(body) if body[:1] in (b"{", b"[") else body.decode()
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
-
-
 @pytest.fixture(scope="module")
 def plate(trained_plate: Path) -> RunFolder:
     (config,) = (trained_plate / "runs").rglob("config.yaml")
@@ -63,44 +43,9 @@ def plate(trained_plate: Path) -> RunFolder:
 
 @pytest.fixture
 def serve(plate: RunFolder) -> Iterator[Callable[..., Served]]:
-    """Starts `kizu serve` on a free port; what still runs when the test ends, however, is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*flags: object, **variables: str) -> Served:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kizu", "serve", str(plate.path), "--port", "0", *map(str, flags)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **variables},
-        )
-        started.append(process)
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        if not address:
-            pytest.fail(process.communicate(timeout=30)[1])
-        served = Served(process, address)
-        until(lambda: served.ask("/ready")[0] == 200)
-        return served
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
-
-
-def metrics(served: Served) -> dict[str, float]:
-    """The service's own, by name and labels as they are written."""
-    lines = served.ask("/metrics")[1].splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("kizu_"))
-    return {name: float(value) for name, value in pairs}
+    """Serves the run, with these flags and variables."""
+    with services() as start:
+        yield partial(start, plate.path)
 
 
 def test_it_answers_as_the_inspector_does_logs_each_request_and_ends_with_0(
@@ -134,7 +79,7 @@ def test_told_to_stop_it_finishes_what_runs_and_refuses_what_waits(serve: Callab
 
     def all_are_in_one_runs_and_others_wait() -> bool:
         """A place alone says nothing of that: it is taken before the body is read."""
-        answered, now = len(got), metrics(served)
+        answered, now = len(got), served.metrics()
         return (
             answered + now["kizu_places_taken"] == 6
             and now["kizu_inspections_running"] == 1
@@ -168,7 +113,7 @@ def test_who_hangs_up_frees_the_place(serve: Callable[..., Served]) -> None:
     served = serve(KIZU_SERVE_QUEUE_LENGTH="0", KIZU_SERVE_WORKERS="1", KIZU_SERVE_BODY_S="60")
     with closing(connect(served.address)) as half:
         half.sendall(HEAD + GOOD[:100])
-        until(lambda: metrics(served)["kizu_places_taken"] == 1)
+        until(lambda: served.metrics()["kizu_places_taken"] == 1)
         assert served.ask("/detect", GOOD)[1]["title"] == "The queue is full"
     until(lambda: served.ask("/detect", GOOD)[0] == 200)
     assert served.end()[0] == 0
@@ -180,7 +125,7 @@ def test_whose_body_does_not_come_is_told_and_frees_the_place(serve: Callable[..
         slow.sendall(HEAD + GOOD[:100])
         slow.settimeout(20)
         assert b" 408 " in slow.recv(1000)
-        until(lambda: metrics(served)["kizu_places_taken"] == 0)
+        until(lambda: served.metrics()["kizu_places_taken"] == 0)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,19 @@ class Problem(BaseModel):
     request_id: str
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The library's description says of a problem that it might be plain JSON too."""
+        described = super().openapi()
+        for methods in described["paths"].values():
+            for told in methods.values():
+                for answer in told["responses"].values():
+                    content = answer.get("content", {})
+                    if MEDIA_TYPE in content and "application/json" in content:
+                        content[MEDIA_TYPE] = content.pop("application/json")
+        return described
+
+
 def make_app(settings: ServeSettings, shelf: Shelf, work: Work = Work()) -> FastAPI:
     """The service over `shelf`, which it closes at its end. Raises `ConfigError` for keys that cannot be used."""
     telemetry = Telemetry((*POSTED, *GOT, *FILES), shelf)
@@ -63,7 +76,7 @@ def make_app(settings: ServeSettings, shelf: Shelf, work: Work = Work()) -> Fast
             gate.shut_down()
             shelf.close()
 
-    app = FastAPI(
+    app = _Application(
         title="Kizu",
         version=package_versions().get("kizu", "unknown"),
         description=_ABOUT,

@@ -239,6 +239,8 @@ def test_the_description_names_every_address_option_and_field(client: TestClient
     assert set(form["properties"]) == {
         "file", "class_name", "threshold", "return_map", "map_format", "return_regions"
     }  # fmt: skip
+    refused = told["paths"]["/detect"]["post"]["responses"]["422"]["content"]
+    assert refused == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert set(ask(client, BAD)) == set(told["components"]["schemas"]["DetectAnswer"]["properties"])
 
 

@@ -8,6 +8,11 @@ function add(parent, tag, text) {
   return made;
 }
 
+function prose(parent, text) {
+  const made = add(parent, "p");
+  text.split("`").forEach((part, number) => (number % 2 ? add(made, "code", part) : made.append(part)));
+}
+
 function kindOf(schema) {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -38,7 +43,7 @@ function fields(schema) {
 function showOne(parent, method, path, told) {
   const heading = add(parent, "h2");
   add(heading, "code", `${method.toUpperCase()} ${path}`);
-  add(parent, "p", told.description || told.summary || "");
+  prose(parent, told.description || told.summary || "");
   for (const [kind, body] of Object.entries(told.requestBody?.content || {})) {
     add(parent, "p", `Body: ${kind}`);
     table(parent, ["field", "kind", "default", ""], fields(body.schema));
@@ -53,12 +58,12 @@ async function show() {
   const api = await (await fetch("/openapi.json")).json();
   const place = document.getElementById("api");
   place.replaceChildren();
-  add(place, "p", api.info.description);
+  prose(place, api.info.description);
   for (const [path, methods] of Object.entries(api.paths))
     for (const [method, told] of Object.entries(methods)) showOne(place, method, path, told);
   for (const [name, schema] of Object.entries(api.components?.schemas || {})) {
     add(place, "h2", name);
-    add(place, "p", schema.description || "");
+    prose(place, schema.description || "");
     table(place, ["field", "kind", "default", ""], fields(schema));
   }
 }
