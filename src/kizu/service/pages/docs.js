@@ -25,12 +25,14 @@ function kindOf(schema) {
 
 function table(parent, head, rows) {
   if (!rows.length) return;
+  const filled = head.map((_, number) => rows.some((cells) => cells[number]));
+  const kept = (cells) => cells.filter((_, number) => filled[number]);
   const made = add(parent, "table");
   const first = made.insertRow();
-  for (const text of head) add(first, "th", text);
+  for (const text of kept(head)) add(first, "th", text);
   for (const cells of rows) {
     const line = made.insertRow();
-    for (const text of cells) add(line, "td", text);
+    for (const text of kept(cells)) add(line, "td", text);
   }
 }
 
