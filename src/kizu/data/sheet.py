@@ -80,3 +80,22 @@ def _tile(sample: Sample, scale: Scale | None) -> U8:
     except DataError:
         return _MISSING
     return image if mask is None or mask.shape != image.shape[:2] else draw_contours(image, mask)
+
+
+def shift_sheet(clean: Manifest, shifted: Manifest, per_kind: int = 3, tile_px: int = 200) -> U8:
+    """A contact sheet, (H, W, 3): pictures and, beside each, the same shifted, some of each split and kind; masks
+    outlined."""
+    others = {sample.id: sample for sample in shifted.samples}
+    tiles, captions = [], []
+    scale = _scale_of(clean)
+    for samples in by_kind(clean.samples).values():
+        there = [sample for sample in samples if sample.id in others]
+        spread = np.linspace(0, len(there) - 1, min(per_kind, len(there))).astype(int)
+        for index in spread:
+            name = there[index].id
+            tiles += [_tile(there[index], scale), _tile(others[name], None)]
+            captions += [name, "shifted"]
+        empty = 2 * (-len(spread) % per_kind)
+        tiles += [np.full((1, 1, 3), PAPER, dtype=np.uint8)] * empty
+        captions += [""] * empty
+    return contact_sheet(tiles or [_MISSING], 2 * per_kind, captions or ["no images"], tile_px=tile_px)

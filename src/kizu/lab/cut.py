@@ -16,7 +16,7 @@ from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.defects import PlacedDefects, choose_defects
 from kizu.lab.fit import LabelledImages, Sides
-from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, place_grouped
+from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, place_grouped
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 
@@ -109,8 +109,7 @@ def _cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
     groups = dict(zip(good, blocks_of(good), strict=True))
     count = max(groups.values()) + 1
     if leaves_out(config, count):
-        anchors = choose_anchors(config, count)
-        groups = {sample: NEVER_LEFT_OUT if n in anchors else n for sample, n in groups.items()}
+        groups = dict(zip(good, mark_anchors(config, list(groups.values())), strict=True))
         scored = (sample for sample in good if groups[sample] != NEVER_LEFT_OUT)
         by_group = tuple(sorted(scored, key=groups.__getitem__))
         return Cut(good, by_group, manifest.validation(), groups=groups, left_out=True)

@@ -81,6 +81,8 @@ def train_run(
     cut = cut_good(manifest, config)
     work.note(*cut.notes)
     config = choose_placement(config, cut.fit, work)
+    preset = config.told_preset()
+    work.note(*(preset.told() if preset else ()))
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)
     if known is not None:
@@ -162,7 +164,7 @@ def read_run_config(folder: RunFolder) -> RunConfig:
     hint = "copy the run folder again from where it is whole, or train anew"
     try:
         values = read_yaml(folder.config)
-        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys():
+        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys() - {"preset"}:
             raise ConfigError(f"{folder.config} is not whole")
         return RunConfig.parse(values, where=str(folder.config))
     except ConfigError as error:
