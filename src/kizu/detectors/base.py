@@ -266,17 +266,6 @@ def check_features(embeddings: Embeddings, work: Work) -> Iterator[F32]:
         raise DataError("there is no good image to fit on")
 
 
-def score_by_group(groups: I64, score: Callable[[I64], Scores]) -> Scores:
-    """What `score` says of the rows of each group by themselves; of all images whose `groups` (N,) are told, in their
-    order."""
-    rows = [np.flatnonzero(groups == number) for number in np.unique(groups)]
-    found = [score(own) for own in rows]
-    places = np.argsort(np.concatenate(rows))
-    image = np.concatenate([scores.image for scores in found])
-    maps = np.concatenate([scores.maps for scores in found])
-    return Scores(image[places], maps[places])
-
-
 def ensure_room(needed: int, work: Work, *, hint: str) -> None:
     """Raises `ConfigError` when `needed` bytes are more than the budget that was set, or without one than are free."""
     limit = work.memory_limit()
