@@ -29,6 +29,7 @@ from kizu.cli import (
     submit,
     threshold,
     train,
+    tune,
     update,
     zero_shot,
 )
@@ -87,6 +88,7 @@ app.add_typer(submit.app, name="submit")
 app.command()(with_flags(recommend.recommend))
 app.command()(with_flags(presets.presets))
 app.command()(with_flags(train.train))
+app.command()(with_flags(tune.tune))
 app.command()(with_flags(evaluate.evaluate))
 app.command()(with_flags(design.design))
 app.command()(with_flags(design.freeze))

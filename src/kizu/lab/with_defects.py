@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kizu.core.errors import DataError
+from kizu.backbones.tuned import images_known
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, I64, Bool
 from kizu.core.work import Work
@@ -118,6 +119,11 @@ def try_with_defects(
 
     Raises `DataError` for fewer than five groups of defects or of good images, `LeakageError`.
     """
+    if images_known(base.embedding.backbone):
+        raise ConfigError(
+            f"{base.embedding.backbone} was tuned on good images, which folds would take for unseen",
+            hint="ask with the backbone that it was made from",
+        )
     manifest = group_good(manifest.with_hashes(work), base.placement, with_defects=True, work=work)
     good, defects = manifest.train_good(), manifest.train_defects()
     ensure_apart(defects, manifest.test())
