@@ -211,5 +211,5 @@ def _has_about(placement: Mapping[str, Any], pixels: int | None) -> bool:
 
 def _told(value: Any) -> str:
     if value is None:
-        return "what the rest decides"
+        return "the default"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
