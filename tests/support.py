@@ -63,6 +63,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patchcore by angle": {"kind": "patchcore", "distance": "cosine", "patch_size": 1, **BANK},
     "patchcore whitened": {"kind": "patchcore", "whiten": "full", "top_count": 3, **BANK},
     "patchcore mirrored": {"kind": "patchcore", "mirror": True, **BANK},
+    "patchcore turned five ways": {"kind": "patchcore", "rotations": 5, **BANK},
+    "patch_knn turned eight ways": {"kind": "patch_knn", "rotations": 8, "mirror": True},
+    "subspace turned three ways": {"kind": "subspace", "rotations": 3},
     "patch_knn half whitened": {"kind": "patch_knn", "whiten": "half", "mirror": True, "turn_up_to": 2},
     "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
 }

@@ -22,8 +22,10 @@ from kizu.cli import (
     export,
     index,
     inspect,
+    presets,
     recommend,
     serve,
+    study,
     submit,
     threshold,
     train,
@@ -83,6 +85,7 @@ app.command()(with_flags(demo.demo))
 app.add_typer(data.app, name="data")
 app.add_typer(submit.app, name="submit")
 app.command()(with_flags(recommend.recommend))
+app.command()(with_flags(presets.presets))
 app.command()(with_flags(train.train))
 app.command()(with_flags(evaluate.evaluate))
 app.command()(with_flags(design.design))
@@ -101,6 +104,7 @@ app.command()(with_flags(threshold.redecide))
 app.command()(with_flags(update.update))
 app.command()(with_flags(update.rollback))
 app.command()(with_flags(update.versions))
+app.add_typer(study.app, name="study")
 app.add_typer(backbones.app, name="backbones")
 app.command()(with_flags(cache.cache))
 
