@@ -128,7 +128,7 @@ def test_a_record_that_was_changed_by_hand_is_measured_again(study: Study, tmp_p
     assert read_record(tmp_path, key) == study.records[key]
     path = record_path(tmp_path, key)
     stored = json.loads(path.read_text())
-    stored["record"]["metrics"]["image_auroc"] = 1.0
+    stored["record"]["metrics"]["image_auroc"] = 0.25
     path.write_text(json.dumps(stored))
     assert read_record(tmp_path, key) is None
 
