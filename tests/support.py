@@ -4,7 +4,8 @@ A test module imports from here and never from another test module.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from kizu.backbones.resnet import Variant as ResnetVariant
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
+from kizu.bundles.store import save
 from kizu.cli.main import app
 from kizu.core.split import Split
 from kizu.core.types import F32, HW, U8, Bool
@@ -61,6 +63,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patchcore by angle": {"kind": "patchcore", "distance": "cosine", "patch_size": 1, **BANK},
     "patchcore whitened": {"kind": "patchcore", "whiten": "full", "top_count": 3, **BANK},
     "patchcore mirrored": {"kind": "patchcore", "mirror": True, **BANK},
+    "patchcore turned five ways": {"kind": "patchcore", "rotations": 5, **BANK},
+    "patch_knn turned eight ways": {"kind": "patch_knn", "rotations": 8, "mirror": True},
+    "subspace turned three ways": {"kind": "subspace", "rotations": 3},
     "patch_knn half whitened": {"kind": "patch_knn", "whiten": "half", "mirror": True, "turn_up_to": 2},
     "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
 }
@@ -97,15 +102,26 @@ def with_flaw(image: U8, top: int, left: int, size: int = 12) -> U8:
     return flawed
 
 
-def category(root: Path, name: str, seed: int) -> Manifest:
+def grain(seed: int) -> U8:
+    """Another product than a plate: (64, 64, 3)."""
+    return np.repeat(texture(seed, (64, 64))[..., None], 3, axis=2)
+
+
+def put_bundle(bundle: Bundle, folder: Path, **facts: object) -> Path:
+    """A bundle with other facts in its manifest."""
+    save(replace(bundle, manifest=bundle.manifest.model_copy(update=facts)), folder)
+    return folder
+
+
+def category(root: Path, name: str, seed: int, draw: Callable[[int], U8] = part_picture) -> Manifest:
     """12 good images to learn from, 4 good and 4 flawed ones to test, with masks."""
     for number in range(16):
         folder = root / name / ("train" if number < 12 else "test") / "good"
-        encode_png(folder / f"{number}.png", part_picture(seed + number))
+        encode_png(folder / f"{number}.png", draw(seed + number))
     for number in range(4):
         encode_png(
             root / name / "test" / "checks" / f"{number}.png",
-            with_flaw(part_picture(seed + 30 + number), 20, 24 + number),
+            with_flaw(draw(seed + 30 + number), 20, 24 + number),
         )
         mask = np.zeros((64, 64), dtype=bool)
         mask[20:32, 24 + number : 36 + number] = True

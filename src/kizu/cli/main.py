@@ -22,6 +22,7 @@ from kizu.cli import (
     export,
     index,
     inspect,
+    presets,
     recommend,
     serve,
     study,
@@ -84,6 +85,7 @@ app.command()(with_flags(demo.demo))
 app.add_typer(data.app, name="data")
 app.add_typer(submit.app, name="submit")
 app.command()(with_flags(recommend.recommend))
+app.command()(with_flags(presets.presets))
 app.command()(with_flags(train.train))
 app.command()(with_flags(evaluate.evaluate))
 app.command()(with_flags(design.design))

@@ -14,10 +14,11 @@ from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import F32, HW, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import (
-    AS_IT_IS,
     NEVER_LEFT_OUT,
     DetectorConfig,
     Position,
+    Rotations,
+    turned,
     with_mirrored,
 )
 from kizu.detectors.coverage import Coverage
@@ -29,6 +30,12 @@ from kizu.scoring.projection import project, sparse_projection
 
 SEARCH_BYTES_PER_ROW = 25
 """Bounds, norms and counters of the greedy search, beside the features themselves."""
+
+LEAST_KEPT = 1000
+"""A bank of a part of the patches has at least so many, or all: of one good image 1 % is ten (docs/choices.md)."""
+LEAST_PICKED = 3000
+"""Picked group by group, a bank has at least so many patches, or all: a few of each image alone do not cover what it
+shows (docs/choices.md)."""
 
 
 class BankConfig(DetectorConfig):
@@ -45,6 +52,8 @@ class BankConfig(DetectorConfig):
     mirror: bool = False
     """Learn each good image mirrored too, left and right changed: for parts that may lie either way, and for few
     images. The features to thin double, and the time to embed them."""
+    rotations: Rotations = 1
+    """Learn each good image turned so many ways (`base.Rotations`); the features to thin grow as much."""
     whiten: Whitening | None = None
     """Press directions together in which good patches vary much, before distances are taken. Fitted on all good
     patches, so that what a fit without some of them would say is known but nearly: a rate costs twice the images."""
@@ -68,26 +77,27 @@ class BankConfig(DetectorConfig):
         return groups // 3 if groups >= 100 else groups // 5 if groups >= 50 else 0
 
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
-        """As they are, and mirrored where that was asked for."""
-        return with_mirrored((AS_IT_IS,)) if self.mirror else (AS_IT_IS,)
+        """Turned as `rotations` asks, and each mirrored too where that was asked for."""
+        ways = turned(self.rotations)
+        return with_mirrored(ways) if self.mirror else ways
 
     def may_be_laid(self) -> bool:
-        """Whether images may be learned in several positions."""
-        return self.mirror
+        """As `DetectorConfig` has it."""
+        return self.mirror or self.rotations > 1
 
     def ensure_as_they_are(self) -> None:
         """Raises `ConfigError` where images may have been learned in several positions: more could not join them."""
         if self.may_be_laid():
             raise ConfigError(
                 "images that were learned turned or mirrored cannot be joined by more",
-                hint="train anew on all images, or fit with turn_up_to 0 and mirror false",
+                hint="train anew on all images, or fit with rotations 1, turn_up_to 0 and mirror false",
             )
 
-    def bank_size(self, rows: int) -> int:
-        """How many of so many good patches are kept."""
-        return (
-            max(1, round(rows * self.coreset)) if self.coreset_size is None else min(self.coreset_size, rows)
-        )
+    def bank_size(self, rows: int, least: int = LEAST_KEPT) -> int:
+        """How many of so many good patches are kept; where the part is given, at least `least`, or all."""
+        if self.coreset_size is not None:
+            return min(self.coreset_size, rows)
+        return max(1, round(rows * self.coreset), min(least, rows))
 
 
 @contextmanager
@@ -128,13 +138,6 @@ def pick_patches(features: F32, config: BankConfig, rng: np.random.Generator, wo
         return greedy_k_centre(small, size, first=first, on_progress=work.report)
 
 
-LEAST_KEPT = 1000
-"""A bank of a part of the patches has at least so many, or all: of one good image 1 % is ten (docs/choices.md)."""
-LEAST_PICKED = 3000
-"""Picked group by group, a bank has at least so many patches, or all: a few of each image alone do not cover what it
-shows (docs/choices.md)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Picked:
     """What a bank keeps of good patches."""
@@ -157,15 +160,10 @@ def pick(
     that lie farthest from them.
     """
     if of_images is None:
-        least = min(LEAST_KEPT, len(features))
-        if config.coreset_size is None and config.bank_size(len(features)) < least:
-            config = config.model_copy(update={"coreset_size": least})
         rows = pick_patches(features, config, rng, work)
         return Picked(rows, coverage_of(features, features[rows], config))
     groups = np.repeat(np.asarray(of_images, np.int64), len(features) // len(of_images))
-    wanted = config.bank_size(len(features))
-    if config.coreset_size is None:
-        wanted = max(wanted, min(LEAST_PICKED, len(features)))
+    wanted = config.bank_size(len(features), LEAST_PICKED)
     picked: list[Picked] = []
     anchors: Bank | None = None
     numbers = np.unique(groups)  # those that are never left out first
@@ -215,7 +213,11 @@ def bank_memory(config: BankConfig, rows: int, dim: int, budget: int) -> int:
     features = min(rows * dim * BYTES_PER_FLOAT, budget)
     if config.projection is not None and config.projection < dim:
         features += min(rows * config.projection * BYTES_PER_FLOAT, budget)
-    return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
+    return (
+        features
+        + rows * SEARCH_BYTES_PER_ROW
+        + 3 * config.bank_size(rows, LEAST_PICKED) * dim * BYTES_PER_FLOAT
+    )
 
 
 def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None:
@@ -257,7 +259,7 @@ def extend(
     total = coverage.patches + len(features)
     size, vectors = config.bank_size(total), bank.vectors
     if config.coreset_size is None:  # a bank may hold more than its part
-        size = max(size, min(LEAST_KEPT, total), len(vectors) + config.bank_size(len(features)))
+        size = max(size, len(vectors) + config.bank_size(len(features), least=0))
     if coverage.radius == 0 and size == total:
         return (
             _ready(np.concatenate([vectors, features])),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Normalisation
+from kizu.backbones.graph import Combination, Normalisation
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.types import F32, HW, I64, Scores
@@ -29,13 +29,18 @@ NEVER_LEFT_OUT = -1
 class Position(NamedTuple):
     """How an image is laid before it is learned."""
 
-    quarters: int
-    """Turns of 90 degrees"""
+    degrees: float
+    """Turned counter-clockwise about its centre."""
     is_mirrored: bool = False
     """Left and right changed, after it was turned"""
 
 
 AS_IT_IS = Position(0)
+
+
+def turned(rotations: int) -> tuple[Position, ...]:
+    """So many positions in equal parts of a full turn, as it is first."""
+    return tuple(Position(360 * step / rotations) for step in range(rotations))
 
 
 def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
@@ -80,6 +85,15 @@ class DetectorConfig(Config):
         """In which positions `count` good images (H, W) are learned, as they are first."""
         return (AS_IT_IS,)
 
+    def may_be_laid(self) -> bool:
+        """Whether images may be learned in several positions."""
+        return False
+
+
+Rotations = Annotated[int, Field(ge=1, le=360)]
+"""Learn each good image so many times, turned by equal parts of a full turn: 8 is every 45 degrees; 1: as it is. For
+parts that may lie any way, and for few images; the time to embed them grows as much."""
+
 
 class EmbeddingConfig(Config):
     """Which features are looked at."""
@@ -88,6 +102,9 @@ class EmbeddingConfig(Config):
     """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
     layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Finest first. None: the backbone's own choice (`BackboneSpec.default_layers`)."""
+    combine: Combination = "concat"
+    """Layers side by side, or their mean: as wide as one of them, for layers of one size, such as blocks of a
+    transformer."""
     normalisation: Normalisation = "native"
     """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
 

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from kizu.backbones.builder import GraphBuilder
 from kizu.core.types import F32, F64, HW, I64, Scores
 from kizu.core.work import BATCH, BYTES_PER_FLOAT, Work
-from kizu.detectors.bank import BankConfig, gather
+from kizu.detectors.bank import gather
 from kizu.detectors.base import (
     Arrays,
     Detector,
@@ -55,8 +55,10 @@ class EnsembleConfig(DetectorConfig):
         for member in self.members:
             if isinstance(member, EnsembleConfig):
                 raise ValueError("an ensemble is no member of an ensemble")
-            if isinstance(member, BankConfig) and member.may_be_laid():
-                raise ValueError("members see embeddings, not images: leave turn_up_to 0 and mirror false")
+            if member.may_be_laid():
+                raise ValueError(
+                    "members see embeddings, not images: leave rotations 1, turn_up_to 0 and mirror false"
+                )
         return self
 
     def count_held_out(self, count: int) -> int:

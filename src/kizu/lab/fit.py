@@ -175,6 +175,7 @@ def _describe(
         thresholds_by_category=calibrated.by_category,
         calibration=config.calibration,
         seed=config.seed,
+        preset=config.told_preset(),
         backbone=BackboneRecord(
             name=spec.name, licence=spec.licence, source=spec.source, weights_sha256=spec.weights_sha256
         ),

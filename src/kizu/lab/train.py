@@ -26,7 +26,7 @@ from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
 from kizu.lab.grouping import group_good
-from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, place_grouped, tell_trend
+from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, place_grouped, tell_trend
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.placing import choose_placement
@@ -84,6 +84,8 @@ def train_run(
         manifest = group_good(manifest, config.placement, work=work)
     cut = cut_good(manifest, config)
     config = choose_placement(config, cut.fit, work)
+    preset = config.told_preset()
+    work.note(*(preset.told() if preset else ()))
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)
     if known is not None:
@@ -164,7 +166,7 @@ def read_run_config(folder: RunFolder) -> RunConfig:
     hint = "copy the run folder again from where it is whole, or train anew"
     try:
         values = read_yaml(folder.config)
-        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys():
+        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys() - {"preset"}:
             raise ConfigError(f"{folder.config} is not whole")
         return RunConfig.parse(values, where=str(folder.config))
     except ConfigError as error:
@@ -245,8 +247,7 @@ def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
     groups = dict(zip(good, blocks_of(good), strict=True))
     count = max(groups.values()) + 1
     if leaves_out(config, count):
-        anchors = choose_anchors(config, count)
-        groups = {sample: NEVER_LEFT_OUT if n in anchors else n for sample, n in groups.items()}
+        groups = dict(zip(good, mark_anchors(config, list(groups.values())), strict=True))
         scored = (sample for sample in good if groups[sample] != NEVER_LEFT_OUT)
         by_group = tuple(sorted(scored, key=groups.__getitem__))
         return Cut(good, by_group, manifest.validation(), groups=groups, left_out=True)

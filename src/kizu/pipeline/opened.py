@@ -26,6 +26,7 @@ from kizu.detectors.base import (
 from kizu.detectors.registry import detector_config, make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
+from kizu.imaging.turning import turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +181,8 @@ def embed_all(
 
 def _lay(images: U8, position: Position) -> U8:
     """(N, H, W, 3) in another position, contiguous."""
-    turned = np.rot90(images, position.quarters, axes=(1, 2))
-    return np.ascontiguousarray(turned[:, :, ::-1] if position.is_mirrored else turned)
+    turned = turn(images, position.degrees)
+    return np.ascontiguousarray(turned[:, :, ::-1]) if position.is_mirrored else turned
 
 
 def _reopen(

@@ -25,6 +25,10 @@ class PipelineOptions:
     """Settings of a pipeline that have a flag; what is None stays as the config has it."""
 
     config_file: Config = None
+    preset: Annotated[
+        str | None,
+        Flag("A published method from `kizu presets`; what --config and other flags say wins, and is told."),
+    ] = None
     model: Annotated[str | None, Flag(f"The method: {', '.join(DETECTORS)}.")] = None
     backbone: Backbone = None
     layers: Annotated[str | None, Flag("Feature layers, comma separated.")] = None
