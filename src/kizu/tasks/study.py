@@ -7,6 +7,9 @@ from kizu.tasks.study_options import StudyOptions
 
 
 def study(options: StudyOptions, work: Work) -> Study:
-    """Measure what is not there yet, check it, and write the tables. Raises as `measure_study` and `StudyConfig.read`."""
+    """Measure what is not there yet, check it, and write the tables.
+
+    Raises as `measure_study` and `StudyConfig.read`.
+    """
     config = StudyConfig.read(options.study, options.data_root)
     return measure_study(config.quick() if options.quick else config, options.output, work)
