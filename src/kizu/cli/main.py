@@ -25,6 +25,7 @@ from kizu.cli import (
     presets,
     recommend,
     serve,
+    study,
     submit,
     threshold,
     train,
@@ -103,6 +104,7 @@ app.command()(with_flags(threshold.redecide))
 app.command()(with_flags(update.update))
 app.command()(with_flags(update.rollback))
 app.command()(with_flags(update.versions))
+app.add_typer(study.app, name="study")
 app.add_typer(backbones.app, name="backbones")
 app.command()(with_flags(cache.cache))
 

@@ -12,9 +12,17 @@ from kizu.tasks.options import Flag, SkipBroken
 class SourceOptions:
     """What is inspected, with what, and where results go."""
 
-    run_dir: Annotated[Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",))] = None
+    run_dir: Annotated[
+        list[Path] | None,
+        Flag("The run folder that `kizu train` printed; may be given again, as --model.", ("--run-dir",)),
+    ] = None
     model: Annotated[
-        Path | None, Flag("In place of a run: a file that `kizu export` wrote.", ("--model",))
+        list[Path] | None,
+        Flag(
+            "In place of a run: a file that `kizu export` wrote. Given again, or a folder of runs and files: several"
+            " products, and each picture goes to the model of the one that it shows.",
+            ("--model",),
+        ),
     ] = None
     folder: Annotated[
         Path | None,
@@ -55,7 +63,10 @@ class SourceOptions:
     ] = None
     output_dir: Annotated[
         Path | None,
-        Flag("Where results go. Default: inspections/<folder name> in the run folder, or beside the model."),
+        Flag(
+            "Where results go. Default: inspections/<folder name> in the run folder, or beside the model; with several"
+            " models it must be given."
+        ),
     ] = None
     require_signature: Annotated[
         Path | None,

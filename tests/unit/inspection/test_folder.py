@@ -21,8 +21,9 @@ from kizu.imaging.roi import read_roi
 from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.options import FolderOptions
-from kizu.inspection.pieces import SETTLED_S
-from kizu.inspection.records import csv_lines, error_record, schema
+from kizu.inspection.records import error_record, schema
+from kizu.inspection.results import SETTLED_S
+from kizu.inspection.table import csv_lines
 from kizu.lab.train import RunConfig, train_run
 
 
