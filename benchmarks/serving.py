@@ -13,8 +13,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -133,45 +134,57 @@ class Many:
     least_ms: float
     """Of one picture whose category is named."""
     lookup_ms: float
-    """What it takes longer where the picture is asked whose it is; 0 where that is not possible."""
+    """What it takes longer where the picture is asked whose it is."""
 
 
 def of_many(scratch: Path, run: Path, files: list[bytes], seconds: float) -> dict[int, Many]:
-    """One category and several: models of their own that look through one graph, each category named in turn."""
+    """One category and several, both at once and asked in turns: models of their own that look through one graph."""
     folder = RunFolder(run)
-    bundle = folder.open_bundle()
-    found = {}
     write_references(folder.retrieval, make_references(folder))
-    for count in (1, CATEGORIES):
-        shelf = scratch / f"of {count}"
-        for number in range(count):
-            facts = {"category": f"c{number:02}"}
-            own = replace(bundle, manifest=bundle.manifest.model_copy(update=facts))
-            save(own, shelf / f"c{number:02}" / "model")
-            references = read_references(folder.retrieval)
-            assert references is not None
-            (product,) = references.products.values()
-            told = references.model_copy(update={"products": {facts["category"]: product}})
-            write_references(shelf / facts["category"] / FILE, told)
-        with served(shelf) as port:
-            client = http.client.HTTPConnection("127.0.0.1", port)
-            times: dict[bool, list[float]] = {True: [], False: []}
-            until = time.perf_counter() + seconds
-            for number, data in enumerate(cycle(files)):
-                for is_named, taken in times.items():
-                    path = f"/detect?class_name=c{number % count:02}" if is_named else "/detect"
+    times: dict[tuple[int, bool], list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        clients = {}
+        for count in (1, CATEGORIES):
+            port = stack.enter_context(served(put_categories(folder, scratch / f"of {count}", count)))
+            clients[count] = http.client.HTTPConnection("127.0.0.1", port)
+        until = time.perf_counter() + 2 * seconds
+        for number, data in enumerate(cycle(files)):
+            for count, client in clients.items():
+                for path in (f"/detect?class_name=c{number % count:02}", "/detect"):
                     start = time.perf_counter()
                     assert ask(client, "POST", path, data)
-                    taken.append((time.perf_counter() - start) * 1e3)
-                if time.perf_counter() > until:
-                    break
-            client.request("GET", "/metrics")
-            text = client.getresponse().read().decode()
-            resident = next(line for line in text.splitlines() if line.startswith("process_resident_memory"))
-            found[count] = Many(
-                float(resident.split()[1]) / 1e6, min(times[True]), min(times[False]) - min(times[True])
+                    times[count, path == "/detect"].append((time.perf_counter() - start) * 1e3)
+            if time.perf_counter() > until:
+                break
+        return {
+            count: Many(
+                resident_mb(client),
+                min(times[count, False]),
+                min(times[count, True]) - min(times[count, False]),
             )
-    return found
+            for count, client in clients.items()
+        }
+
+
+def put_categories(folder: RunFolder, shelf: Path, count: int) -> Path:
+    """So many models of one run, each of a category and with references of its own."""
+    bundle, references = folder.open_bundle(), read_references(folder.retrieval)
+    assert references is not None
+    (product,) = references.products.values()
+    for number in range(count):
+        name = f"c{number:02}"
+        own = replace(bundle, manifest=bundle.manifest.model_copy(update={"category": name}))
+        save(own, shelf / name / "model")
+        told = references.model_copy(update={"products": {name: product}})
+        write_references(shelf / name / FILE, told)
+    return shelf
+
+
+def resident_mb(client: http.client.HTTPConnection) -> float:
+    """Of the whole process, as it tells itself."""
+    client.request("GET", "/metrics")
+    lines = client.getresponse().read().decode().splitlines()
+    return float(next(line for line in lines if line.startswith("process_resident_memory")).split()[1]) / 1e6
 
 
 def per_category_mb(many: dict[int, Many]) -> float:
