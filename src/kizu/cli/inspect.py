@@ -39,7 +39,11 @@ def inspect(
         say(f"further pages were not looked at: {report.num_more_pages} images", err=True)
     if report.num_beyond_scale:
         say(f"numbers beyond the model's scale: {report.num_beyond_scale} images", err=True)
+    if done.page is not None:
+        say(f"look at {done.page.resolve()}", err=True)
     say(f"wrote {done.output_dir}", err=True)
+    if not source.watch and not shown.as_json:
+        say(*done.result.rejected)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     if report.assumed_good is not None and not shown.as_json:
         say(*(f"{name:<9} {said}" for name, said in report.assumed_good.says))

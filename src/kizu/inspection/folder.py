@@ -4,6 +4,7 @@ Whatever goes wrong with one picture becomes that picture's line, and the rest g
 same call again goes on after it, and looks anew at what has changed since.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ PAUSES_S = (0.5, 1.0, 2.0)
 REPORT_SHARE = 20
 """While a folder is watched, the report is not written again before this many times what writing it took."""
 
-TOLD_FAILURES = 5
+TOLD_FAILURES, TOLD_REJECTED = 5, 10
 
 OnRecord = Callable[[Record], None]
 
@@ -58,6 +59,9 @@ class FolderResult:
     """The same: those that could not be inspected."""
     failures: tuple[str, ...]
     """Why, of the first few of these."""
+    rejected: tuple[str, ...] = ()
+    """The NG ones that this call was given, the highest score first, a line for each of the first few, and how many
+    more there are."""
 
 
 class FolderRunner:
@@ -146,6 +150,7 @@ class FolderRunner:
             num_ng=sum(verdict == "NG" for verdict in verdicts.values()),
             num_failed=len(failed),
             failures=tuple(ledger.error(key) or f"{key}: has no line" for key in failed[:TOLD_FAILURES]),
+            rejected=_told_rejected(ledger, [key for key, verdict in verdicts.items() if verdict == "NG"]),
         )
 
     def _journal(self) -> Journal:
@@ -158,6 +163,8 @@ class FolderRunner:
             "save_masks": self._options.save_masks,
             "save_overlays": self._options.save_overlays,
         }
+        if self._options.overlay != "blend":
+            settings["overlay"] = self._options.overlay
         if self._options.refuse_pages:
             settings["refuse_pages"] = True
         return Journal(self._output_dir, settings, belongs_to=self._belongs_to)
@@ -226,6 +233,15 @@ class Pace:
         self._is_wanted = False
         end = time.monotonic()
         self._not_before = end + self._share * (end - start)
+
+
+def _told_rejected(ledger: Ledger, keys: Sequence[str]) -> tuple[str, ...]:
+    scored = sorted(((ledger.tally.score(key) or 0.0, key) for key in keys), reverse=True)
+    shared = os.path.commonprefix(keys) if len(keys) > 1 else ""  # noqa: RUF071 - it is cut at a slash
+    cut = shared.rfind("/") + 1
+    lines = [f"NG  {score:<9.4g} {key[cut:]}" for score, key in scored[:TOLD_REJECTED]]
+    more = len(scored) - len(lines)
+    return (*lines, f"and {more} more") if more else tuple(lines)
 
 
 def _judged(ledger: Ledger, keys: Iterable[str]) -> Iterator[Judged]:

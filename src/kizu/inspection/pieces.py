@@ -27,6 +27,7 @@ from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_jpeg, encode_png, image_info
 from kizu.imaging.opening import FileContent, read_file
 from kizu.inspection.inspector import Inspection, Inspector
+from kizu.inspection.layers import draw_layers
 from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Record, error_record, prediction_record
 from kizu.inspection.report import Outcome
@@ -205,8 +206,10 @@ class InspectPieces:
             mask = None
             if self.true_mask is not None:
                 mask = self.true_mask(item.named.sample, (original.shape[0], original.shape[1]))
-            encode_jpeg(path, inspection.overlay(original, true_mask=mask))
+            encode_jpeg(path, inspection.overlay(original, true_mask=mask, style=self.options.overlay))
             saved["overlay_path"] = str(path)
+            if self.options.save_page:
+                draw_layers(inspection, original, mask).write(self.output_dir, item.named.name)
         return saved
 
     def _refused(self, named: Named, source: Source, error: ImageError) -> Result:

@@ -26,6 +26,7 @@ from kizu.inspection.source import identify
 from kizu.inspection.watch import DropFolder
 from kizu.lab.measured_set import read_known_content
 from kizu.lab.promises import read_set_on
+from kizu.report.inspecting import write_inspection_page
 from kizu.runs.folder import open_run
 from kizu.runtimes.model import is_model_file
 from kizu.tasks.line_options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
@@ -37,6 +38,8 @@ class Inspected:
 
     result: FolderResult
     output_dir: Path
+    page: Path | None = None
+    """To look at; None: it was not asked for."""
 
 
 def inspect(
@@ -89,10 +92,15 @@ def inspect(
             interval=source.interval,
             idle_seconds=source.idle,
         )
-        return Inspected(runner.watch(drop, on_record), output_dir)
+        return _with_page(runner.watch(drop, on_record), output_dir, writing)
     samples = _named_images(source.image_list) if is_list else folder.all()
     declared = _declare(opened, inspector.manifest, source.category) if source.assume_good else None
-    return Inspected(runner.run(samples, declared), output_dir)
+    return _with_page(runner.run(samples, declared), output_dir, writing)
+
+
+def _with_page(result: FolderResult, output_dir: Path, writing: WritingOptions) -> Inspected:
+    page = write_inspection_page(output_dir, result.report) if writing.save_page else None
+    return Inspected(result, output_dir, page)
 
 
 def _declare(opened: Path, manifest: BundleManifest, category: str | None) -> Declared:

@@ -88,6 +88,14 @@ class DecisionOptions(MarkOptions):
     ignore: Annotated[Path | None, Flag("Where flaws do not count: JSON polygons, or a picture.")] = None
 
 
+class Overlay(StrEnum):
+    """How a verdict is drawn."""
+
+    BLEND = "blend"
+    SIDE = "side"
+    OUTLINE = "outline"
+
+
 @dataclass(frozen=True, slots=True)
 class SavedOptions:
     """What is written of each image."""
@@ -95,6 +103,12 @@ class SavedOptions:
     save_csv: Annotated[bool, Flag("Write preds.csv as well.", ("--csv",))] = False
     save_masks: Annotated[bool, Flag("Write masks/.", ("--save-masks/--no-save-masks",))] = True
     save_overlays: Annotated[bool, Flag("Write overlays/.", ("--save-overlays/--no-save-overlays",))] = True
+    save_page: Annotated[
+        bool, Flag("Write index.html to look at, and its pictures in page/.", ("--page/--no-page",))
+    ] = True
+    overlay: Annotated[
+        Overlay, Flag("The map over the picture, that beside the picture as it is, or outlines alone.")
+    ] = Overlay.BLEND
 
 
 @dataclass(frozen=True, slots=True)

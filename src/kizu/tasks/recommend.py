@@ -18,6 +18,7 @@ from kizu.lab.searched import Searched
 from kizu.lab.size_curve import SizeCurve
 from kizu.lab.train import RunConfig
 from kizu.pipeline.config import PipelineConfig
+from kizu.report.recommended_page import write_recommended_page, write_searched_page
 from kizu.report.recommending import as_comment, search_table, search_told, sizes_table, sizes_told
 from kizu.tasks.data import data_config, scan_told
 from kizu.tasks.lab_options import BudgetOptions
@@ -58,6 +59,8 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
     if sizes is not None and told.config is not None:
         lines = [f"kizu recommend: {told.reason}", sizes_told(sizes), sizes_table(sizes), *sizes.warnings]
         _write(options.output, told.config, data, lines)
+        if options.output is not None:
+            write_recommended_page(page_of(options.output), found, sizes)
     return told
 
 
@@ -76,7 +79,14 @@ def search_for(data: DataOptions, options: BudgetOptions, work: Work) -> Searche
     if found.winner is not None:
         lines = [f"kizu recommend --search: {found.reason}", search_table(found), *search_told(found)]
         _write(options.output, found.winner.contender.config, data, lines)
+        if options.output is not None:
+            write_searched_page(page_of(options.output), found)
     return found
+
+
+def page_of(config: Path) -> Path:
+    """The page that lies beside a config that was written."""
+    return config.with_suffix(".html")
 
 
 def _budget(options: BudgetOptions) -> Budget:
