@@ -42,7 +42,7 @@ def inspect(
     if done.page is not None:
         say(f"look at {done.page.resolve()}", err=True)
     say(f"wrote {done.output_dir}", err=True)
-    if not source.watch and not shown.as_json:
+    if done.result.rejected and not source.watch and not shown.as_json:
         say(*done.result.rejected)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     if report.assumed_good is not None and not shown.as_json:
