@@ -59,8 +59,9 @@ architecture: $(VENV)/.dev
 bench: $(VENV)/.test ## measure this machine: tables of ratios, and their JSON under benchmarks/results
 	$(BIN)/python benchmarks/all.py
 
-soak: $(VENV)/.test ## kill commands at random points and run them again to the end: nothing may be lost (15 minutes at most)
+soak: $(VENV)/.test ## kill commands at random points and run them again to the end; 10,000 requests to a service whose models change
 	$(BIN)/python benchmarks/kills.py --kills 400 --seconds 900
+	$(BIN)/python benchmarks/soak.py
 
 $(PEERS)/.ready: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

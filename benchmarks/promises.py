@@ -29,7 +29,7 @@ from kizu.decision.thresholds import Threshold
 from kizu.detectors.base import NEVER_LEFT_OUT, Embeddings, Fitted, LeavesOut
 from kizu.detectors.registry import make_detector
 from kizu.lab.grouping import find_good_siblings
-from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, whole_groups
+from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, whole_groups
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 
@@ -146,28 +146,26 @@ def draw(groups: I64, wanted: int, rng: np.random.Generator) -> np.ndarray:
 def fit(config: PipelineConfig, pictures: Pictures, rows: I64, seed: int) -> tuple[Threshold, Fitted]:
     """As `kizu train` does it."""
     detector = make_detector(config.detector)
-    groups = pictures.groups[rows]
-    count = len(np.unique(groups))
+    groups = np.unique(pictures.groups[rows], return_inverse=True)[1]
+    count = int(groups.max()) + 1
     rng = rng_for(seed, "fit")
     if leaves_out(config, count):
-        anchors = np.unique(groups)[sorted(choose_anchors(config, count))]
-        groups = np.where(np.isin(groups, anchors), NEVER_LEFT_OUT, groups)
-        told = Embeddings(
-            batches(pictures.embedding, rows), len(rows), config.placement.image_size, groups.tolist()
-        )
+        marked = mark_anchors(config, groups.tolist())
+        told = Embeddings(batches(pictures.embedding, rows), len(rows), config.placement.image_size, marked)
         fitted = detector.fit(told, rng=rng)
         assert isinstance(fitted, LeavesOut)
-        rows = rows[groups != NEVER_LEFT_OUT]
-        parts = [rows[part] for part in whole_groups(pictures.groups[rows])]
+        inside = np.array(marked) != NEVER_LEFT_OUT
+        rows, groups = rows[inside], groups[inside]
+        parts = list(whole_groups(groups))
         scores = []
         for part in parts:
             found = fitted.leave_out(
-                pictures.embedding[part], config.placement.image_size, pictures.groups[part]
+                pictures.embedding[rows[part]], config.placement.image_size, groups[part]
             )
             scores.append(found.image)
         good = GoodScores.of(
             np.concatenate(scores),
-            pictures.groups[np.concatenate(parts)],
+            groups[np.concatenate(parts)],
             left_out=True,
             monotone=config.detector.monotone,
         )

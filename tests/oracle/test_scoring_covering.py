@@ -5,7 +5,6 @@ import pytest
 
 from kizu.core.errors import ConfigError
 from kizu.core.types import F32
-from kizu.scoring import covering
 from kizu.scoring.coreset import greedy_k_centre
 from kizu.scoring.covering import continue_picks, radius_of_picks
 from kizu.scoring.neighbours import build_bank
@@ -52,16 +51,24 @@ def literal(x: F32, bank: F32, radius: float, most: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("radius", "most"), [(0.0, 10), (1.2, 1000), (1.2, 4), (99.0, 5)])
-def test_continued_picks_are_the_literal_ones(
-    radius: float, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(covering, "ROWS", 17)
+def test_continued_picks_are_the_literal_ones(radius: float, most: int) -> None:
     bank, x = points(20), 1.5 * points(80, seed=1)
     picks, left = continue_picks(x, build_bank(bank), radius=radius, most=most)
     assert picks.tolist() == literal(x, bank, radius, most)
     assert left == pytest.approx(distances(x, np.concatenate([bank, x[picks]])).max(), rel=1e-5)
     if most == 1000:
         assert left <= radius
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1e-1])
+def test_continued_picks_are_the_literal_ones_in_tight_clusters_far_away(spread: float) -> None:
+    """Where a product of float32 tells nothing, differences do."""
+    centres = 1000 + 100 * points(5, seed=2)
+    x = (np.repeat(centres, 40, axis=0) + spread * points(200, seed=3)).astype(np.float32)
+    bank = (centres[:3] + spread * points(3, seed=4)).astype(np.float32)
+    picks, left = continue_picks(x, build_bank(bank), radius=0.0, most=60)
+    assert picks.tolist() == literal(x, bank, 0.0, 60)
+    assert left == pytest.approx(distances(x, np.concatenate([bank, x[picks]])).max(), rel=1e-5)
 
 
 def test_what_is_covered_already_adds_nothing_and_copies_end_it() -> None:

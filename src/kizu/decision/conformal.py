@@ -84,7 +84,7 @@ SPARED_UP_TO = 0.05
 """More is not promised for the sake of one group that may be unlike the rest."""
 
 
-def usual_rate(good: GoodScores, target: float) -> float:
+def usual_rate(good: GoodScores | int, target: float) -> float:
     """What is promised where nobody asked for a rate: `target`, or the lowest at which one group of good images may lie
     above the threshold, 2 / (n + 1); the tightest where that would be more than `SPARED_UP_TO`.
 

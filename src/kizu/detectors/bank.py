@@ -30,6 +30,12 @@ from kizu.scoring.projection import project, sparse_projection
 SEARCH_BYTES_PER_ROW = 25
 """Bounds, norms and counters of the greedy search, beside the features themselves."""
 
+LEAST_KEPT = 1000
+"""A bank of a part of the patches has at least so many, or all: of one good image 1 % is ten (docs/choices.md)."""
+LEAST_PICKED = 3000
+"""Picked group by group, a bank has at least so many patches, or all: a few of each image alone do not cover what it
+shows (docs/choices.md)."""
+
 
 class BankConfig(DetectorConfig):
     """Which of the good patches are kept."""
@@ -83,11 +89,11 @@ class BankConfig(DetectorConfig):
                 hint="train anew on all images, or fit with turn_up_to 0 and mirror false",
             )
 
-    def bank_size(self, rows: int) -> int:
-        """How many of so many good patches are kept."""
-        return (
-            max(1, round(rows * self.coreset)) if self.coreset_size is None else min(self.coreset_size, rows)
-        )
+    def bank_size(self, rows: int, least: int = LEAST_KEPT) -> int:
+        """How many of so many good patches are kept; where the part is given, at least `least`, or all."""
+        if self.coreset_size is not None:
+            return min(self.coreset_size, rows)
+        return max(1, round(rows * self.coreset), min(least, rows))
 
 
 @contextmanager
@@ -128,13 +134,6 @@ def pick_patches(features: F32, config: BankConfig, rng: np.random.Generator, wo
         return greedy_k_centre(small, size, first=first, on_progress=work.report)
 
 
-LEAST_KEPT = 1000
-"""A bank of a part of the patches has at least so many, or all: of one good image 1 % is ten (docs/choices.md)."""
-LEAST_PICKED = 3000
-"""Picked group by group, a bank has at least so many patches, or all: a few of each image alone do not cover what it
-shows (docs/choices.md)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Picked:
     """What a bank keeps of good patches."""
@@ -157,15 +156,10 @@ def pick(
     that lie farthest from them.
     """
     if of_images is None:
-        least = min(LEAST_KEPT, len(features))
-        if config.coreset_size is None and config.bank_size(len(features)) < least:
-            config = config.model_copy(update={"coreset_size": least})
         rows = pick_patches(features, config, rng, work)
         return Picked(rows, coverage_of(features, features[rows], config))
     groups = np.repeat(np.asarray(of_images, np.int64), len(features) // len(of_images))
-    wanted = config.bank_size(len(features))
-    if config.coreset_size is None:
-        wanted = max(wanted, min(LEAST_PICKED, len(features)))
+    wanted = config.bank_size(len(features), LEAST_PICKED)
     picked: list[Picked] = []
     anchors: Bank | None = None
     numbers = np.unique(groups)  # those that are never left out first
@@ -215,7 +209,11 @@ def bank_memory(config: BankConfig, rows: int, dim: int, budget: int) -> int:
     features = min(rows * dim * BYTES_PER_FLOAT, budget)
     if config.projection is not None and config.projection < dim:
         features += min(rows * config.projection * BYTES_PER_FLOAT, budget)
-    return features + rows * SEARCH_BYTES_PER_ROW + 3 * config.bank_size(rows) * dim * BYTES_PER_FLOAT
+    return (
+        features
+        + rows * SEARCH_BYTES_PER_ROW
+        + 3 * config.bank_size(rows, LEAST_PICKED) * dim * BYTES_PER_FLOAT
+    )
 
 
 def coverage_of(features: F32, kept: F32, config: BankConfig) -> Coverage | None:
@@ -257,7 +255,7 @@ def extend(
     total = coverage.patches + len(features)
     size, vectors = config.bank_size(total), bank.vectors
     if config.coreset_size is None:  # a bank may hold more than its part
-        size = max(size, min(LEAST_KEPT, total), len(vectors) + config.bank_size(len(features)))
+        size = max(size, len(vectors) + config.bank_size(len(features), least=0))
     if coverage.radius == 0 and size == total:
         return (
             _ready(np.concatenate([vectors, features])),

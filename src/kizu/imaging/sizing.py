@@ -57,3 +57,8 @@ def fit_size(aspect: float, pixels: int, step: int) -> HW:
                 best = off, (height, width)
     assert best is not None
     return best[1]
+
+
+def told_size(size: HW) -> str:
+    """ "256x384": height x width"""
+    return "x".join(map(str, size))

@@ -8,8 +8,9 @@ from typing import Self
 
 from kizu.core.errors import BundleError, ConfigError
 from kizu.core.work import Work
-from kizu.data.batches import Source, place_source
+from kizu.data.batches import Placed, Source, place_source
 from kizu.decision.policy import PolicyConfig
+from kizu.imaging.codec import Limits
 from kizu.imaging.opening import read_file
 from kizu.imaging.roi import Roi
 from kizu.inspection.inspector import Inspection, Inspector
@@ -49,10 +50,14 @@ class Shelf:
         memory_mb: int | None,
         work: Work,
         looking: Mapping[str, Looking] | None,
+        otherwise: Looking,
+        limits: Limits,
+        one_of_each: bool,
     ) -> None:
         """`open` does this, and looks what is there."""
         self._paths = tuple(map(Path, paths))
-        self._work, self._looking = work, dict(looking or {})
+        self._work, self._looking, self._otherwise = work, dict(looking or {}), otherwise
+        self._limits, self._one_of_each = limits, one_of_each
         self._models = OpenModels(None if memory_mb is None else memory_mb << 20, work)
         self._contents = Contents()
         self._refreshing, self._retrieving = Lock(), Lock()
@@ -68,16 +73,29 @@ class Shelf:
         memory_mb: int | None = None,
         work: Work = Work(),
         looking: Mapping[str, Looking] | None = None,
+        otherwise: Looking = Looking(),
+        limits: Limits = Limits(),
+        one_of_each: bool = False,
     ) -> Self:
         """The models that `paths` are, or that lie in these folders: run folders, bundles, exported files. All of their
         bytes are checked, and no network is opened yet.
 
         `memory_mb`: what open models may take; those that were used longest ago are closed for others, and opened again
         when they are asked for. One that is larger by itself stays until another is wanted; a picture that is being
-        judged keeps its model to the end. None: all stay. `looking`: how products are looked at, by category.
+        judged keeps its model to the end. None: all stay. `looking`: how products are looked at, by category;
+        `otherwise`: how all others are. `limits`: what decoding one picture may take. `one_of_each`: two models of one
+        category are a problem, and are not told apart by longer names.
         Raises `BundleError` where not one model can be taken; what is wrong with others is in `problems()`.
         """
-        shelf = cls(paths, memory_mb=memory_mb, work=work, looking=looking)
+        shelf = cls(
+            paths,
+            memory_mb=memory_mb,
+            work=work,
+            looking=looking,
+            otherwise=otherwise,
+            limits=limits,
+            one_of_each=one_of_each,
+        )
         shelf.refresh()
         contents = shelf._contents
         if not contents.entries:
@@ -88,7 +106,11 @@ class Shelf:
             )
         unknown = shelf._looking.keys() - {entry.model.category for entry in contents.entries.values()}
         if unknown:
-            raise ConfigError(f"no model on the shelf is of {', '.join(sorted(unknown))}")
+            known = sorted({entry.model.category for entry in contents.entries.values()})
+            raise ConfigError(
+                f"no model on the shelf is of {', '.join(sorted(unknown))}",
+                hint=f"there are: {', '.join(known)}",
+            )
         return shelf
 
     def models(self) -> tuple[ShelfModel, ...]:
@@ -99,26 +121,39 @@ class Shelf:
         """What could not be taken, or not as it is now, since the last look."""
         return self._contents.problems
 
+    @property
+    def open_bytes(self) -> int:
+        """What models that are open take in memory, as it was measured when they were opened."""
+        return self._models.size_bytes
+
     def find(self, name: str) -> ShelfModel:
         """By its name; by its category, or category@run, where only one has that. Raises `ConfigError`."""
         return self._contents.find(name).model
 
-    def inspect(self, picture: Source | str, *, name: str | None = None) -> Shelved:
+    def inspect(
+        self, picture: Source | str, *, name: str | None = None, threshold: float | None = None
+    ) -> Shelved:
         """What one model says of a picture: a file, its bytes, or an array as `Inspector.inspect` takes it.
 
-        `name`: which model; None: the one of the product that the picture shows, or none. Raises `ConfigError` for an
-        unknown name, and where models are not told apart by what a picture shows; `ImageError`.
+        `name`: which model; None: the one of the product that the picture shows, or none; a model that is alone and
+        does not know what its product looks like takes every picture, as an `Inspector` does. `threshold`: a raw score
+        in place of the model's. Raises `ConfigError` for an unknown name, and where models are not told apart by what a
+        picture shows; `ImageError`.
         """
-        contents = self._current()
-        if name is not None:
-            entry = contents.find(name)
-            return self._judge(entry, _read(picture), None)
-        content = _read(picture)  # once: what is found is what is judged
-        retrieved = self._retriever_of(contents).retrieve(content)
-        if retrieved.name is None:
-            return Shelved(None, None, retrieved)
-        entry = contents.find(retrieved.name)
-        return self._judge(entry, content, replace(retrieved, name=entry.model.name))
+        contents, content = self._current(), _read(picture)  # once: what is found is what is judged
+        entry = contents.only() if name is None else contents.find(name)
+        retrieved = None
+        if entry is None:
+            retrieved = self._retriever_of(contents).retrieve(content)
+            if retrieved.name is None:
+                return Shelved(None, None, retrieved)
+            entry = contents.find(retrieved.name)
+            retrieved = replace(retrieved, name=entry.model.name)
+        entry, inspector = self._open(entry)
+        if threshold is not None:
+            inspector = inspector.with_threshold(threshold)
+        placed = place_source(content, inspector.placement, limits=self._limits)
+        return Shelved(entry.model, _judge(inspector, placed, content), retrieved)
 
     def inspect_each(self, picture: Source | str, names: Sequence[str]) -> tuple[Shelved, ...]:
         """What several models say of one picture, in the order of their names.
@@ -132,16 +167,16 @@ class Shelf:
             for name in names:
                 entry, inspector = self._open(contents.find(name))
                 if inspector.placement not in placed:
-                    placed[inspector.placement] = place_source(content, inspector.placement)
-                seen = placed[inspector.placement]
-                inspector.ensure_fits(seen.size)
-                inspection = inspector.inspect_placed(seen.image[None], [seen.size])[0]
+                    placed[inspector.placement] = place_source(
+                        content, inspector.placement, limits=self._limits
+                    )
+                inspection = _judge(inspector, placed[inspector.placement], content)
                 found.append(Shelved(entry.model, inspection, None))
         return tuple(found)
 
     def warm(self) -> None:
         """Open models, in their order, as far as the memory reaches, and what tells products apart; each has scored a
-        black picture then. Raises what opening them raises."""
+        black picture then, on all cores and on one. Raises what opening them raises."""
         contents = self._current()
         opened: list[Entry] = []
         for entry in contents.entries.values():
@@ -151,6 +186,9 @@ class Shelf:
                 break  # the first ones had to go for it
         if any(entry.references is not None for entry in contents.entries.values()):
             self._retriever_of(contents)
+            network = self._network
+            if network is not None:  # None: closed meanwhile
+                network.warm()
 
     def refresh(self) -> tuple[str, ...]:
         """Look again what lies at the paths, and take what has changed: another version in force, a new model, one that
@@ -162,7 +200,9 @@ class Shelf:
         """
         with self._refreshing:
             before = self._current()
-            contents = before.looked_at_again(self._paths, self._work.runtime, self._open_anew)
+            contents = before.looked_at_again(
+                self._paths, self._work.runtime, self._open_anew, one_of_each=self._one_of_each
+            )
             self._contents = contents
             self._models.keep_only({entry.files_sha256 for entry in contents.entries.values()})
         return tuple(
@@ -196,10 +236,6 @@ class Shelf:
             raise ConfigError("the shelf is closed", hint="open it again")
         return self._contents
 
-    def _judge(self, entry: Entry, content: Source, retrieved: Retrieved | None) -> Shelved:
-        entry, inspector = self._open(entry)
-        return Shelved(entry.model, inspector.inspect(content), retrieved)
-
     def _open(self, entry: Entry) -> tuple[Entry, Inspector]:
         """Where its files are others by now, or gone, what has taken their place."""
         try:
@@ -216,7 +252,7 @@ class Shelf:
         category = entry.model.category
         known = opened.inspectors.get(category)
         if known is None:
-            looking = self._looking.get(category, Looking())
+            looking = self._looking.get(category, self._otherwise)
             known = Inspector(
                 opened.source,
                 category=category if entry.of_several else None,
@@ -242,8 +278,13 @@ class Shelf:
                 hint="make that once, kizu index RUN; or name the model",
             )
         if self._network is None:
-            self._network = VectorNetwork(self._work)
+            self._network = VectorNetwork(self._work, self._limits)
         return Retriever(products, self._network)
+
+
+def _judge(inspector: Inspector, placed: Placed, content: Source) -> Inspection:
+    inspector.ensure_fits(placed.size, getattr(content, "path", None))
+    return inspector.inspect_placed(placed.image[None], [placed.size])[0]
 
 
 def _read(picture: Source | str) -> Source:

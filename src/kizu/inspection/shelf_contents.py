@@ -60,8 +60,19 @@ class Contents:
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self.entries)}"
         raise ConfigError(f"no model on the shelf is called {name!r}", hint=hint)
 
-    def looked_at_again(self, paths: Sequence[Path], runtime: str, changing: Changing) -> "Contents":
-        """What lies at `paths` now. What cannot be taken leaves there what was, and becomes a problem."""
+    def only(self) -> Entry | None:
+        """The model, where there is but one and a picture is not asked whose it is."""
+        entries = list(self.entries.values())
+        return entries[0] if len(entries) == 1 and entries[0].references is None else None
+
+    def looked_at_again(
+        self, paths: Sequence[Path], runtime: str, changing: Changing, *, one_of_each: bool = False
+    ) -> "Contents":
+        """What lies at `paths` now. What cannot be taken leaves there what was, and becomes a problem.
+
+        `one_of_each`: a model of a category that another one has already is such a problem too; of several new ones of
+        one category none is taken.
+        """
         found: dict[Path, Found] = {}
         problems: list[Problem] = []
         for path in paths:
@@ -80,8 +91,25 @@ class Contents:
                     problems.append(_problem(place, error))
                     if old is not None:
                         found[place] = old
-        entries = name_apart([entry for one in found.values() for entry in one.entries])
-        return Contents(found, entries, tuple(problems))
+        doubles = self._doubles(found) if one_of_each else {}
+        taken = [entry for path, one in found.items() if path not in doubles for entry in one.entries]
+        return Contents(found, name_apart(taken), (*problems, *doubles.values()))
+
+    def _doubles(self, found: Mapping[Path, Found]) -> dict[Path, Problem]:
+        """By path: what is of a category that something else is of; what is in use goes before what is new."""
+        in_use = {entry.model.path for entry in self.entries.values()}
+        of: dict[str, list[Path]] = {}
+        for path, one in found.items():
+            for entry in one.entries:
+                of.setdefault(entry.model.category, []).append(path)
+        doubles: dict[Path, Problem] = {}
+        for category, paths in of.items():
+            for path in paths:
+                others = [other for other in paths if other != path]
+                if others and path not in in_use:
+                    told = f"{path} and {others[0]} both are of {category}"
+                    doubles[path] = Problem(path, told, "one of them must go")
+        return doubles
 
 
 def _take(place: Path, kind: Kind, old: Found | None, runtime: str, changing: Changing) -> Found:

@@ -31,21 +31,29 @@ class Budget:
 
     def exceeded(self, config: PipelineConfig, cost: "Cost") -> tuple[str, ...]:
         """What of it a pipeline would break, in words."""
-        free_mb = free_memory() / 2**20 if self.memory_mb is None else self.memory_mb
-        limits = {
-            "memory": (cost.memory_bytes / 2**20, free_mb, "MB"),
-            "fit": (cost.fit_seconds, self.fit_seconds, "s"),
-            "latency": (cost.latency_ms, self.latency_ms, "ms"),
-        }
         broken = [
-            f"{what} {value:.3g} {unit} of {limit:.3g}"
-            for what, (value, limit, unit) in limits.items()
-            if limit is not None and value > limit
+            *self.over_memory(cost.memory_bytes),
+            *_over("fit", cost.fit_seconds, self.fit_seconds, "s"),
+            *self.over_latency(cost.latency_ms),
         ]
         seen = math.prod(config.placement.seen_hw)
         if self.pixels is not None and seen > self.pixels:
             broken.append(f"input {seen} pixels of {self.pixels}")
         return tuple(broken)
+
+    def over_latency(self, ms: float, slack: float = 1.0) -> tuple[str, ...]:
+        """In words, where one image takes more than `slack` times what is allowed; else nothing."""
+        return _over("latency", ms, self.latency_ms, "ms", slack)
+
+    def over_memory(self, peak: int) -> tuple[str, ...]:
+        """The same of bytes at the peak of the fit."""
+        free_mb = free_memory() / 2**20 if self.memory_mb is None else self.memory_mb
+        return _over("memory", peak / 2**20, free_mb, "MB")
+
+
+def _over(what: str, value: float, limit: float | None, unit: str, slack: float = 1.0) -> tuple[str, ...]:
+    is_over = limit is not None and value > slack * limit
+    return (f"{what} {value:.3g} {unit} of {limit:.3g}",) if is_over else ()
 
 
 @dataclass(frozen=True, slots=True)

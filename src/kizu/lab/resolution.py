@@ -17,15 +17,17 @@ from kizu.core.types import HW
 from kizu.core.work import Work, memory_in_use
 from kizu.data.manifest import Manifest
 from kizu.data.sized import COMPACT
+from kizu.decision.calibration import DEFAULT_RATE
+from kizu.decision.conformal import conformal, usual_rate
 from kizu.imaging.codec import image_size
-from kizu.imaging.sizing import fit_size, kept_aspect
+from kizu.imaging.sizing import fit_size, kept_aspect, told_size
 from kizu.imaging.tiling import tiles_per_image
 from kizu.lab.budget import Budget
 from kizu.lab.judged import Judged
 from kizu.lab.painted import FlawPlan, PaintedSet, Parted, judged_as, paint_held, part_good
 from kizu.lab.recommend import FIT_SAMPLE
 from kizu.lab.sample_trial import SampleTrial
-from kizu.lab.size_curve import SizeCurve, SizePoint, sized, told_size, warn
+from kizu.lab.size_curve import SizeCurve, SizePoint, sized, warn
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import Pipeline
 from kizu.pipeline.placing import choose_placement, strides_of
@@ -66,11 +68,11 @@ def show_sizes(
     before = memory_in_use()
     points: list[SizePoint] = []
     left_out: dict[str, str] = {}
-    rate = (1 + _spared(len(parted.held))) / (len(parted.held) + 1)
+    rate = usual_rate(len(parted.held), DEFAULT_RATE)
     for number, one in enumerate(tried):
         try:
             with work.limit():
-                points.append(_point(one, parted, painted, sizes, _Asked(budget, before), work))
+                points.append(_point(one, parted, painted, sizes, _Asked(budget, before, rate), work))
         except (ConfigError, DataError) as error:
             left_out[told_size(one.placement.image_size)] = error.message
         work.report("sizes", number + 1, len(tried))
@@ -85,6 +87,8 @@ def show_sizes(
 class _Asked:
     budget: Budget
     base_bytes: int
+    rate: float
+    """Of false alarms, that a fit promises where nobody asks for one."""
 
 
 def _configs(
@@ -129,7 +133,7 @@ def _point(
     trial = SampleTrial(config, parted.fit[:FIT_SAMPLE], parted.held[:1], parted.count, work)
     pipeline, cost = trial.fit(asked.base_bytes)
     judged = judge(pipeline, painted)
-    threshold = float(np.sort(judged.good)[-_spared(len(judged.good)) - 1])
+    threshold = conformal(judged.good, asked.rate).value
     sides = sorted(set(judged.side_px[judged.is_flawed].tolist()))
     return SizePoint(
         config=config,
@@ -147,11 +151,6 @@ def judge(pipeline: Pipeline, painted: PaintedSet) -> Judged:
     """What a fit says of each image of a painted set."""
     scores = [pipeline.score(batch).image for batch in painted.batches(pipeline.placement)]
     return judged_as(painted, scores)
-
-
-def _spared(good: int) -> int:
-    """How many of so many good pictures may lie above the threshold: as a fit has it where no rate is asked for."""
-    return 1 if good >= HELD_GROUPS else 0
 
 
 def _patch_px(config: PipelineConfig, sizes: Sequence[HW]) -> float:

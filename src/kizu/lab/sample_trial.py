@@ -13,10 +13,11 @@ from kizu.core.work import BATCH, Work
 from kizu.data.batches import stream
 from kizu.data.defects import PAINTERS
 from kizu.data.manifest import Sample
-from kizu.detectors.bank import BankConfig
+from kizu.detectors.bank import LEAST_KEPT, LEAST_PICKED, BankConfig
 from kizu.detectors.registry import make_detector
 from kizu.imaging.tiling import cut, tiles_per_image
 from kizu.lab.budget import Cost
+from kizu.lab.scheme import leaves_out
 from kizu.metrics.overlap import aupro
 from kizu.metrics.ranking import auroc
 from kizu.pipeline.config import PipelineConfig
@@ -68,7 +69,8 @@ class SampleTrial:
         if isinstance(bank, BankConfig):
             h, w = pipeline.embedder.grid_hw(self.config.placement.image_size)
             patches = h * w * tiles_per_image(self.config.placement)
-            wanted, there = bank.bank_size(self.count * patches), len(self.images) * patches
+            least = LEAST_PICKED if leaves_out(self.config, self.count) else LEAST_KEPT
+            wanted, there = bank.bank_size(self.count * patches, least), len(self.images) * patches
             size = min(wanted, there)
             larger = wanted / size
             sized = bank.model_copy(update={"coreset_size": size, "coreset_method": "random"})

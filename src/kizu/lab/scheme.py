@@ -13,6 +13,7 @@ from kizu.core.work import BATCH
 from kizu.data.batches import Source, stream
 from kizu.data.manifest import Sample
 from kizu.decision.calibration import HeldOut
+from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
@@ -59,6 +60,12 @@ def choose_anchors(config: PipelineConfig, groups: int) -> frozenset[int]:
     """The numbers of those of so many groups that are never left out, by the config's seed."""
     drawn = rng_for(config.seed, "anchors").permutation(groups)[: config.detector.anchors(groups)]
     return frozenset(drawn.tolist())
+
+
+def mark_anchors(config: PipelineConfig, groups: Sequence[int]) -> list[int]:
+    """Of each image (N,) its group, by numbers from 0; `NEVER_LEFT_OUT` where that is one of the anchors."""
+    anchors = choose_anchors(config, max(groups) + 1)
+    return [NEVER_LEFT_OUT if group in anchors else group for group in groups]
 
 
 def held_fraction(config: PipelineConfig, groups: int) -> float:

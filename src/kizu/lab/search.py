@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from kizu.core.errors import ConfigError
-from kizu.core.work import Work, free_memory
+from kizu.core.work import Work
 from kizu.data.defects import PAINTERS
 from kizu.data.manifest import Manifest
 from kizu.detectors.base import AS_IT_IS, EmbeddingConfig
@@ -223,9 +223,8 @@ class _Search:
         """Before it is judged: a search through all patches takes as long for each of the painted pictures."""
         if one.contender is self.default:
             return True
-        most = self.budget.latency_ms
-        if most is not None and one.latency_ms > NEARLY * most:
-            self.beyond[one.contender.name] = f"latency {one.latency_ms:.3g} ms of {most:.3g}"
+        if broken := self.budget.over_latency(one.latency_ms, NEARLY):
+            self.beyond[one.contender.name] = "; ".join(broken)
             return False
         if self.elapsed + seconds > self.limit:
             self.late += 1
@@ -236,11 +235,9 @@ class _Search:
         if one.config.detector.positions(self.parted.count, shared.hw) != (AS_IT_IS,):
             self.beyond[one.name] = "it learns pictures turned or mirrored, which no look shares"
             return False
-        most = free_memory() if self.budget.memory_mb is None else self.budget.memory_mb * 2**20
-        memory = shared.memory_bytes(one, self.parted.count)
-        if memory > most:
-            self.beyond[one.name] = f"memory {memory / 2**20:.3g} MB of {most / 2**20:.3g}"
-        return memory <= most
+        if broken := self.budget.over_memory(shared.memory_bytes(one, self.parted.count)):
+            self.beyond[one.name] = "; ".join(broken)
+        return not broken
 
     def _better(self, found: Sequence[Seen], keep: int) -> list[Contender]:
         """Those that go on, of what may yet fit the budget: the best of each method first, for methods gain unlike much

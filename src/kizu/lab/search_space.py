@@ -14,7 +14,7 @@ from kizu.detectors import DETECTORS
 from kizu.detectors.base import EmbeddingConfig
 from kizu.detectors.registry import method
 from kizu.imaging.placement import PlacementConfig
-from kizu.imaging.sizing import fit_size, kept_aspect
+from kizu.imaging.sizing import fit_size, kept_aspect, told_size
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.placing import strides_of
 
@@ -36,7 +36,7 @@ class Look:
     def name(self) -> str:
         """Network, layers, size."""
         layers = "+".join(self.embedding.layers or ())
-        size = "x".join(map(str, self.placement.image_size))
+        size = told_size(self.placement.image_size)
         return f"{self.embedding.backbone} {layers} {size}"
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kizu.core.work import free_memory
 from kizu.lab.budget import Budget
 from kizu.lab.judged import LEVEL, Difference, compare
 from kizu.lab.shared_look import Seen
@@ -40,7 +39,7 @@ class Searched:
         """Finalists within the budget."""
         return [one for one in self.finalists if not self.exceeds(one)]
 
-    def exceeds(self, one: Seen) -> list[str]:
+    def exceeds(self, one: Seen) -> tuple[str, ...]:
         """What of the budget a finalist breaks, in words."""
         return exceeds(one, self.budget)
 
@@ -86,12 +85,6 @@ class Searched:
         )
 
 
-def exceeds(one: Seen, budget: Budget, slack: float = 1.0) -> list[str]:
+def exceeds(one: Seen, budget: Budget, slack: float = 1.0) -> tuple[str, ...]:
     """What of a budget it breaks, in words; a latency only beyond `slack` times."""
-    found = []
-    if budget.latency_ms is not None and one.latency_ms > slack * budget.latency_ms:
-        found.append(f"latency {one.latency_ms:.3g} ms of {budget.latency_ms:.3g}")
-    most = free_memory() if budget.memory_mb is None else budget.memory_mb * 2**20
-    if one.memory_bytes > most:
-        found.append(f"memory {one.memory_bytes / 2**20:.3g} MB of {most / 2**20:.3g}")
-    return found
+    return (*budget.over_latency(one.latency_ms, slack), *budget.over_memory(one.memory_bytes))

@@ -214,7 +214,7 @@ def bank_growth(contender: Contender, rows: int, all_rows: int) -> float:
     config = contender.config.detector
     if not isinstance(config, BankConfig):
         return 1.0
-    now, then = (max(config.bank_size(n), min(LEAST_PICKED, n)) for n in (rows, all_rows))
+    now, then = (config.bank_size(n, LEAST_PICKED) for n in (rows, all_rows))
     return then / now
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kizu.core.types import HW
 from kizu.core.work import Work
 from kizu.data.manifest import Sample
+from kizu.imaging.sizing import told_size
 from kizu.lab.budget import Cost
 from kizu.lab.judged import Judged, compare
 from kizu.pipeline.config import PipelineConfig
@@ -36,7 +36,7 @@ class SizePoint:
     def name(self) -> str:
         """Height x width, and how it is cut."""
         placement = self.config.placement
-        size = "x".join(map(str, placement.image_size))
+        size = told_size(placement.image_size)
         return size if self.tiles == 1 else f"{self.tiles} tiles {size} of {told_size(placement.seen_hw)}"
 
 
@@ -141,8 +141,3 @@ def sized(settled: PipelineConfig, **values: object) -> PipelineConfig:
     """A pipeline with another placement."""
     placement = settled.placement.model_copy(update=values)
     return settled.model_copy(update={"placement": placement})
-
-
-def told_size(size: HW) -> str:
-    """ "256x384": height x width"""
-    return "x".join(map(str, size))

@@ -26,7 +26,7 @@ from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
 from kizu.lab.grouping import group_good
-from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, place_grouped, tell_trend
+from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, place_grouped, tell_trend
 from kizu.pipeline.config import PipelineConfig, read_yaml
 from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.placing import choose_placement
@@ -245,8 +245,7 @@ def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
     groups = dict(zip(good, blocks_of(good), strict=True))
     count = max(groups.values()) + 1
     if leaves_out(config, count):
-        anchors = choose_anchors(config, count)
-        groups = {sample: NEVER_LEFT_OUT if n in anchors else n for sample, n in groups.items()}
+        groups = dict(zip(good, mark_anchors(config, list(groups.values())), strict=True))
         scored = (sample for sample in good if groups[sample] != NEVER_LEFT_OUT)
         by_group = tuple(sorted(scored, key=groups.__getitem__))
         return Cut(good, by_group, manifest.validation(), groups=groups, left_out=True)

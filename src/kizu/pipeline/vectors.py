@@ -7,9 +7,11 @@ import numpy as np
 from kizu.backbones.graph import Embedder, build_embedder
 from kizu.backbones.store import load_backbone, load_spec
 from kizu.bundles.references import VectorMaker
+from kizu.core.threads import one_core
 from kizu.core.types import F32, U8
 from kizu.core.work import Work
 from kizu.data.batches import S, Source, place_source, stream
+from kizu.imaging.codec import Limits
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.scale import Scale
 from kizu.scoring.references import pool
@@ -34,16 +36,23 @@ def vector_maker() -> VectorMaker:
 class VectorNetwork:
     """The network, open. Safe to share between threads."""
 
-    def __init__(self, work: Work = Work()) -> None:
-        """Raises `MissingExtraError` where its weights are not installed."""
+    def __init__(self, work: Work = Work(), limits: Limits = Limits()) -> None:
+        """`limits`: what decoding one picture may take. Raises `MissingExtraError` where its weights are not there."""
         backbone = load_backbone(BACKBONE)
         graph = build_embedder(backbone, layers=LAYERS, normalisation="native", patch_size=1)
         self._embedder = Embedder(graph.SerializeToString(), work)
-        self._work = work
+        self._work, self._limits = work, limits
+
+    def warm(self) -> None:
+        """Make the first picture as quick as the next, alone and beside others."""
+        black = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+        self._pooled(black)
+        with one_core():
+            self._pooled(black)
 
     def vector(self, picture: Source, scale: Scale | None) -> F32:
         """(2 D,) of unit length. Raises `ImageError`."""
-        placed = place_source(picture, _placement(scale))
+        placed = place_source(picture, _placement(scale), limits=self._limits)
         vector: F32 = self._pooled(placed.image[None])[0]
         return vector
 
@@ -52,7 +61,7 @@ class VectorNetwork:
         return np.concatenate(list(self._batches(pictures, scale)))
 
     def _batches(self, pictures: Iterable[S], scale: Scale | None) -> Iterator[F32]:
-        for batch in stream(pictures, _placement(scale)):
+        for batch in stream(pictures, _placement(scale), limits=self._limits):
             yield self._pooled(batch.images)
 
     def _pooled(self, images: U8) -> F32:

@@ -13,10 +13,7 @@ from kizu.core.errors import ConfigError
 from kizu.core.threads import one_blas_thread
 from kizu.core.types import F32, I64
 from kizu.scoring.neighbours import Bank, nearest
-from kizu.scoring.products import central_vector
-
-ROWS = 8192
-"""Points whose differences from a pick are in memory together."""
+from kizu.scoring.products import central_vector, product_slack, squared_norms
 
 
 def radius_of_picks(picks: F32) -> float:
@@ -45,18 +42,22 @@ def continue_picks(x: F32, bank: Bank, *, radius: float, most: int) -> tuple[I64
     (L2) from a pick, or `most` are picked.
 
     -> indices of the picks (K,) in their order, and the distance of the point of `x` that is now farthest from its
-    nearest pick or bank vector. Among equals the lowest index. The literal loop: new points are few beside old ones.
+    nearest pick or bank vector. Among equals the lowest index. A pick is measured against those points only that a
+    product cannot tell to be nearer to an earlier one.
     """
     left = nearest(x, bank, 1)[0][:, 0]  # (N,)
+    centred = x - bank.centre
+    norms = squared_norms(centred)
     picks: list[int] = []
-    with one_blas_thread():
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # what overflows is measured
         while len(picks) < min(most, len(x)):
             farthest = int(left.argmax())
             if left[farthest] <= radius:
                 break
             picks.append(farthest)
-            for low in range(0, len(x), ROWS):
-                rows = slice(low, low + ROWS)
-                difference = x[rows] - x[farthest]
-                np.minimum(left[rows], np.sqrt(np.einsum("nd,nd->n", difference, difference)), out=left[rows])
+            squared = norms + norms[farthest] - 2 * (centred @ centred[farthest])
+            lost = product_slack(norms + norms[farthest] + left * left, x.shape[1])
+            near = np.flatnonzero(~(squared - lost > left * left))
+            difference = x[near] - x[farthest]
+            left[near] = np.minimum(left[near], np.sqrt(squared_norms(difference)))
     return np.array(picks, dtype=np.int64), float(left.max())

@@ -8,7 +8,7 @@ from kizu.core.errors import ConfigError, ScoreError
 from kizu.core.threads import spread
 from kizu.core.types import F32, I64
 from kizu.scoring.measured import Near, pair_distances
-from kizu.scoring.products import central_vector, squared_norms
+from kizu.scoring.products import central_vector, product_slack, squared_norms
 from kizu.scoring.rounded import IntegerProduct, RoundedBank, possible, round_bank
 
 QUERIES = 256
@@ -18,8 +18,6 @@ VALUES = 2**22
 """At most this many distances in memory at a time where more than one neighbour is wanted (16 MB)."""
 INTEGERS = 2**21
 """At most this many integers at a time: 8 MB."""
-UNDERFLOW = 1e-30
-"""Beyond what products of float32 lose near 0."""
 LENGTHS = (1e-20, 1e30)
 """Squared. Where the longest vector is not within these, none is rounded to integers, whose step float32 must hold."""
 THREADED = 2**20
@@ -131,14 +129,8 @@ def _with_one(x: F32) -> F32:
 
 
 def _slack(centred: F32, bank: Bank) -> F32:
-    """(Q,): products of two vectors with a query may be this much in the wrong order.
-
-    A sum of n products is off by at most n * 2^-24 of the sum of their sizes, here |q|^2 + 2 |b|^2; twice, for one may
-    be too low and the other too high. As much again for centring and for the distances' own rounding.
-    """
-    unit = 8 * (bank.factors.shape[1] + 8) * 2.0**-24
-    slack: F32 = unit * (squared_norms(centred) + np.float32(bank.longest)) + np.float32(UNDERFLOW)
-    return slack
+    """(Q,): products of two vectors with a query may be this much in the wrong order."""
+    return product_slack(squared_norms(centred) + np.float32(bank.longest), centred.shape[1])
 
 
 def _nearest_one(queries: F32, bank: Bank) -> tuple[F32, I64]:

@@ -7,6 +7,8 @@ import numpy as np
 
 from kizu.core.types import F32
 
+UNDERFLOW = 1e-30
+"""Beyond what products of float32 lose near 0."""
 SAMPLE = 8192
 """Vectors that stand for all where only an average is wanted."""
 
@@ -30,3 +32,14 @@ def squared_norms(x: F32) -> F32:
     """(M, D) -> (M,)"""
     norms: F32 = np.einsum("md,md->m", x, x)
     return norms
+
+
+def product_slack(size: F32, dims: int) -> F32:
+    """Squared distances by a product of vectors (D,) may be off by this much, where |q|^2 + |b|^2 is `size` at most.
+
+    A sum of n products is off by at most n * 2^-24 of the sum of their sizes, here |q|^2 + 2 |b|^2; twice, for of two
+    that are compared one may be too low and the other too high. As much again for centring and for the distances' own
+    rounding.
+    """
+    slack: F32 = 8 * (dims + 9) * 2.0**-24 * size + np.float32(UNDERFLOW)
+    return slack

@@ -15,8 +15,9 @@ from kizu.imaging.overlay import heat_layer
 from kizu.imaging.sniff import sniff_bytes
 from kizu.inspection.inspector import HEAT_RANGE, Inspection
 from kizu.inspection.records import Defect, HighestSpot
+from kizu.inspection.shelf import Shelf, Shelved
+from kizu.inspection.shelf_models import ShelfModel
 from kizu.service.bodies import DetectOptions
-from kizu.service.models import Found, Model, Models
 from kizu.service.problems import ProblemError
 
 UNLIMITED = Limits(max_pixels=1 << 62, max_side=1 << 31)
@@ -27,11 +28,11 @@ class ModelSaid(BaseModel):
     """Which model judged."""
 
     name: str
-    version: int
+    version: int | None = Field(description="of the run's model, counted from 1")
     sha256: str = Field(description="of its bundle, or of the exported file")
 
     @classmethod
-    def of(cls, model: Model) -> Self:
+    def of(cls, model: ShelfModel) -> Self:
         """The same, as it is written."""
         return cls(name=model.name, version=model.version, sha256=model.sha256)
 
@@ -111,7 +112,7 @@ class Asked(NamedTuple):
 class Looked(NamedTuple):
     """What one inspection found."""
 
-    found: Found
+    found: Shelved
     body: bytes
     """The answer, as JSON."""
     stages_s: dict[str, float]
@@ -130,12 +131,12 @@ def ensure_picture(data: bytes, max_megapixels: float) -> None:
         raise ProblemError("too-large", detail, "send a smaller picture")
 
 
-def look(models: Models, data: bytes, asked: Asked, max_megapixels: float) -> Looked:
+def look(shelf: Shelf, data: bytes, asked: Asked, max_megapixels: float) -> Looked:
     """Inspect a picture and say what was found; runs in a thread. Raises `KizuError`, `ProblemError`."""
     start = time.perf_counter()
     options = asked.options
     ensure_picture(data, max_megapixels)
-    found = models.inspect(data, name=options.class_name, threshold=options.threshold)
+    found = shelf.inspect(data, name=options.class_name, threshold=options.threshold)
     if options.threshold is not None and found.inspection is not None and found.inspection.by == "regions":
         detail = "in a region of interest the map decides, so no score can be a threshold"
         raise ProblemError("cannot-be-done", detail, "leave threshold out")
@@ -153,7 +154,7 @@ def look(models: Models, data: bytes, asked: Asked, max_megapixels: float) -> Lo
     return Looked(found, answer.model_dump_json().encode(), stages)
 
 
-def _answer(found: Found, options: DetectOptions, request_id: str) -> DetectAnswer:
+def _answer(found: Shelved, options: DetectOptions, request_id: str) -> DetectAnswer:
     known = found.inspection
     confidence = None if found.retrieved is None else found.retrieved.confidence
     if known is None or found.model is None:

@@ -15,12 +15,12 @@ from kizu.core.errors import KizuError
 from kizu.core.provenance import package_versions
 from kizu.core.threads import one_blas_thread
 from kizu.core.work import Work
+from kizu.inspection.shelf import Shelf
 from kizu.service.answers import BatchAnswer, DetectAnswer
 from kizu.service.bodies import DetectOptions
 from kizu.service.edge import Edge, problem_bytes
 from kizu.service.forms import FORM
 from kizu.service.gate import Gate
-from kizu.service.models import Models
 from kizu.service.pages import FILES, page
 from kizu.service.problems import MEDIA_TYPE, ProblemError, problem_of, problem_of_status
 from kizu.service.routes import Service
@@ -46,25 +46,37 @@ class Problem(BaseModel):
     request_id: str
 
 
-def make_app(settings: ServeSettings, models: Models, work: Work = Work()) -> FastAPI:
-    """The service over `models`, which it closes at its end. Raises `ConfigError` for keys that cannot be used."""
-    names = [model.category for model in models.models()]
-    telemetry = Telemetry((*POSTED, *GOT, *FILES), names)
-    telemetry.serving(models.models())
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The library's description says of a problem that it might be plain JSON too."""
+        described = super().openapi()
+        for methods in described["paths"].values():
+            for told in methods.values():
+                for answer in told["responses"].values():
+                    content = answer.get("content", {})
+                    if MEDIA_TYPE in content and "application/json" in content:
+                        content[MEDIA_TYPE] = content.pop("application/json")
+        return described
+
+
+def make_app(settings: ServeSettings, shelf: Shelf, work: Work = Work()) -> FastAPI:
+    """The service over `shelf`, which it closes at its end. Raises `ConfigError` for keys that cannot be used."""
+    telemetry = Telemetry((*POSTED, *GOT, *FILES), shelf)
     gate = Gate(settings.workers or work.core_count, settings.queue_length, settings.max_per_client)
     telemetry.watch(gate)
-    service = Service(settings, models, gate, telemetry)
+    service = Service(settings, shelf, gate, telemetry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with one_blas_thread():  # as where `kizu inspect` shares pictures out, to the last bit
-            warming = asyncio.create_task(service.warm())
+            beside = [asyncio.create_task(service.warm()), asyncio.create_task(service.follow())]
             yield
-            warming.cancel()
+            for task in beside:
+                task.cancel()
             gate.shut_down()
-            models.close()
+            shelf.close()
 
-    app = FastAPI(
+    app = _Application(
         title="Kizu",
         version=package_versions().get("kizu", "unknown"),
         description=_ABOUT,

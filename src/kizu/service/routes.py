@@ -8,31 +8,35 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from logging import getLogger
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from kizu.core.errors import KizuError
+from kizu.inspection.shelf import Shelf
+from kizu.inspection.shelf_models import Problem, ShelfModel
 from kizu.service.answers import Asked, look
 from kizu.service.bodies import Sent, drain, parse_body, read_body
 from kizu.service.gate import Gate, Place
 from kizu.service.keys import Caller, Keys, Role
-from kizu.service.models import Model, Models
+from kizu.service.opening import tell_problems
 from kizu.service.problems import ProblemError, problem_of
 from kizu.service.settings import ServeSettings
 from kizu.service.telemetry import Telemetry
 
 T = TypeVar("T")
 JSON = "application/json"
+_log = getLogger("kizu.service.models")
 
 
 class Service:
     """What all requests share."""
 
-    def __init__(self, settings: ServeSettings, models: Models, gate: Gate, telemetry: Telemetry) -> None:
+    def __init__(self, settings: ServeSettings, shelf: Shelf, gate: Gate, telemetry: Telemetry) -> None:
         """Raises `ConfigError` for a file of keys that cannot be used."""
-        self.settings, self.models, self.gate, self.telemetry = settings, models, gate, telemetry
+        self.settings, self.shelf, self.gate, self.telemetry = settings, shelf, gate, telemetry
         self.keys = None if settings.keys_file is None else Keys(settings.keys_file)
         self.is_warm = False
         self.trouble: str | None = None
@@ -41,10 +45,28 @@ class Service:
     async def warm(self) -> None:
         """Make it ready."""
         try:
-            await asyncio.to_thread(self.models.warm)
+            await asyncio.to_thread(self.shelf.warm)
             self.is_warm = True
         except KizuError as error:
             self.trouble = error.message
+
+    async def follow(self) -> None:
+        """Take what comes into force, every now and then, for as long as the service runs."""
+        while self.settings.refresh_s:
+            await asyncio.sleep(self.settings.refresh_s)
+            try:
+                await asyncio.to_thread(self._take_changes)
+            except Exception:  # noqa: BLE001 - what is served goes on, and the next look may find better
+                _log.exception("looking for new versions failed")
+
+    def _take_changes(self) -> tuple[str, ...]:
+        before = self.shelf.problems()
+        changed = self.shelf.refresh()
+        if changed:
+            _log.info("models changed names=%s", ",".join(changed))
+        if self.shelf.problems() != before:
+            tell_problems(self.shelf)
+        return changed
 
     async def health(self, request: Request) -> Response:
         """The process answers."""
@@ -62,24 +84,25 @@ class Service:
         wrong = [said for said, is_so in checks.items() if not is_so]
         if wrong:
             raise ProblemError("not-now", "; ".join(wrong), "ask again")
-        return JSONResponse({"status": "ready", "models": len(self.models.models())})
+        return JSONResponse({"status": "ready", "models": len(self.shelf.models())})
 
     async def classes(self, request: Request) -> Response:
         """The products that are known."""
         self.admit(request)
-        return JSONResponse({"classes": [model.category for model in self.models.models()]})
+        return JSONResponse({"classes": [model.category for model in self.shelf.models()]})
 
     async def list_models(self, request: Request) -> Response:
-        """What is served, with thresholds and what these rest on."""
+        """What is served, with thresholds and what these rest on; and what could not be taken."""
         self.admit(request)
-        return JSONResponse({"models": [_tell(model) for model in self.models.models()]})
+        problems = [_tell_problem(problem) for problem in self.shelf.problems()]
+        return JSONResponse({"models": [_tell(model) for model in self.shelf.models()], "problems": problems})
 
     async def refresh(self, request: Request) -> Response:
-        """Take versions into service that came into force since, as after kizu update, threshold or rollback."""
+        """Take models and versions into service that came since, as after kizu update, threshold or rollback."""
         self.admit(request, "admin")
-        changed = await asyncio.to_thread(self.models.refresh)
-        self.telemetry.serving(self.models.models())
-        return JSONResponse({"changed": list(changed)})
+        changed = await asyncio.to_thread(self._take_changes)
+        problems = [_tell_problem(problem) for problem in self.shelf.problems()]
+        return JSONResponse({"changed": list(changed), "problems": problems})
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
@@ -145,7 +168,7 @@ class Service:
 
     async def _inspect(self, place: Place, sent: Sent, asked: Asked, told: dict[str, Any]) -> bytes:
         settings = self.settings
-        call = partial(look, self.models, sent.data, asked, settings.max_megapixels)
+        call = partial(look, self.shelf, sent.data, asked, settings.max_megapixels)
         about = self.telemetry.category(asked.options.class_name)
         try:
             looked = await self.gate.run(
@@ -202,7 +225,7 @@ def _ask(request: Request, options: Any) -> Asked:
     return Asked(options, state.request_id, state.started_s, time.perf_counter() - state.started_s)
 
 
-def _tell(model: Model) -> dict[str, Any]:
+def _tell(model: ShelfModel) -> dict[str, Any]:
     return {
         "name": model.name,
         "class_name": model.category,
@@ -212,8 +235,14 @@ def _tell(model: Model) -> dict[str, Any]:
         "version": model.version,
         "sha256": model.sha256,
         "size_bytes": model.size_bytes,
+        "run_id": model.run_id,
+        "can_be_retrieved": model.can_be_retrieved,
         "thresholds": model.thresholds.model_dump(mode="json"),
     }
+
+
+def _tell_problem(problem: Problem) -> dict[str, Any]:
+    return {"path": str(problem.path), "detail": problem.message, "hint": problem.hint}
 
 
 def _bytes(megabytes: float) -> int:

@@ -82,7 +82,8 @@ class _Server(uvicorn.Server):
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def stop(number: int) -> None:
-            _log.info("stopping signal=%s running=%d", signal.Signals(number).name, self._gate.running)
+            name, gate = signal.Signals(number).name, self._gate
+            _log.info("stopping signal=%s running=%d waiting=%d", name, gate.running, gate.waiting.total())
             self._gate.close()
             self.should_exit = True
 

@@ -38,7 +38,8 @@ class ServeSettings(Config):
     """All that can be set."""
 
     runs: tuple[Path, ...] = ()
-    """Run folders, bundle folders, exported files. In a variable: with `:` between them (`;` on Windows)."""
+    """Run folders, bundle folders, exported files, or folders of them. In a variable: with `:` between them (`;` on
+    Windows)."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0: any that is free."""
@@ -69,8 +70,10 @@ class ServeSettings(Config):
     """What runs when the service is told to stop has so long to end."""
     min_free_mb: Annotated[float, Field(ge=0)] = 64
     """With less room on the temporary disk it is not ready."""
+    refresh_s: Annotated[float, Field(ge=0)] = 10
+    """Every so often it looks for new models, and for versions that came into force; 0: only when it is asked to."""
     memory_mb: Count | None = None
-    """What models may take together; None: all of them stay open."""
+    """What open models may take together; the others are opened when they are asked for. None: all stay open."""
     decision: ProductSettings = ProductSettings()
     """Holds for every product that `products` does not name."""
     products: dict[str, ProductSettings] = Field(default_factory=dict)

@@ -14,13 +14,12 @@ from kizu.core.randomness import rng_for
 from kizu.core.work import Work
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import blocks_of, hold_out, k_folds
-from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.rethreshold import KeptScores
 from kizu.lab.fit import Identity, Sides, fit_bundle
 from kizu.lab.grouping import group_pictures
-from kizu.lab.scheme import choose_anchors, held_fraction, leaves_out, place_grouped
+from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, place_grouped
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.placing import choose_placement
@@ -104,8 +103,7 @@ def _cut(
         return Sides(replace(place(samples), groups=None), PlacedImages(0, ()), folds=parts)
     count = max(numbers.values()) + 1
     if leaves_out(config, count):
-        anchors = choose_anchors(config, count)
-        numbers = {name: NEVER_LEFT_OUT if number in anchors else number for name, number in numbers.items()}
+        numbers = dict(zip(numbers, mark_anchors(config, list(numbers.values())), strict=True))
         return Sides(place(samples), PlacedImages(0, ()), left_out=True)
     fit_side, held = hold_out(samples, held_fraction(config, count), rng_for(config.seed, "hold_out"))
     return Sides(replace(place(fit_side), groups=None), place(held))

@@ -21,14 +21,14 @@ def serve(options: ServeOptions, work: Work, on_ready: Callable[[str], None]) ->
     settings = read_settings(given_flags(options), os.environ)
     try:
         from kizu.service.app import make_app
-        from kizu.service.models import OpenedRuns
+        from kizu.service.opening import open_shelf
         from kizu.service.server import address_of, listen, serve
     except ImportError as error:
         raise MissingExtraError(
             f"the service needs {error.name}", hint="pip install 'kizu[serve]'"
         ) from error
     with listen(settings) as listening:
-        app = make_app(settings, OpenedRuns(settings, work), work)
+        app = make_app(settings, open_shelf(settings, work), work)
         serve(app, settings, listening, lambda: on_ready(address_of(listening)))
 
 

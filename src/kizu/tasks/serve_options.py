@@ -14,7 +14,7 @@ class ServeOptions:
 
     runs: Annotated[
         list[Path] | None,
-        Flag("Run folders that `kizu train` printed, or files that `kizu export` wrote.", is_argument=True),
+        Flag("Run folders, files that `kizu export` wrote, or folders of them.", is_argument=True),
     ] = None
     config: Annotated[
         Path | None, Flag("YAML with any of the settings; flags win over it.", ("--config",), is_file=True)

@@ -60,7 +60,7 @@ def test_a_second_command_is_told_which_folder_is_in_use_until_the_first_one_end
         monkeypatch.setattr(locks, "PATIENCE_S", 0.3)
         with pytest.raises(OutputError, match="run is in use") as refused, locked(folder):
             pass
-        assert 0.3 <= time.perf_counter() - start < 5
+        assert time.perf_counter() - start >= 0.3
         assert refused.value.hint
     finally:
         holder.send_signal(signal.SIGTERM)

@@ -185,9 +185,7 @@ def test_closing_drops_what_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     with limit_cores(2):
         batches = stream([Path("x")] * 1000, SMALL, batch_size=50)
         next(batches)
-    start = time.perf_counter()
     batches.close()
-    assert time.perf_counter() - start < 4  # all of them would take 10
     stopped = begun
     time.sleep(0.1)
     assert begun - stopped <= 2  # those already in the threads' hands

@@ -15,12 +15,13 @@ import kizu.inspection.open_models as open_models
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.references import FILE, References, write_references
 from kizu.bundles.store import save
-from kizu.core.errors import BundleError, ConfigError, KizuError
+from kizu.core.errors import BundleError, ConfigError, ImageError, KizuError
 from kizu.core.types import U8
 from kizu.decision.calibration import Thresholds
-from kizu.imaging.codec import encode_png
+from kizu.decision.policy import PolicyConfig
+from kizu.imaging.codec import Limits, encode_png
 from kizu.inspection.inspector import Inspector
-from kizu.inspection.shelf import Shelf
+from kizu.inspection.shelf import Looking, Shelf
 from kizu.inspection.shelf_models import Problem
 from kizu.lab.references import make_references, product_references
 from kizu.lab.versions import Change, put_thresholds, roll_back
@@ -416,7 +417,8 @@ def test_an_unknown_product_is_nobodys_and_is_not_judged(
 def test_what_cannot_be_told_by_a_picture_must_be_named(
     bundle: Bundle, products: References, tmp_path: Path
 ) -> None:
-    put(bundle, tmp_path / "bare", category="lid")
+    for name in ("lid", "rim"):
+        put(bundle, tmp_path / name, category=name)
     with pytest.raises(ConfigError, match="knows what its product looks like") as refused:
         Shelf.open([tmp_path]).inspect(FLAWED)
     assert "kizu index" in (refused.value.hint or "")
@@ -426,6 +428,62 @@ def test_what_cannot_be_told_by_a_picture_must_be_named(
     with pytest.raises(ConfigError, match="2 models are called 'plate'"):
         shelf.inspect(FLAWED)
     assert shelf.inspect(FLAWED, name="plate@r2").inspection is not None
+
+
+def test_a_model_that_is_alone_and_knows_no_product_takes_every_picture(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    put(bundle, tmp_path / "bare")
+    found = Shelf.open([tmp_path]).inspect(grain(50))
+    assert found.retrieved is None
+    assert found.inspection is not None
+    assert found.inspection.score == Inspector(bundle).inspect(grain(50)).score
+
+
+def test_a_threshold_of_ones_own_is_for_one_picture(bundle: Bundle, tmp_path: Path) -> None:
+    put(bundle, tmp_path / "a")
+    shelf = Shelf.open([tmp_path])
+    plain, own = shelf.inspect(FLAWED).inspection, shelf.inspect(FLAWED, threshold=1e6).inspection
+    assert plain is not None
+    assert own is not None
+    assert (plain.label, own.label, own.threshold, own.score) == ("NG", "OK", 1e6, plain.score)
+    again = shelf.inspect(FLAWED).inspection
+    assert again is not None
+    assert again.threshold == plain.threshold
+
+
+def test_how_others_are_looked_at_and_what_decoding_may_take_hold_for_all(
+    bundle: Bundle, products: References, tmp_path: Path
+) -> None:
+    indexed(bundle, products, tmp_path, "plate", "grain")
+    strict, lax = Looking(PolicyConfig(min_defect_area=10**6)), Looking()
+    shelf = Shelf.open(
+        [tmp_path], looking={"plate": lax}, otherwise=strict, limits=Limits(max_pixels=64 * 64 - 1)
+    )
+    flawed = [shelf.inspect(FLAWED, name=name).inspection for name in ("plate", "grain")]
+    assert [len(one.regions) > 0 for one in flawed if one is not None] == [True, False]
+    encode_png(tmp_path / "large.png", FLAWED)
+    for name in (None, "plate"):
+        with pytest.raises(ImageError, match="4,095 allowed"):
+            shelf.inspect(tmp_path / "large.png", name=name)
+    with pytest.raises(ImageError, match="4,095 allowed"):
+        shelf.inspect_each(tmp_path / "large.png", ["plate"])
+
+
+def test_one_of_each_is_kept_and_what_is_in_use_goes_first(bundle: Bundle, tmp_path: Path) -> None:
+    put(bundle, tmp_path / "b")
+    shelf = Shelf.open([tmp_path], one_of_each=True)
+    put(bundle, tmp_path / "a", run_id="r2")
+    assert shelf.refresh() == ()
+    assert [problem.path for problem in shelf.problems()] == [tmp_path / "a"]
+    assert shelf.find("plate").path == tmp_path / "b"
+    shutil.rmtree(tmp_path / "b")
+    assert shelf.refresh() == ("plate",)
+    assert shelf.problems() == ()
+    assert shelf.find("plate").run_id == "r2"
+    put(bundle, tmp_path / "b")
+    with pytest.raises(BundleError, match="both are of plate"):
+        Shelf.open([tmp_path], one_of_each=True)
 
 
 def test_references_of_another_run_or_version_are_not_taken(

@@ -34,7 +34,7 @@ COUNT = 40
 HELD, SAMPLE = 10, 30
 PATCHES = 64
 
-BANK = {"detector": {"kind": "patchcore", "coreset": 0.25}}
+BANK = {"detector": {"kind": "patchcore", "coreset": 0.5}}
 WHOLE = {"detector": {"kind": "patch_knn"}}
 FIXED = {"detector": {"kind": "patchcore", "coreset_size": 200}}
 GAUSSIAN = {"detector": {"kind": "mahalanobis"}}
@@ -137,13 +137,21 @@ def test_a_noisy_clock_never_makes_a_fit_cheaper_than_nothing(plate: Manifest, m
 
 @pytest.mark.parametrize(
     ("change", "vectors"),
-    [(BANK, COUNT * PATCHES // 4), (WHOLE, COUNT * PATCHES), (FIXED, 200), (GAUSSIAN, 0)],
+    [(BANK, COUNT * PATCHES // 2), (WHOLE, COUNT * PATCHES), (FIXED, 200), (GAUSSIAN, 0)],
     ids=["bank", "whole", "fixed", "gaussian"],
 )
 def test_one_image_takes_what_the_bank_of_all_images_makes_it_take(
     plate: Manifest, machine: Machine, change: Any, vectors: int
 ) -> None:
     assert estimated(plate, change).latency_ms == pytest.approx(machine.latency_ms(vectors))
+
+
+def test_a_bank_that_is_picked_group_by_group_is_no_smaller_than_its_floor(
+    plate: Manifest, machine: Machine
+) -> None:
+    base = BASE.changed({"calibration": {"fraction": None}}, where="test")
+    (found,) = recommend(plate, Budget(memory_mb=1e9), base=base, candidates={"it": BANK}).estimates
+    assert found.latency_ms == pytest.approx(machine.latency_ms(COUNT * PATCHES))
 
 
 def test_an_embedding_that_takes_all_the_time_is_not_scaled(plate: Manifest, machine: Machine) -> None:

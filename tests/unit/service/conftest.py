@@ -31,13 +31,13 @@ def start(plate: RunFolder) -> Iterator[Start]:
     from starlette.testclient import TestClient
 
     from kizu.service.app import make_app
-    from kizu.service.models import OpenedRuns
+    from kizu.service.opening import open_shelf
 
     with ExitStack() as stack:
 
-        def begin(models: Any = None, **settings: Any) -> TestClient:
+        def begin(**settings: Any) -> TestClient:
             told = ServeSettings.parse({"runs": [str(plate.path)], **settings}, where="test")
-            app = make_app(told, models or OpenedRuns(told))
+            app = make_app(told, open_shelf(told))
             client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
             return stack.enter_context(client)
 

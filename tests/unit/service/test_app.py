@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_request_keeps_its_own_id_where_it_may_stand_in_a_log(client: TestClie
         (b"GIF89a" + bytes(40), {}, {}, 415, "GIF"),
         (GOOD, {"content-type": "application/json"}, {}, 415, "application/json"),
         (GOOD[:300], {}, {}, 422, "is not whole"),
-        (GOOD, {}, {"class_name": "plat"}, 422, "no product 'plat'"),
+        (GOOD, {}, {"class_name": "plat"}, 422, "no model on the shelf is called 'plat'"),
         (GOOD, {}, {"treshold": "1"}, 422, "did you mean 'threshold'"),
         (GOOD, {}, {"threshold": "nan"}, 422, "threshold"),
         (GOOD, {}, {"threshold": "x" * 5000}, 422, "threshold"),
@@ -197,9 +198,9 @@ def test_a_batch_has_a_length(start: Start) -> None:
 
 def test_the_service_says_what_it_serves_and_that_it_is_ready(client: TestClient, plate: RunFolder) -> None:
     assert client.get("/health").json() == {"status": "alive"}
-    for _ in range(100):
-        if client.get("/ready").status_code == 200:
-            break
+    end = time.monotonic() + 60
+    while client.get("/ready").status_code != 200 and time.monotonic() < end:
+        time.sleep(0.02)
     assert client.get("/ready").json() == {"status": "ready", "models": 1}
     assert client.get("/classes").json() == {"classes": ["plate"]}
     (model,) = client.get("/models").json()["models"]
@@ -238,6 +239,8 @@ def test_the_description_names_every_address_option_and_field(client: TestClient
     assert set(form["properties"]) == {
         "file", "class_name", "threshold", "return_map", "map_format", "return_regions"
     }  # fmt: skip
+    refused = told["paths"]["/detect"]["post"]["responses"]["422"]["content"]
+    assert refused == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert set(ask(client, BAD)) == set(told["components"]["schemas"]["DetectAnswer"]["properties"])
 
 
@@ -259,13 +262,13 @@ def test_the_log_has_a_line_for_each_request_whatever_a_client_writes(
 
 
 def test_new_versions_come_into_service_when_asked_for(run: RunFolder, start: Start) -> None:
-    client = start(runs=[str(run.path)])
+    client = start(runs=[str(run.path)], refresh_s=0)
     before = ask(client, GOOD)
     change(run.path, SetOptions(value=before["anomaly_score"] * 0.5), Work())
-    assert client.post("/models/refresh").json() == {"changed": ["plate"]}
+    assert client.post("/models/refresh").json() == {"changed": ["plate"], "problems": []}
     after = ask(client, GOOD)
     assert (after["label"], after["model"]["version"]) == ("NG", before["model"]["version"] + 1)
-    assert client.post("/models/refresh").json() == {"changed": []}
+    assert client.post("/models/refresh").json() == {"changed": [], "problems": []}
 
 
 def test_a_picture_beside_the_region_of_interest_is_a_problem(start: Start, tmp_path: Path) -> None:

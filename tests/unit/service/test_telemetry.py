@@ -1,21 +1,24 @@
 """What is counted, and that no client can make a label up."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
-from tests.support import part_picture, with_flaw
+from tests.support import part_picture, texture, with_flaw
 
+from kizu.bundles.store import save
+from kizu.core.work import Work
 from kizu.imaging.codec import png_bytes
-from kizu.inspection.inspector import Inspection
 from kizu.runs.folder import RunFolder
-from kizu.service.models import OpenedModel, OpenedRuns
-from kizu.service.settings import ServeSettings
+from kizu.tasks.index import index
 
 Start = Callable[..., TestClient]
 GOOD = png_bytes(part_picture(3))
@@ -89,59 +92,23 @@ def test_two_services_do_not_count_together(start: Start) -> None:
     assert value(other, "kizu_inspections_total") == 0
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """What a shelf says of a picture."""
-
-    name: str | None
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a shelf gives."""
-
-    model: OpenedModel | None
-    inspection: Inspection | None
-    retrieved: Likeness | None
+@pytest.fixture(scope="module")
+def indexed(plate: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run, with what its product looks like."""
+    own = shutil.copytree(plate.path, tmp_path_factory.mktemp("indexed") / "run")
+    index(own, Work())
+    return own
 
 
-class ByLikeness:
-    """Finds the product by itself: a picture above a size is nobody's."""
-
-    def __init__(self, opened: OpenedRuns) -> None:
-        self._opened = opened
-
-    def models(self) -> Sequence[OpenedModel]:
-        return self._opened.models()
-
-    def find(self, name: str) -> OpenedModel:
-        return self._opened.find(name)
-
-    def inspect(self, picture: bytes, *, name: str | None = None, threshold: float | None = None) -> Seen:
-        if picture == BAD:
-            return Seen(None, None, Likeness(None, 0.1))
-        found = self._opened.inspect(picture, name=name, threshold=threshold)
-        return Seen(found.model, found.inspection, Likeness(found.model.name, 0.97))
-
-    def warm(self) -> None:
-        self._opened.warm()
-
-    def refresh(self) -> tuple[str, ...]:
-        return ()
-
-    def close(self) -> None:
-        self._opened.close()
-
-
-def test_a_picture_of_no_product_has_no_verdict_and_says_so(start: Start, plate: RunFolder) -> None:
-    client = start(ByLikeness(OpenedRuns(ServeSettings(runs=(plate.path,)))))
+def test_a_picture_of_no_product_has_no_verdict_and_says_so(start: Start, indexed: Path) -> None:
+    client = start(runs=[str(indexed)])
+    grain = png_bytes(np.repeat(texture(50, (64, 64))[..., None], 3, axis=2))
     known = client.post("/detect", content=GOOD).json()
-    assert (known["class_name"], known["class_confidence"], known["label"]) == ("plate", 0.97, "OK")
-    done = client.post("/detect", content=BAD, params={"return_map": "true"})
+    assert (known["class_name"], known["class_confidence"], known["label"]) == ("plate", 1.0, "OK")
+    done = client.post("/detect", content=grain, params={"return_map": "true"})
     assert done.status_code == 200
     unknown = done.json()
-    assert unknown["class_confidence"] == 0.1
+    assert unknown["class_confidence"] == 1
     assert unknown["warnings"]
     for name in ("class_name", "is_anomalous", "label", "anomaly_score", "ratio", "threshold", "regions", "model",
                  "anomaly_percentage", "anomaly_map_base64"):  # fmt: skip
@@ -149,3 +116,25 @@ def test_a_picture_of_no_product_has_no_verdict_and_says_so(start: Start, plate:
     assert value(client, "kizu_unknown_products_total") == 1
     assert value(client, "kizu_inspections_total", category="unknown") == 1
     assert value(client, "kizu_retrieval_confidence_count") == 2
+    named = client.post("/detect", content=grain, params={"class_name": "plate"}).json()
+    assert (named["class_name"], named["class_confidence"]) == ("plate", None)
+
+
+def test_a_product_that_comes_later_is_a_label_from_then_on(
+    start: Start, plate: RunFolder, tmp_path: Path
+) -> None:
+    shutil.copytree(plate.path, tmp_path / "plate")
+    client = start(runs=[str(tmp_path)], refresh_s=0)
+    bundle = plate.open_bundle()
+    lid = replace(bundle, manifest=bundle.manifest.model_copy(update={"category": "lid"}))
+    save(lid, tmp_path / "lid")
+    assert value(client, "kizu_model_info", category="lid") == 0
+    assert client.post("/models/refresh").json()["changed"] == ["lid"]
+    assert value(client, "kizu_model_info", category="lid", version="1") == 1
+    client.post("/detect", content=BAD, params={"class_name": "lid"})
+    assert value(client, "kizu_inspections_total", category="lid", label="NG") == 1
+    assert value(client, "kizu_score_ratio_count", category="lid") == 1
+    assert value(client, "kizu_model_bytes") > 1000
+    (tmp_path / "lid/bundle.json").write_text("{}")
+    client.post("/models/refresh")
+    assert value(client, "kizu_model_problems") == 1

@@ -8,6 +8,11 @@ function add(parent, tag, text) {
   return made;
 }
 
+function prose(parent, text) {
+  const made = add(parent, "p");
+  text.split("`").forEach((part, number) => (number % 2 ? add(made, "code", part) : made.append(part)));
+}
+
 function kindOf(schema) {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -20,12 +25,14 @@ function kindOf(schema) {
 
 function table(parent, head, rows) {
   if (!rows.length) return;
+  const filled = head.map((_, number) => rows.some((cells) => cells[number]));
+  const kept = (cells) => cells.filter((_, number) => filled[number]);
   const made = add(parent, "table");
   const first = made.insertRow();
-  for (const text of head) add(first, "th", text);
+  for (const text of kept(head)) add(first, "th", text);
   for (const cells of rows) {
     const line = made.insertRow();
-    for (const text of cells) add(line, "td", text);
+    for (const text of kept(cells)) add(line, "td", text);
   }
 }
 
@@ -38,7 +45,7 @@ function fields(schema) {
 function showOne(parent, method, path, told) {
   const heading = add(parent, "h2");
   add(heading, "code", `${method.toUpperCase()} ${path}`);
-  add(parent, "p", told.description || told.summary || "");
+  prose(parent, told.description || told.summary || "");
   for (const [kind, body] of Object.entries(told.requestBody?.content || {})) {
     add(parent, "p", `Body: ${kind}`);
     table(parent, ["field", "kind", "default", ""], fields(body.schema));
@@ -53,12 +60,12 @@ async function show() {
   const api = await (await fetch("/openapi.json")).json();
   const place = document.getElementById("api");
   place.replaceChildren();
-  add(place, "p", api.info.description);
+  prose(place, api.info.description);
   for (const [path, methods] of Object.entries(api.paths))
     for (const [method, told] of Object.entries(methods)) showOne(place, method, path, told);
   for (const [name, schema] of Object.entries(api.components?.schemas || {})) {
     add(place, "h2", name);
-    add(place, "p", schema.description || "");
+    prose(place, schema.description || "");
     table(place, ["field", "kind", "default", ""], fields(schema));
   }
 }

@@ -17,6 +17,10 @@ function row(table, cells, head = false) {
   }
 }
 
+function plain(value) {
+  return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value);
+}
+
 function complain(said) {
   at("result").hidden = true;
   at("problem").hidden = false;
@@ -33,8 +37,10 @@ async function ask() {
   const chosen = at("class_name");
   while (chosen.options.length > 1) chosen.remove(1);
   for (const model of body.models) chosen.add(new Option(model.class_name, model.class_name));
-  const said = body.models.map((m) => `${m.class_name} (${m.method}, version ${m.version})`);
-  at("served").textContent = `served: ${said.join(", ")}`;
+  const byName = (m) => (body.models.length > 1 && !m.can_be_retrieved ? ", only by its name" : "");
+  const said = body.models.map((m) => `${m.class_name} (${m.method}, version ${m.version}${byName(m)})`);
+  const missing = body.problems.map((problem) => `\nnot taken: ${problem.detail}`);
+  at("served").textContent = `served: ${said.join(", ")}${missing.join("")}`;
 }
 
 async function look(file) {
@@ -70,7 +76,7 @@ function show(file, body) {
   const facts = at("facts");
   facts.replaceChildren();
   for (const name of ["class_name", "class_confidence", "anomaly_score", "threshold", "ratio", "anomaly_percentage"])
-    if (body[name] !== null) row(facts, [name, String(body[name])]);
+    if (body[name] !== null) row(facts, [name, plain(body[name])]);
   for (const [stage, ms] of Object.entries(body.processing_time_ms)) row(facts, [`${stage}, ms`, ms.toFixed(1)]);
   row(facts, ["request_id", body.request_id]);
   const regions = at("regions");
