@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -9,7 +10,7 @@ from kizu.cli import exits
 from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
-from kizu.tasks.options import CoreOptions, RunDir
+from kizu.tasks.options import CoreOptions, Flag, RunDir
 
 
 def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: Shown) -> None:
@@ -30,7 +31,12 @@ def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: S
     say(str(done.path))
 
 
-def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: ShownAs) -> None:
+def verify(
+    run_dir: Annotated[Path, Flag("The run folder that `kizu train` printed.", ("--run-dir",))],
+    options: VerifyOptions,
+    using: CoreOptions,
+    shown: ShownAs,
+) -> None:
     """Prove that exported files decide as the run does: on real images, in every runtime installed.
 
     Writes consistency.json. Exit code 1 when they do not agree.

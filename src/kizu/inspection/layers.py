@@ -59,12 +59,17 @@ def place_of(folder: Path, layer: str, name: str) -> Path:
     return folder / FOLDER / layer / f"{name}{SUFFIXES[layer]}"
 
 
-def draw_layers(inspection: Inspection, image: U8, true_mask: NDArray[np.bool_] | None = None) -> Layers:
-    """Of a picture (H, W, 3) and what was found in it; `true_mask` (H, W)."""
+def draw_layers(
+    inspection: Inspection,
+    image: U8,
+    true_mask: NDArray[np.bool_] | None = None,
+    *,
+    is_flawed: bool = False,
+) -> Layers:
+    """Of a picture (H, W, 3) and what was found in it; `true_mask` (H, W), `is_flawed`: what is known to be true."""
     small = _small_hw(inspection.map.shape, SMALL_PX)
     low, high = (factor * inspection.pixel_threshold for factor in HEAT_RANGE)
     over = _thin_out(inspection.map, HEAT_PX)
-    is_flawed = true_mask is not None and bool(true_mask.any())
     return Layers(
         picture=jpeg_bytes(place(image, PlacementConfig(image_size=small)), 82),
         heat=png_bytes(heat_layer(over, low, high)) if float(over.max()) > low else None,

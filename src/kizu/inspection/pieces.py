@@ -209,7 +209,9 @@ class InspectPieces:
             encode_jpeg(path, inspection.overlay(original, true_mask=mask, style=self.options.overlay))
             saved["overlay_path"] = str(path)
             if self.options.save_page:
-                draw_layers(inspection, original, mask).write(self.output_dir, item.named.name)
+                is_flawed = item.named.sample.label == "defect"
+                layers = draw_layers(inspection, original, mask, is_flawed=is_flawed)
+                layers.write(self.output_dir, item.named.name)
         return saved
 
     def _refused(self, named: Named, source: Source, error: ImageError) -> Result:

@@ -265,7 +265,7 @@
     stack(one, names, eager) {
       const [picture, heat, found, truth, faint] = one.layers;
       const layers = { heat, found, true: truth, faint };
-      const stack = make("div", { class: "layers" }, this.image(picture, names.length ? `${one.name}, ${names.join(" and ")}` : one.name, "", eager));
+      const stack = make("div", { class: "layers", style: `--ratio: ${one.width / one.height || 1}` }, this.image(picture, names.length ? `${one.name}, ${names.join(" and ")}` : one.name, "", eager));
       for (const name of names) if (layers[name]) stack.append(this.image(layers[name], "", name, eager));
       return stack;
     }
@@ -273,7 +273,7 @@
     panes(one, eager = false) {
       const [picture, , , truth, faint, whole] = one.layers;
       if (!picture && !whole) return [make("div", { class: "none" }, "no picture was saved")];
-      if (!picture) return [make("div", { class: "layers" }, this.image(whole, one.name, "", eager))];
+      if (!picture) return [make("div", { class: "whole" }, this.image(whole, one.name, "", eager))];
       if (!this.side.checked) return [this.stack(one, ["heat", "found", "true"], eager)];
       const panes = [this.stack(one, truth ? ["true"] : [], eager), this.stack(one, ["heat", "found"], eager)];
       if (faint) panes.push(this.stack(one, ["faint", "true"], eager));

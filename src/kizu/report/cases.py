@@ -141,6 +141,7 @@ def _case(prediction: Prediction, inspector: Inspector) -> Case:
         replace(found, label="NG" if prediction.is_anomaly else "OK"),
         image,
         true_mask(sample, (image.shape[0], image.shape[1])),
+        is_flawed=sample.label == "defect",
     )
     return Case(
         name=sample.id,

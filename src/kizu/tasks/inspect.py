@@ -56,8 +56,8 @@ def inspect(
     images, is_list = _images(source)
     opened = source.run_dir or source.model
     if opened is None or (source.run_dir and source.model):
-        raise ConfigError("give a run or a model file", hint="kizu inspect --run-dir RUN FOLDER")
-    beside = opened.parent if source.model or is_bundle(opened) else opened
+        raise ConfigError("give a run or a model file", hint="kizu inspect --model RUN FOLDER")
+    beside = opened.parent if is_model_file(opened) or is_bundle(opened) else opened
     output_dir = source.output_dir or choose_folder(
         beside / "inspections", "list" if is_list else images.resolve().name or "images", identify(images)
     )
@@ -136,7 +136,7 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
     """What holds the pictures, and whether it is a list of paths."""
     given = [path for path in (source.folder, source.input_dir, source.image_list) if path is not None]
     if len(given) != 1:
-        raise ConfigError("give one folder of images", hint="kizu inspect --run-dir RUN FOLDER")
+        raise ConfigError("give one folder of images", hint="kizu inspect --model RUN FOLDER")
     is_list = source.image_list is not None or str(given[0]) == "-"
     if source.watch and source.assume_good:
         raise ConfigError(

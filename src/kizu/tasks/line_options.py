@@ -12,15 +12,18 @@ from kizu.tasks.options import Flag, SkipBroken
 class SourceOptions:
     """What is inspected, with what, and where results go."""
 
-    run_dir: Annotated[Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",))] = None
+    run_dir: Annotated[
+        Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",), is_there=True)
+    ] = None
     model: Annotated[
-        Path | None, Flag("In place of a run: a file that `kizu export` wrote.", ("--model",))
+        Path | None, Flag("A run folder, or a file that `kizu export` wrote.", ("--model",), is_there=True)
     ] = None
     folder: Annotated[
         Path | None,
         Flag(
             "Folder of images, searched with its sub-folders; or one image; or - for paths on stdin.",
             is_argument=True,
+            is_there=True,
         ),
     ] = None
     input_dir: Annotated[Path | None, Flag("The same as the argument.")] = None

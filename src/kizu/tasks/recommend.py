@@ -20,7 +20,7 @@ from kizu.lab.train import RunConfig
 from kizu.pipeline.config import PipelineConfig
 from kizu.report.recommended_page import write_recommended_page, write_searched_page
 from kizu.report.recommending import as_comment, search_table, search_told, sizes_table, sizes_told
-from kizu.tasks.data import data_config, scan_told
+from kizu.tasks.data import data_config, scan_told, with_layout
 from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions
 
@@ -49,6 +49,7 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
     and something fits."""
     if options.backbones is not None:
         raise ConfigError("--backbones is for --search", hint="give --search too, or leave it out")
+    data = with_layout(data, work)
     manifest = scan_told(data_config(data), work)
     found = recommend(manifest, _budget(options), base=_base(options), work=work)
     sizes = None
@@ -66,7 +67,7 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
 
 def search_for(data: DataOptions, options: BudgetOptions, work: Work) -> Searched:
     """Search networks, layers, sizes, methods and settings; write the winner where a file was named and one fits."""
-    named = options.backbones
+    named, data = options.backbones, with_layout(data, work)
     found = search(
         scan_told(data_config(data), work),
         _budget(options),

@@ -9,6 +9,7 @@ from kizu.core.work import Work
 from kizu.lab.train import RunConfig, TrainedRun, train_run
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder
+from kizu.tasks.data import with_layout
 from kizu.tasks.index import index_trained
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions, parse_grid, parse_size
@@ -32,6 +33,9 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
         ),
         "calibration": drop_none(
             false_alarm_rate=pipeline.false_alarm_rate,
+            rule=pipeline.rule,
+            folds=pipeline.folds,
+            fraction=pipeline.fraction,
             zones=parse_grid("--zones", zones) if zones else None,
         ),
         "data": drop_none(
@@ -41,7 +45,7 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
             group=pipeline.group,
         ),
     }
-    with_method = config.with_detector(pipeline.model, drop_none(coreset=pipeline.coreset))
+    with_method = config.with_detector(pipeline.method, drop_none(coreset=pipeline.coreset))
     made = with_method.changed(changes, seed=pipeline.seed, where="options")
     if pipeline.resize and made.placement.tile_overlap is None and made.placement.tell_crop():
         raise ConfigError(
@@ -66,6 +70,8 @@ def train(
         index_trained(folder, work)
         write_model_card(folder)
 
+    if pipeline.config_file is None:
+        data = with_layout(data, work)
     return train_run(
         run_config(pipeline, data),
         options.output_dir,

@@ -72,12 +72,15 @@ def test_a_missed_flaw_has_its_map_on_its_own_scale_and_no_other_picture_has() -
     over = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)  # all of it below the threshold
     flaw = np.zeros((64, 64), bool)
     flaw[50:, 50:] = True
-    missed = draw_layers(found(map=over), part_picture(0), flaw)
+    missed = draw_layers(found(map=over), part_picture(0), flaw, is_flawed=True)
     assert missed.heat is None
     shown = alpha(missed.faint)
     assert shown[0, 0] == 0
     assert shown[-1, -1] > 150
-    assert draw_layers(found(map=over, label="NG"), part_picture(0), flaw).faint is None
+    assert (
+        draw_layers(found(map=over), part_picture(0), is_flawed=True).faint == missed.faint
+    )  # nobody drew it
+    assert draw_layers(found(map=over, label="NG"), part_picture(0), flaw, is_flawed=True).faint is None
     assert draw_layers(found(map=over), part_picture(0), np.zeros((64, 64), bool)).faint is None
     assert draw_layers(found(map=over), part_picture(0)).faint is None
 
