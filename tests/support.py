@@ -37,6 +37,7 @@ from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
 from kizu.scoring.rounded import I8, I32, Product
+from kizu.study.config import StudyConfig
 
 TINY = EmbeddingConfig(backbone="tiny")
 
@@ -142,6 +143,25 @@ def run_config(root: Path, names: str) -> RunConfig:
     """The settings of a run over categories of a set in `root`."""
     values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": names}}
     return RunConfig.parse(values, where="test")
+
+
+def small_study(root: Path, **changed: object) -> StudyConfig:
+    """Of two categories in `root`, plate and disc: two seeds, one severity, on the smallest network."""
+    values = {
+        "data": [{"name": name, "root": str(root), "category": name} for name in ("plate", "disc")],
+        "methods": {
+            "patchcore": {"kind": "patchcore", **BANK},
+            "padim": {"kind": "padim", "keep_moments": True, "features": 12},
+            "mahalanobis": {"kind": "mahalanobis"},
+        },
+        "seeds": [1, 2],
+        "severities": [3],
+        "update_counts": [3],
+        "embedding": {"backbone": "tiny"},
+        "image_size": 64,
+        "features_mb": 0,
+    }
+    return StudyConfig.parse(values | changed, where="test")
 
 
 def noise(seed: int, hw: HW = (32, 40)) -> U8:

@@ -71,7 +71,7 @@ def sets_of(config: StudyConfig, pictures: Pictures, severity: int) -> list[tupl
     }[pictures]
 
 
-def prepare(config: StudyConfig, category: Category, folder: Path, work: Work) -> CategoryPictures:
+def write_pictures(config: StudyConfig, category: Category, folder: Path, work: Work) -> CategoryPictures:
     """Scan, limit, hash and group a category, write it shifted into `folder`/data, and cut it for each seed as
     `folder`/splits says. Raises as `scan_data`, `write_shifted` and `read_study`."""
     manifest = _limit(scan_data(category.data()), category, config.seeds[0]).with_hashes(work)

@@ -12,7 +12,7 @@ from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.work import Work
 from kizu.study.conditions import Key
 from kizu.study.config import StudyConfig
-from kizu.study.pictures import CategoryPictures, prepare
+from kizu.study.pictures import CategoryPictures, write_pictures
 from kizu.study.plan import by_source, list_keys
 from kizu.study.record import Record, read_record, write_record
 from kizu.study.sanity import Check, check_records
@@ -38,7 +38,7 @@ class Study:
     """Trials that this call measured; the others were there."""
 
 
-def run_study(config: StudyConfig, folder: Path, work: Work = Work()) -> Study:
+def measure_study(config: StudyConfig, folder: Path, work: Work = Work()) -> Study:
     """Measure all trials that `folder` does not have yet, check them, and write the tables.
 
     A call that was killed at any moment goes on where it was. Raises `OutputError` when `folder` holds another study or
@@ -48,7 +48,7 @@ def run_study(config: StudyConfig, folder: Path, work: Work = Work()) -> Study:
     work = replace(work, features_bytes=config.features_mb << 20)
     with locked(folder):
         _ensure_ours(folder, config)
-        pictures = {one.name: prepare(config, one, folder, work) for one in config.data}
+        pictures = {one.name: write_pictures(config, one, folder, work) for one in config.data}
         computed = _measure_all(config, folder, pictures, work)
         notes = {name: _notes(one) for name, one in pictures.items()}
         write_json(folder / NOTES, notes)
@@ -73,7 +73,7 @@ def run_study(config: StudyConfig, folder: Path, work: Work = Work()) -> Study:
 
 
 def read_study_folder(folder: Path) -> Study:
-    """What `run_study` has written. Raises `DataError` where it is not complete, naming a trial that is missing."""
+    """What `measure_study` has written. Raises `DataError` where it is not complete, naming a trial that is missing."""
     path = folder / STUDY
     if not path.exists():
         raise DataError(f"{path} is missing", hint="make it: kizu study run")

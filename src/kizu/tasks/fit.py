@@ -55,6 +55,8 @@ def fit(
         )
 
     config = choose_placement(config, sources, work)
+    preset = config.told_preset()
+    work.note(*(preset.told() if preset else ()))
 
     copies: dict[str, list[Path | NDArray[Any]]] = {content: [] for content in different}
     for source, content in zip(sources, hashes, strict=True):

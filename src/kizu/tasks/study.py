@@ -2,11 +2,14 @@
 
 from kizu.core.work import Work
 from kizu.study.config import StudyConfig
-from kizu.study.run import Study, run_study
+from kizu.study.run import Study, measure_study
 from kizu.tasks.study_options import StudyOptions
 
 
 def study(options: StudyOptions, work: Work) -> Study:
-    """Measure what is not there yet, check it, and write the tables. Raises as `run_study` and `StudyConfig.read`."""
+    """Measure what is not there yet, check it, and write the tables.
+
+    Raises as `measure_study` and `StudyConfig.read`.
+    """
     config = StudyConfig.read(options.study, options.data_root)
-    return run_study(config.quick() if options.quick else config, options.output, work)
+    return measure_study(config.quick() if options.quick else config, options.output, work)

@@ -3,32 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.support import BANK, category
+from tests.support import category, small_study
 
 from kizu.core.work import Work
-from kizu.study.config import StudyConfig
-from kizu.study.run import Study, run_study
-
-METHODS = {
-    "patchcore": {"kind": "patchcore", **BANK},
-    "padim": {"kind": "padim", "keep_moments": True, "features": 12},
-    "mahalanobis": {"kind": "mahalanobis"},
-}
-
-
-def small(root: Path, **changed: object) -> StudyConfig:
-    """Two categories, two seeds, one severity, on the smallest network."""
-    values = {
-        "data": [{"name": name, "root": str(root), "category": name} for name in ("plate", "disc")],
-        "methods": METHODS,
-        "seeds": [1, 2],
-        "severities": [3],
-        "update_counts": [3],
-        "embedding": {"backbone": "tiny"},
-        "image_size": 64,
-        "features_mb": 0,
-    }
-    return StudyConfig.parse(values | changed, where="test")
+from kizu.study.run import Study, measure_study
 
 
 @pytest.fixture(scope="session")
@@ -42,4 +20,4 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(plates: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return run_study(small(plates), tmp_path_factory.mktemp("study") / "out", Work(cores=1))
+    return measure_study(small_study(plates), tmp_path_factory.mktemp("study") / "out", Work(cores=1))

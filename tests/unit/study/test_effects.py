@@ -91,14 +91,14 @@ def test_methods_are_contrasted_in_what_they_lose() -> None:
 def test_p_values_are_corrected_for_all_tests_together() -> None:
     effects = compare_all(made({"steady": 0.0, "weak": 0.9}))
     assert effects.tests == 2 * 2 + 1
-    tested = [one for one in effects.effects if one.first is not None]
-    assert all(
-        one.corrected_p is not None and one.first is not None and one.corrected_p >= one.first.p_value
-        for one in tested
-    )
-    least = min(tested, key=lambda one: one.first.p_value if one.first else 1)
-    assert least.first is not None
-    assert least.corrected_p == pytest.approx(effects.tests * least.first.p_value)
+    pairs = [(one.first.p_value, one.corrected_p) for one in effects.effects if one.first is not None]
+    pairs += [
+        (one.difference.p_value, one.corrected_p) for one in effects.contrasts if one.difference is not None
+    ]
+    assert len(pairs) == effects.tests
+    assert all(corrected is not None and corrected >= p_value for p_value, corrected in pairs)
+    least, corrected = min(pairs)
+    assert corrected == pytest.approx(effects.tests * least)
 
 
 def test_what_was_not_measured_is_not_compared(study: Study) -> None:

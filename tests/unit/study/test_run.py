@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import category
-from tests.unit.study.conftest import small
+from tests.support import category, small_study
 
 from kizu.core.errors import CancelledError, DataError, OutputError
 from kizu.core.split import Split
@@ -19,7 +18,7 @@ from kizu.study import trials
 from kizu.study.conditions import CONDITIONS, Key
 from kizu.study.plan import list_keys
 from kizu.study.record import read_record, record_path, write_record
-from kizu.study.run import Study, read_study_folder, run_study
+from kizu.study.run import Study, measure_study, read_study_folder
 from kizu.study.sanity import check_records
 from kizu.study.tables import write_tables
 
@@ -100,7 +99,7 @@ def test_a_second_call_measures_nothing_and_the_tables_stay(
 ) -> None:
     before = tables(study.folder)
     monkeypatch.setattr(trials.UnfittedPipeline, "prepare", lambda *_: pytest.fail("fitted again"))
-    again = run_study(study.config, study.folder, Work(cores=1))
+    again = measure_study(study.config, study.folder, Work(cores=1))
     assert again.computed == 0
     assert tables(study.folder) == before
     assert again.records == study.records
@@ -114,10 +113,10 @@ def test_a_study_that_was_killed_goes_on_and_ends_in_the_same_tables(
             raise CancelledError("killed")
 
     with pytest.raises(CancelledError):
-        run_study(small(plates), tmp_path / "out", Work(cores=1, on_progress=stopping))
+        measure_study(small_study(plates), tmp_path / "out", Work(cores=1, on_progress=stopping))
     torn = record_path(tmp_path / "out", next(iter(study.records)))
     torn.write_text(torn.read_text()[:-30])
-    done = run_study(small(plates), tmp_path / "out", Work(cores=1))
+    done = measure_study(small_study(plates), tmp_path / "out", Work(cores=1))
     assert done.computed == len(study.records) - 21 + 1
     assert tables(tmp_path / "out") == tables(study.folder)
 
@@ -128,34 +127,34 @@ def test_a_record_that_was_changed_by_hand_is_measured_again(study: Study, tmp_p
     assert read_record(tmp_path, key) == study.records[key]
     path = record_path(tmp_path, key)
     stored = json.loads(path.read_text())
-    stored["record"]["metrics"]["image_auroc"] = 1.0
+    stored["record"]["metrics"]["image_auroc"] = 0.25
     path.write_text(json.dumps(stored))
     assert read_record(tmp_path, key) is None
 
 
 def test_another_study_or_another_folder_is_refused(study: Study, plates: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="holds another study"):
-        run_study(small(plates, seeds=[1]), study.folder)
+        measure_study(small_study(plates, seeds=[1]), study.folder)
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(OutputError, match="holds something else"):
-        run_study(small(plates), tmp_path)
+        measure_study(small_study(plates), tmp_path)
 
 
 def test_pictures_that_changed_since_are_told(study: Study, plates: Path, tmp_path: Path) -> None:
     shutil.copytree(plates, tmp_path / "data")
-    config = small(
+    config = small_study(
         tmp_path / "data", methods={"mahalanobis": {"kind": "mahalanobis"}}, seeds=[1], conditions=["clean"]
     )
-    run_study(config, tmp_path / "out", Work(cores=1))
+    measure_study(config, tmp_path / "out", Work(cores=1))
     shutil.copy(tmp_path / "data/plate/train/good/1.png", tmp_path / "data/plate/test/good/12.png")
     with pytest.raises(DataError, match="has changed since the study split was drawn"):
-        run_study(config, tmp_path / "out", Work(cores=1))
+        measure_study(config, tmp_path / "out", Work(cores=1))
 
 
 def test_a_disk_that_fills_up_ends_the_study_and_the_next_call_goes_on(
     plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = small(plates, methods={"mahalanobis": {"kind": "mahalanobis"}}, seeds=[1])
+    config = small_study(plates, methods={"mahalanobis": {"kind": "mahalanobis"}}, seeds=[1])
     original, written = write_record, []
 
     def full(folder: Path, record: object) -> None:
@@ -166,21 +165,21 @@ def test_a_disk_that_fills_up_ends_the_study_and_the_next_call_goes_on(
 
     monkeypatch.setattr(run_module, "write_record", full)
     with pytest.raises(OutputError, match="No space left"):
-        run_study(config, tmp_path / "out", Work(cores=1))
+        measure_study(config, tmp_path / "out", Work(cores=1))
     monkeypatch.setattr(run_module, "write_record", original)
-    assert run_study(config, tmp_path / "out", Work(cores=1)).computed == len(list_keys(config)) - 4
+    assert measure_study(config, tmp_path / "out", Work(cores=1)).computed == len(list_keys(config)) - 4
 
 
 def test_a_category_without_masks_says_what_it_cannot_tell(tmp_path: Path) -> None:
     category(tmp_path / "data", "plate", 0)
     shutil.rmtree(tmp_path / "data/plate/ground_truth")
-    config = small(
+    config = small_study(
         tmp_path / "data",
         data=[{"name": "plate", "root": str(tmp_path / "data"), "category": "plate"}],
         methods={"mahalanobis": {"kind": "mahalanobis"}},
         seeds=[1],
     )
-    done = run_study(config, tmp_path / "out", Work(cores=1))
+    done = measure_study(config, tmp_path / "out", Work(cores=1))
     assert done.notes["plate"] == ("there are no masks: nothing can be measured on pixels",)
     record = done.records[Key("plate", "mahalanobis", 1, "clean")]
     assert record.metrics["image_auroc"] is not None
@@ -192,14 +191,14 @@ def test_a_category_without_defects_measures_false_alarms_alone(tmp_path: Path) 
     category(tmp_path / "data", "plate", 0)
     shutil.rmtree(tmp_path / "data/plate/ground_truth")
     shutil.rmtree(tmp_path / "data/plate/test/checks")
-    config = small(
+    config = small_study(
         tmp_path / "data",
         data=[{"name": "plate", "root": str(tmp_path / "data"), "category": "plate"}],
         methods={"mahalanobis": {"kind": "mahalanobis"}},
         seeds=[1],
         conditions=["clean", "shifted", "thresholds"],
     )
-    done = run_study(config, tmp_path / "out", Work(cores=1))
+    done = measure_study(config, tmp_path / "out", Work(cores=1))
     assert done.notes["plate"] == ("there are no defects: nothing but false alarms can be measured",)
     record = done.records[Key("plate", "mahalanobis", 1, "shifted", 3)]
     assert record.metrics["image_auroc"] is None
@@ -207,14 +206,14 @@ def test_a_category_without_defects_measures_false_alarms_alone(tmp_path: Path) 
 
 
 def test_a_method_that_cannot_be_updated_is_named_and_the_rest_goes_on(plates: Path, tmp_path: Path) -> None:
-    config = small(
+    config = small_study(
         plates,
         methods={"subspace": {"kind": "subspace"}},
         seeds=[1],
         conditions=["clean", "shifted", "updated"],
     )
     told: list[str] = []
-    done = run_study(config, tmp_path / "out", Work(cores=1, on_note=told.append))
+    done = measure_study(config, tmp_path / "out", Work(cores=1, on_note=told.append))
     failed = [record for record in done.records.values() if record.error]
     assert {record.condition for record in failed} == {"updated"}
     assert failed[0].error == "subspace cannot learn more images later"
@@ -224,13 +223,13 @@ def test_a_method_that_cannot_be_updated_is_named_and_the_rest_goes_on(plates: P
 def test_a_bad_picture_is_left_out_of_every_condition(tmp_path: Path) -> None:
     category(tmp_path / "data", "plate", 0)
     (tmp_path / "data/plate/test/good/13.png").write_bytes(b"no picture")
-    config = small(
+    config = small_study(
         tmp_path / "data",
         data=[{"name": "plate", "root": str(tmp_path / "data"), "category": "plate"}],
         methods={"mahalanobis": {"kind": "mahalanobis"}},
         seeds=[1],
     )
-    done = run_study(config, tmp_path / "out", Work(cores=1))
+    done = measure_study(config, tmp_path / "out", Work(cores=1))
     assert all("test/good/13.png" not in record.ids for record in done.records.values())
     assert "test/good/13.png is left out everywhere" in done.notes["plate"][0]
 
@@ -248,8 +247,8 @@ def test_the_cache_of_features_changes_no_number(plates: Path, tmp_path: Path) -
     conditions = ["clean", "shifted", "refitted"]
     found = []
     for megabytes in (0, 50):
-        config = small(plates, seeds=[1], conditions=conditions, features_mb=megabytes)
-        run_study(config, tmp_path / str(megabytes), Work(cores=1))
+        config = small_study(plates, seeds=[1], conditions=conditions, features_mb=megabytes)
+        measure_study(config, tmp_path / str(megabytes), Work(cores=1))
         found.append(tables(tmp_path / str(megabytes)))
     assert found[0] == found[1]
 
