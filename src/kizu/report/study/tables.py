@@ -13,6 +13,8 @@ from kizu.study.record import Record
 from kizu.study.run import Study
 
 SHOWN = ("image_auroc", "image_f1", "image_recall", "image_overkill_rate", "pixel_auroc", "aupro_030")
+COMPARED = ("shifted", "updated", "refitted", "joint", "cross", "global_shifted")
+"""Conditions whose effects the report shows."""
 SHORT = ("AUROC", "F1", "recall", "false alarms", "pixel AUROC", "AU-PRO")
 
 
@@ -95,8 +97,11 @@ def category_table(study: Study, severity: int) -> Table:
 def effects_table(effects: Effects, severity: int, metric: str = "image_auroc") -> Table:
     """Degradation and recovery: each condition less its baseline, with the test behind it."""
     rows = []
+    most = max((one.key.count for one in effects.effects), default=0)
     for one in effects.effects:
-        if one.metric != metric or one.key.severity not in (0, severity) or one.key.condition == "thresholds":
+        if one.metric != metric or one.key.severity != severity or one.key.condition not in COMPARED:
+            continue
+        if one.key.count not in (0, most):
             continue
         test = one.first
         bounds = "-"
@@ -114,9 +119,10 @@ def effects_table(effects: Effects, severity: int, metric: str = "image_auroc") 
             )
         )
     caption = (
-        f"{ROWS[metric].title}: each condition less the one it is compared with, severity {severity}. The mean"
+        f"{ROWS[metric].title}: a condition less the one it is compared with, severity {severity}. The mean"
         f" is over"
         f" seeds; interval and p (Holm, {effects.tests} tests) are of the first seed, on the same parts."
+        " All conditions and metrics: tables/effects.csv."
     )
     head = ("category", "method", "compared", "mean", "95 % interval", "p (Holm)")
     return Table(f"effects_{metric}", caption, head, tuple(rows))
