@@ -31,7 +31,7 @@ from kizu.detectors.registry import detector_config, make_detector  # noqa: E402
 from kizu.imaging.codec import image_size  # noqa: E402
 from kizu.imaging.placement import PlacementConfig, map_back  # noqa: E402
 from kizu.metrics.overlap import aupro  # noqa: E402
-from kizu.metrics.ranking import auroc, rank  # noqa: E402
+from kizu.metrics.ranking import auroc  # noqa: E402
 
 BACKBONE, SIDE_PX = "vit_s14_focus", 224
 BLOCKS = (4, 5, 6, 7, 8, 9)
@@ -62,7 +62,8 @@ def score(good: F32, test: F32) -> Scores:
         given = Embeddings([good], len(good), PLACEMENT.image_size)
         fitted = detector.fit(given, rng=rng_for(0, "fit"), work=work)
         parts = [fitted.score(test[i : i + 8], PLACEMENT.image_size) for i in range(0, len(test), 8)]
-    return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    images, maps = [part.image for part in parts], [part.maps for part in parts]
+    return Scores(np.concatenate(images), np.concatenate(maps))
 
 
 def halves(samples: Sequence[Sample]) -> list[list[int]]:
@@ -86,9 +87,9 @@ def measure(scores: Scores, samples: Sequence[Sample], rows: list[int]) -> dict[
             maps.append(map_back(scores.maps[i], hw, PLACEMENT))
             masks.append(mask)
     return {
-        "image_auroc": float(auroc(rank(labels, scores.image[rows]))),
-        "aupro_030": aupro(maps, masks, 0.3),
-        "aupro_005": aupro(maps, masks, 0.05),
+        "image_auroc": auroc(labels, scores.image[rows]),
+        "aupro_030": aupro(maps, masks, limit=0.3),
+        "aupro_005": aupro(maps, masks, limit=0.05),
     }
 
 

@@ -45,6 +45,7 @@ BANK = {"coreset": 0.2}
 """Large enough that a handful of small pictures fills it."""
 DEFAULTS: dict[str, dict[str, Any]] = {
     "patchcore": BANK,
+    "discriminative": {"steps": 300, "hidden": [64], "rate": 0.004},
     "ensemble": {"members": [{"kind": "patchcore", **BANK}, {"kind": "padim"}, {"kind": "mahalanobis"}]},
 }
 """What a method needs beside its defaults, to be tried on small pictures."""
@@ -63,6 +64,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
     "patchcore by angle": {"kind": "patchcore", "distance": "cosine", "patch_size": 1, **BANK},
     "patchcore whitened": {"kind": "patchcore", "whiten": "full", "top_count": 3, **BANK},
+    "discriminative of noise": {"kind": "discriminative", "steps": 300, "hidden": [32, 16], "painted": 0},
+    "ensemble of subspace and head": {
+        "kind": "ensemble",
+        "members": [
+            {"kind": "subspace"},
+            {"kind": "discriminative", "steps": 300, "hidden": [64], "rate": 0.004},
+        ],
+    },
     "patchcore mirrored": {"kind": "patchcore", "mirror": True, **BANK},
     "patchcore turned five ways": {"kind": "patchcore", "rotations": 5, **BANK},
     "patch_knn turned eight ways": {"kind": "patch_knn", "rotations": 8, "mirror": True},

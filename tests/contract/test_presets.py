@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import part_picture, resnet_weights, with_flaw
+from tests.support import ask, part_picture, resnet_weights, with_flaw
 
+import kizu
 from kizu.backbones import resnet
 from kizu.backbones.added import FOLDER_VARIABLE, keep
 from kizu.backbones.architectures import architectures
@@ -18,6 +19,7 @@ from kizu.backbones.vit_weights import Sizes
 from kizu.bundles.manifest import PresetRecord
 from kizu.core.errors import ConfigError
 from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.imaging.codec import encode_png
 from kizu.lab.fit import FittedBundle, Identity, Sides, fit_bundle
 from kizu.lab.train import RunConfig
@@ -26,7 +28,7 @@ from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.presets import PRESETS
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions
-from kizu.tasks.train import run_config
+from kizu.tasks.train import run_config, train
 
 SIDE = 112
 """In place of the published size, that the tests take seconds: whole patches of 14 and 16 pixels."""
@@ -193,9 +195,6 @@ def test_a_size_that_a_fit_chose_at_the_wanted_pixels_is_no_change_and_another_i
 
 
 def test_the_run_its_card_and_the_notes_of_a_training_tell_it(tmp_path: Path) -> None:
-    from kizu.core.work import Work
-    from kizu.tasks.train import train
-
     for number, image in enumerate(pictures(GOOD)):
         encode_png(tmp_path / "plate/train/good" / f"{number}.png", image)
     notes: list[str] = []
@@ -219,8 +218,6 @@ def test_the_run_its_card_and_the_notes_of_a_training_tell_it(tmp_path: Path) ->
 
 
 def test_the_list_has_every_preset_with_its_settings_and_deviations() -> None:
-    from tests.support import ask
-
     listed = json.loads(ask("presets", "--json").stdout)
     assert [row["name"] for row in listed] == list(PRESETS)
     text = ask("presets").stdout
@@ -235,8 +232,17 @@ def test_the_list_has_every_preset_with_its_settings_and_deviations() -> None:
 def test_a_backbone_that_is_not_here_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from tests.support import ask
-
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     assert "kizu backbones fetch wide_resnet50_2" in ask("presets").stdout
     assert all("fetch" in row["missing"] for row in json.loads(ask("presets", "--json").stdout))
+
+
+def test_a_program_that_fits_by_a_preset_is_told_too() -> None:
+    notes: list[str] = []
+    config = PipelineConfig.parse(
+        {"preset": "mahalanobis_dinov2", "placement": {"image_size": SIDE}}, where="test"
+    )
+    kizu.fit(list(pictures(GOOD)), config, work=Work(cores=1, on_note=notes.append))
+    told = config.told_preset()
+    assert told is not None
+    assert set(told.told()) <= set(notes)

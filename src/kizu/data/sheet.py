@@ -51,7 +51,8 @@ def pair_sheet(manifest: Manifest, pairs: Sequence[Pair], sides: Mapping[str, st
 def stage_sheet(images: Sequence[U8], seed: int, tile_px: int = 160) -> U8:
     """A contact sheet, (H, W, 3), of the flaws that are painted for what learns from them: a row for each kind, in good
     images (H, W, 3), as it is and outlined. Where one does not show, the image is as it was and the caption says so."""
-    tiles, captions = [], []
+    tiles: list[U8] = []
+    captions: list[str] = []
     for stage, kind in KINDS:
         rng = rng_for(seed, "sheet", stage, kind)
         for number, image in enumerate(images):

@@ -93,11 +93,12 @@ class BankConfig(DetectorConfig):
                 hint="train anew on all images, or fit with rotations 1, turn_up_to 0 and mirror false",
             )
 
-    def bank_size(self, rows: int, least: int = LEAST_KEPT) -> int:
-        """How many of so many good patches are kept; where the part is given, at least `least`, or all."""
+    def bank_size(self, rows: int, least: int | None = None) -> int:
+        """How many of so many good patches are kept; where the part is given, at least `least` (None: `LEAST_KEPT`), or
+        all."""
         if self.coreset_size is not None:
             return min(self.coreset_size, rows)
-        return max(1, round(rows * self.coreset), min(least, rows))
+        return max(1, round(rows * self.coreset), min(LEAST_KEPT if least is None else least, rows))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.types import F32, HW, I64, Scores
 from kizu.core.work import Work, free_memory
+from kizu.detectors.flawed import FlawedBatch
 from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -81,6 +82,15 @@ class DetectorConfig(Config):
         threshold (docs/decisions/0029)."""
         return 0
 
+    def paintings(self) -> int:
+        """How many flawed copies of each good image a fit wants painted (`Embeddings.flawed`)."""
+        return 0
+
+    @property
+    def learns_defects(self) -> bool:
+        """Whether a fit learns from labelled defects of the training split, where there are any."""
+        return False
+
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
         """In which positions `count` good images (H, W) are learned, as they are first."""
         return (AS_IT_IS,)
@@ -124,6 +134,8 @@ class Embeddings:
     nobody asks what a fit without some of them would say."""
     kept: F32 | None = None
     """(N * P, D) where each batch lies too once it has come; who needs all of them together need not copy them."""
+    flawed: list[FlawedBatch] = field(default_factory=list)
+    """Grows while the batches are read; who learns from flaws takes them out. Empty for a method that does not."""
 
 
 class Drawn(NamedTuple):
@@ -252,17 +264,6 @@ def check_features(embeddings: Embeddings, work: Work) -> Iterator[F32]:
         work.report("features", seen, embeddings.count)
     if seen == 0:
         raise DataError("there is no good image to fit on")
-
-
-def score_by_group(groups: I64, score: Callable[[I64], Scores]) -> Scores:
-    """What `score` says of the rows of each group by themselves; of all images whose `groups` (N,) are told, in their
-    order."""
-    rows = [np.flatnonzero(groups == number) for number in np.unique(groups)]
-    found = [score(own) for own in rows]
-    places = np.argsort(np.concatenate(rows))
-    image = np.concatenate([scores.image for scores in found])
-    maps = np.concatenate([scores.maps for scores in found])
-    return Scores(image[places], maps[places])
 
 
 def ensure_room(needed: int, work: Work, *, hint: str) -> None:

@@ -61,6 +61,15 @@ class EnsembleConfig(DetectorConfig):
                 )
         return self
 
+    def paintings(self) -> int:
+        """As many as the member that wants most."""
+        return max(member.paintings() for member in self.members)
+
+    @property
+    def learns_defects(self) -> bool:
+        """Whether any member does."""
+        return any(member.learns_defects for member in self.members)
+
     def count_held_out(self, count: int) -> int:
         """How many of so many good images tell the scales."""
         return 0 if count < FEWEST_TO_HOLD_OUT else max(1, round(self.align_fraction * count))
@@ -142,8 +151,14 @@ class Ensemble:
             held = self.config.count_held_out(n)
             good, fitted = np.sort(order[:held] if held else order), np.sort(order[held:])
             input_hw = embeddings.input_hw
+            taught = [batch.without(set(good.tolist()) - set(fitted.tolist())) for batch in embeddings.flawed]
+            embeddings.flawed.clear()
             members = tuple(
-                member.fit(Embeddings(_batches(x, fitted), len(fitted), input_hw), rng=rng, work=work.quiet())
+                member.fit(
+                    Embeddings(_batches(x, fitted), len(fitted), input_hw, flawed=list(taught)),
+                    rng=rng,
+                    work=work.quiet(),
+                )
                 for member in self._members()
             )
             found = [[member.score(batch, input_hw) for batch in _batches(x, good)] for member in members]

@@ -24,9 +24,9 @@ from kizu.detectors.base import (
     Rotations,
     check_features,
     patch_scores,
-    score_by_group,
     turned,
 )
+from kizu.detectors.by_group import score_by_group
 from kizu.detectors.drawing import constant_of, draw_scores, reshape, sum_squares
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of

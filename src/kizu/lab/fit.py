@@ -106,7 +106,7 @@ def fit_bundle(
     if on_estimate is not None:
         on_estimate(estimate)
     counted = CountedBatches(sides.fit.batches)
-    images = PlacedImages(sides.fit.count, counted, sides.fit.groups)
+    images = replace(sides.fit, batches=counted)
     with ExitStack() as stack:
         with watch.stage("fit"):
             if sides.left_out:

@@ -72,7 +72,10 @@ class UnfittedPipeline:
         count = images.count * tiles_per_image(placement)
         positions = self.config.detector.positions(count, placement.image_size)
         with work.limit():
-            embeddings = embed_all(self.embedder, images, placement, positions, kept)
+            paintings, seed = self.config.detector.paintings(), self.config.seed
+            embeddings = embed_all(
+                self.embedder, images, placement, positions, kept, paintings=paintings, seed=seed
+            )
             fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
         return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
 

@@ -130,18 +130,6 @@ PRESETS: Mapping[str, Preset] = {
             " network and decodes masks",
         ),
     ),
-    "mh_patchcore": Preset(
-        "Mahalanobis PatchCore, arXiv 2605.27748 (a bank of 1,000 patches in whitened space)",
-        {"kind": "patchcore", "coreset_size": 1000, "whiten": "full", "image_score": "reweighted_max"},
-        {"backbone": "wide_resnet50_2", "layers": ("layer2", "layer3")},
-        {"image_size": (224, 224)},
-        (
-            "no components are dropped (published: 99 % of the variance is kept); a tenth of the mean variance is"
-            " added to the covariance, which was shrunk by .07",
-            "the bank is thinned from all patches at once, not from a stream",
-            _HELD,
-        ),
-    ),
 }
 """From a preset's name to its settings."""
 
@@ -211,5 +199,5 @@ def _has_about(placement: Mapping[str, Any], pixels: int | None) -> bool:
 
 def _told(value: Any) -> str:
     if value is None:
-        return "what the rest decides"
+        return "the default"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

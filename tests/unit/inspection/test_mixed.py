@@ -17,6 +17,7 @@ from kizu.bundles.manifest import Bundle
 from kizu.bundles.references import FILE, References, write_references
 from kizu.core.errors import BundleError, ConfigError, DataError, MismatchError, OutputError
 from kizu.core.types import U8
+from kizu.core.work import Work
 from kizu.data.listing import list_images
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import encode_png
@@ -282,6 +283,22 @@ def test_a_watched_folder_is_told_as_it_comes(shelf: Path, folder: Path, tmp_pat
     assert [line["class_name"] for line in standing(tmp_path / "out").values() if "error" not in line].count(
         None
     ) == 1
+
+
+def test_another_runtime_names_the_same_products_and_gives_its_own_models_scores(
+    shelf: Path, folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    work = Work().with_runtime("openvino")
+    out = tmp_path / "out"
+    opened = open_judges(find_entries([shelf], "openvino"), work=work)
+    FolderRunner(opened, out).run(list_images(folder))
+    lines = standing(out)
+    for name, (product, _) in PICTURES.items():
+        assert lines[name]["class_name"] == product
+        if product is not None:
+            alone = Inspector.open(shelf / product / "m", work=work).inspect(folder / name)
+            assert (lines[name]["label"], lines[name]["pred_score"]) == (alone.label, alone.score)
 
 
 def test_a_worker_elsewhere_says_the_same(shelf: Path, folder: Path, tmp_path: Path) -> None:
