@@ -46,7 +46,7 @@ def effect(condition: str, mean: float, p: float, metric: str = "image_auroc", c
 
 
 def effects(*found: Effect) -> Effects:
-    return Effects(found, (), len(found))
+    return Effects(found, (), len(found), len(found))
 
 
 def test_a_pdf_a_page_figures_and_tables_are_written(folder: Path) -> None:

@@ -68,9 +68,10 @@ def _context(study: Study, effects: Effects) -> Iterator[Block]:
             "Degradation: a metric on shifted less the same on clean pictures of the same parts. Recovery: a"
             " metric after an"
             " adaptation less the same without it, on the same shifted pictures.",
-            f"Beyond chance: p below {LEVEL} after Holm's correction for all {effects.tests} tests of the"
-            f" study. DeLong's test"
-            " for image AUROC; for F1 the verdicts of both sides exchanged at random.",
+            f"Beyond chance: p below {LEVEL} after Holm's correction for all comparisons of one question: what one"
+            " condition does to one metric, over categories, methods and severities, or which method loses more. The study asks"
+            f" {effects.questions} such questions in {effects.tests} tests; of those that chance alone answers one in"
+            " twenty would find something. DeLong's test for image AUROC; for F1 all exchanges of the verdicts.",
             "AUROC, AUPRC and AU-PRO know no threshold; F1, recall and false alarms are at the threshold in force.",
         )
     )

@@ -121,7 +121,7 @@ def effects_table(effects: Effects, severity: int, metric: str = "image_auroc") 
     caption = (
         f"{ROWS[metric].title}: a condition less the one it is compared with, severity {severity}. The mean"
         f" is over"
-        f" seeds; interval and p (Holm, {effects.tests} tests) are of the first seed, on the same parts."
+        f" seeds; interval and p (Holm) are of the first seed, on the same parts."
         " All conditions and metrics: tables/effects.csv."
     )
     head = ("category", "method", "compared", "mean", "95 % interval", "p (Holm)")
