@@ -23,6 +23,7 @@ SHARED = Path(os.environ.get("KIZU_SHARED", Path(__file__).parents[2] / "shared"
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache, nor sees the backbones that the user has added."""
+    os.environ["KIZU_PROGRESS_S"] = "0"  # how long something takes here is no matter of the test
     os.environ["KIZU_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["KIZU_BACKBONES"] = str(tmp_path_factory.mktemp("backbones"))
     os.environ["KIZU_STATE"] = str(tmp_path_factory.mktemp("state"))

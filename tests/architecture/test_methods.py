@@ -35,7 +35,7 @@ def test_a_method_is_what_its_line_says(kind: str) -> None:
 
 def test_every_method_can_be_designed_and_named_on_the_command_line() -> None:
     assert designed().keys() == DETECTORS.keys()
-    told = str(PipelineOptions.__annotations__["model"])
+    told = str(PipelineOptions.__annotations__["method"])
     assert all(kind in told for kind in DETECTORS)
 
 
@@ -61,13 +61,13 @@ def test_the_help_names_every_layout() -> None:
 
 VERBS = frozenset({
     "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode",
-    "download", "encode", "ensure", "evaluate", "export", "find", "hash", "identify", "index", "is", "list", "load",
-    "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put", "read",
-    "redecide", "refresh", "refuse", "remove", "roll", "rollback", "save", "scan", "score", "set", "sniff", "sweep",
-    "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
+    "diagnose", "download", "encode", "ensure", "evaluate", "export", "find", "guess", "hash", "identify", "index",
+    "is", "list", "load", "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put",
+    "read", "redecide", "refresh", "refuse", "remove", "roll", "rollback", "save", "scan", "score", "set", "sniff",
+    "sweep", "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
 })  # fmt: skip
 PHRASES = {
-    "events_of", "folders_in", "lines_of", "owner_of", "pictures_directly_in", "signer", "stamp_at"
+    "did_you_mean", "events_of", "folders_in", "lines_of", "owner_of", "pictures_directly_in", "signer", "stamp_at"
 }  # fmt: skip
 """Read as part of the sentence that they are called in."""
 

@@ -85,7 +85,7 @@ def test_train_evaluate_inspect(product: Path, tmp_path: Path, model: str) -> No
     assert metrics["counts"] == {"good": 6, "defect": 6}
     assert metrics["image_auroc"] > 0.95
     assert metrics["aupro_030"] > 0.7
-    assert "<figure>" in (run / "report.html").read_text()
+    assert "data-cases" in (run / "report.html").read_text()
 
     out = tmp_path / "out"
     report = json.loads(

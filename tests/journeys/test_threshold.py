@@ -89,7 +89,7 @@ def test_by_value_to_the_line_and_back(run: Path, trained: Path) -> None:
     assert f"OK -> NG: {changed}, NG -> OK: 0" in again.stdout
     assert f"{changed} NG pictures list no flaws" in again.stderr
     command = next(line for line in again.stderr.splitlines() if "looks at these again" in line)
-    assert f"kizu inspect --run-dir {run}" in command
+    assert f"kizu inspect --model {run}" in command
     told = kizu("inspect", "--run-dir", run, trained / "line", "--output-dir", out)
     assert f"{GOOD + FLAWED - changed} images were done before" in told.stderr
 

@@ -105,7 +105,7 @@ def write_export_meta(path: Path, meta: ExportMeta) -> None:
 def manifest_in(metadata: Mapping[str, str], *, where: str) -> tuple[BundleManifest, str]:
     """The manifest and the bundle's hash. Raises `BundleError` naming `where` for a model of something else."""
     if MANIFEST not in metadata or SHA256 not in metadata:
-        raise BundleError(f"{where} was not exported by kizu", hint="make one with kizu export --run-dir RUN")
+        raise BundleError(f"{where} was not exported by kizu", hint="make one with kizu export --model RUN")
     try:
         manifest = BundleManifest.model_validate_json(metadata[MANIFEST])
     except (ValueError, ConfigError) as error:

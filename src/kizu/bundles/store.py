@@ -19,6 +19,7 @@ from kizu.bundles.manifest import FORMAT, Bundle, BundleManifest
 from kizu.core.errors import BundleError, ConfigError, OutputError
 from kizu.core.files import new_folder, read_json, write_json
 from kizu.core.hashing import hash_file, hash_value
+from kizu.core.registry import did_you_mean
 
 INDEX = "bundle.json"
 GRAPH = "graph.onnx"
@@ -144,7 +145,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file():
         raise BundleError(
-            f"{folder} is not a bundle: it has no {INDEX}", hint="give a run folder or its bundle folder"
+            f"{folder} is not a bundle: it has no {INDEX}",
+            hint=did_you_mean(folder, "give a run folder or its bundle folder"),
         )
     index = read_json(path, hint="copy the whole folder again", raises=BundleError)
     try:

@@ -16,7 +16,7 @@ from kizu.tasks.options import RunDir, WorkOptions
 def predict(
     run_dir: RunDir, marks: MarkOptions, saved: SavedOptions, using: WorkOptions, shown: ShownAs
 ) -> None:
-    """Inspect the run's own test split into predictions/, with labels and the true flaws' outlines in green."""
+    """Inspect the run's own test split into predictions/, with labels and the true flaws' outlines in yellow."""
     from kizu.tasks.predict import predict
 
     with start_work(shown, using) as work:

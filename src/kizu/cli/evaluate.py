@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 def evaluate(
     *,
-    run_dir: Annotated[Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",))] = None,
+    run_dir: Annotated[
+        Path | None,
+        Flag("The run folder that `kizu train` printed.", ("--model",), is_there=True, old=("--run-dir",)),
+    ] = None,
     frozen: FrozenOptions,
     thresholds: ThresholdOptions,
     data: DataOptions,
     using: WorkOptions,
     shown: ShownAs,
 ) -> None:
-    """Score the test split once and measure it: of a run (--run-dir), or of a frozen pipeline (--frozen).
+    """Score the test split once and measure it: of a run (--model), or of a frozen pipeline (--frozen).
 
     A run gets metrics.json, preds_test.jsonl and report.html; a frozen pipeline is fitted anew for each of its seeds.
     """
     if (run_dir is None) == (frozen.frozen is None):
-        raise ConfigError("give either --run-dir or --frozen", hint="see kizu evaluate --help")
+        raise ConfigError("give either --model or --frozen", hint="see kizu evaluate --help")
     if run_dir is None:
         _evaluate_frozen(frozen, thresholds, data, using, shown)
         return

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import typer
 
@@ -10,15 +10,7 @@ from kizu.cli import exits
 from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.cli.printing import say, say_text
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
-from kizu.tasks.options import CoreOptions, RunDir
-
-if TYPE_CHECKING:
-    from kizu.release.parity import Agreement, Tolerances
-
-HEAD = (
-    "", "images", "score error", "map error", "mask IoU", "at threshold", "flips", "far flips", "not finite",
-    "signed", "",
-)  # fmt: skip
+from kizu.tasks.options import CoreOptions, Flag, RunDir
 
 
 def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: Shown) -> None:
@@ -39,12 +31,18 @@ def export(run_dir: RunDir, options: ExportOptions, using: CoreOptions, shown: S
     say(str(done.path))
 
 
-def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: ShownAs) -> None:
+def verify(
+    run_dir: Annotated[Path, Flag("The run folder that `kizu train` printed.", ("--run-dir",))],
+    options: VerifyOptions,
+    using: CoreOptions,
+    shown: ShownAs,
+) -> None:
     """Prove that exported files decide as the run does: on real images, in every runtime installed.
 
     Writes consistency.json. Exit code 1 when they do not agree.
     """
     from kizu.report.tables import text_table
+    from kizu.report.verifying import HEAD, agreement_cells
     from kizu.tasks.export import verify
 
     with start_work(shown, using) as work:
@@ -54,29 +52,8 @@ def verify(run_dir: RunDir, options: VerifyOptions, using: CoreOptions, shown: S
         told = [agreement.as_json(tolerances) for agreement in verified.agreements]
         say_text(json.dumps(told, indent=2))
     else:
-        rows = [_row(agreement, tolerances) for agreement in verified.agreements]
+        rows = [agreement_cells(agreement, tolerances) for agreement in verified.agreements]
         say_text(text_table(HEAD, rows))
-    say(f"wrote {Path(run_dir) / 'consistency.json'}", err=True)
+    say(f"wrote {Path(run_dir) / 'consistency.json'} and consistency.html", err=True)
     if not verified.agrees:
         raise typer.Exit(exits.DISAGREES)
-
-
-def _row(agreement: "Agreement", tolerances: "Tolerances") -> list[str]:
-    told = "; ".join(agreement.failures(tolerances)) or "agrees"
-    if agreement.of_another_size:
-        told += f" ({agreement.of_another_size} images of another size left out)"
-    if agreement.refused:
-        return [agreement.name, *[""] * 8, agreement.signed, told]
-    return [
-        agreement.name,
-        str(agreement.images),
-        f"{agreement.score_max_error:.1e}",
-        f"{agreement.map_max_error:.1e}",
-        f"{agreement.mask_iou:.5f}",
-        f"{agreement.pixels_at_threshold} px",
-        str(len(agreement.flips)),
-        str(agreement.far_flips(tolerances)),
-        str(agreement.not_finite),
-        agreement.signed,
-        told,
-    ]

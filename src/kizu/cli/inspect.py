@@ -45,7 +45,11 @@ def inspect(
         say(f"further pages were not looked at: {report.num_more_pages} images", err=True)
     if report.num_beyond_scale:
         say(f"numbers beyond the model's scale: {report.num_beyond_scale} images", err=True)
+    if done.page is not None:
+        say(f"look at {done.page.resolve()}", err=True)
     say(f"wrote {done.output_dir}", err=True)
+    if done.result.rejected and not source.watch and not shown.as_json:
+        say(*done.result.rejected)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
     for product, part in done.result.reports.items():
         if part.assumed_good is not None and not shown.as_json:

@@ -17,6 +17,7 @@ from kizu.cli import (
     data,
     demo,
     design,
+    doctor,
     evaluate,
     exits,
     export,
@@ -32,7 +33,7 @@ from kizu.cli import (
     update,
     zero_shot,
 )
-from kizu.cli.flags import with_flags
+from kizu.cli.flags import examples, with_flags
 from kizu.cli.printing import PrintError, has_no_reader, prepare_streams, say, say_text
 from kizu.core.errors import KizuError
 
@@ -81,32 +82,64 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(with_flags(demo.demo))
-app.add_typer(data.app, name="data")
-app.add_typer(submit.app, name="submit")
-app.command()(with_flags(recommend.recommend))
-app.command()(with_flags(presets.presets))
-app.command()(with_flags(train.train))
-app.command()(with_flags(evaluate.evaluate))
-app.command()(with_flags(design.design))
-app.command()(with_flags(design.freeze))
-app.command()(with_flags(compare.predict))
-app.command()(with_flags(compare.compare))
-app.command()(with_flags(inspect.inspect))
-app.command()(with_flags(index.index))
-app.command()(with_flags(serve.serve))
-app.add_typer(serve.app, name="serve-key")
-app.command()(with_flags(export.export))
-app.command()(with_flags(export.verify))
-app.command()(with_flags(zero_shot.zero_shot))
-app.command()(with_flags(threshold.threshold))
-app.command()(with_flags(threshold.redecide))
-app.command()(with_flags(update.update))
-app.command()(with_flags(update.rollback))
-app.command()(with_flags(update.versions))
-app.add_typer(study.app, name="study")
-app.add_typer(backbones.app, name="backbones")
-app.command()(with_flags(cache.cache))
+EXAMPLES = {
+    demo.demo: ("kizu demo",),
+    doctor.doctor: ("kizu doctor",),
+    doctor.init: ("kizu init pictures/", "kizu train --config kizu.yaml"),
+    recommend.recommend: (
+        "kizu recommend --data-root pictures/ -o config.yaml",
+        "kizu recommend --search ...",
+    ),
+    presets.presets: ("kizu presets",),
+    train.train: (
+        "kizu train --data-root pictures/",
+        "kizu train --data-root mvtec --category bottle --method padim",
+    ),
+    evaluate.evaluate: ("kizu evaluate --model RUN", "kizu evaluate --frozen FILE --categories a,b"),
+    design.design: ("kizu design --data-root mvtec --categories hazelnut",),
+    design.freeze: ("kizu freeze --design runs/design.json",),
+    compare.predict: ("kizu predict --model RUN",),
+    compare.compare: ("kizu compare --run-dir-a RUN --run-dir-b RUN",),
+    inspect.inspect: (
+        "kizu inspect --model RUN new/",
+        "kizu inspect --model model.onnx drop/ --watch",
+        "kizu inspect --model runs/ mixed/ --output-dir results/",
+    ),
+    index.index: ("kizu index RUN",),
+    serve.serve: ("kizu serve model.onnx",),
+    export.export: ("kizu export --model RUN",),
+    export.verify: ("kizu verify --run-dir RUN",),
+    zero_shot.zero_shot: ("kizu zero-shot new/",),
+    threshold.threshold: ("kizu threshold RUN", "kizu threshold RUN --value 27.5 --reason 'fewer escapes'"),
+    threshold.redecide: ("kizu redecide RESULTS --threshold 27.5",),
+    update.update: ("kizu update --model RUN --images new/ --reason 'second supplier'",),
+    update.rollback: ("kizu rollback --model RUN",),
+    update.versions: ("kizu versions --model RUN",),
+    cache.cache: ("kizu cache",),
+}
+"""How each command is called, the shortest first."""
+PANELS = {
+    "Begin": (demo.demo, doctor.doctor, doctor.init, recommend.recommend),
+    "Learn and measure": (
+        presets.presets, train.train, evaluate.evaluate, compare.predict, compare.compare, threshold.threshold,
+        design.design, design.freeze,
+    ),
+    "On the line": (
+        inspect.inspect, threshold.redecide, index.index, serve.serve, export.export, export.verify,
+        zero_shot.zero_shot,
+    ),
+    "Keep": (update.update, update.rollback, update.versions, cache.cache),
+}  # fmt: skip
+GROUPS = (
+    (data.app, "data", "Begin"), (submit.app, "submit", "Learn and measure"),
+    (study.app, "study", "Learn and measure"), (serve.app, "serve-key", "On the line"),
+    (backbones.app, "backbones", "Keep"),
+)  # fmt: skip
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        app.command(epilog=examples(*EXAMPLES[_command]), rich_help_panel=_panel)(with_flags(_command))
+for _app, _name, _panel in GROUPS:
+    app.add_typer(_app, name=_name, rich_help_panel=_panel)
 
 
 @app.callback(invoke_without_command=True)

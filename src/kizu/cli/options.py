@@ -1,18 +1,26 @@
 """What every command has: how its result is shown, and what it works with."""
 
 import logging
+import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from kizu.cli.printing import say
+from kizu.core.errors import ConfigError
 from kizu.core.text import one_line
 from kizu.tasks.options import CoreOptions, Flag, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.core.work import Progress, Work
+
+
+PROGRESS_VARIABLE = "KIZU_PROGRESS_S"
+"""Seconds between two lines that say how far it is, where there is no terminal; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +70,10 @@ def start_work(
 
 @contextmanager
 def _bars() -> "Iterator[Progress | None]":
-    """A progress bar for each stage as it begins, on stderr, only where somebody watches."""
+    """How far each stage is, on stderr: bars where somebody watches, else a line now and then."""
     if not sys.stderr.isatty():
-        yield None
+        with _lines() as told:
+            yield told
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -78,10 +87,47 @@ def _bars() -> "Iterator[Progress | None]":
     )
     known = {}
     with bars:
+        starting = bars.add_task("starting", total=None)  # it moves before anything can be counted
 
         def show(stage: str, done: int, total: int) -> None:
             if stage not in known:
+                bars.update(starting, visible=False)
                 known[stage] = bars.add_task(stage, total=total)
             bars.update(known[stage], completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def _lines() -> "Iterator[Progress | None]":
+    """A line every `PROGRESS_VARIABLE` seconds, also where nothing was counted since: a log shows that it lives."""
+    seconds = _line_seconds()
+    if seconds <= 0:
+        yield None
+        return
+    start, known, ended = time.monotonic(), ["starting"], threading.Event()
+
+    def show(stage: str, done: int, total: int) -> None:
+        known[0] = f"{stage} {done} of {total}"
+
+    def tell() -> None:
+        while not ended.wait(seconds):
+            say(f"{time.monotonic() - start:.0f} s: {known[0]}", err=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield show
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _line_seconds() -> float:
+    text = os.environ.get(PROGRESS_VARIABLE, "10")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{PROGRESS_VARIABLE}={text} is no number of seconds", hint="0: no lines"
+        ) from error

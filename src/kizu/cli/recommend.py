@@ -37,7 +37,7 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
     if options.output is not None and not is_chosen:
         raise DataError(f"{options.output} is not written: {reason}", hint="raise the budget")
     if options.output is not None:
-        say(f"wrote {options.output}: kizu train --config {options.output}", err=True)
+        say(f"wrote {options.output} and its page: kizu train --config {options.output}", err=True)
 
 
 def _show(told: "Recommended", *, as_json: bool) -> None:

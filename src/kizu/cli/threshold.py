@@ -77,7 +77,7 @@ def _tell_open(options: RedecideOptions, done: "Redecision") -> str:
         return f"{told}; make the threshold the run's to have them: kizu threshold RUN --value {done.image_threshold:g}"
     images = done.images or "IMAGES"
     return (
-        f"{told}: kizu inspect --run-dir {options.run_dir} {images} --output-dir {options.results}"
+        f"{told}: kizu inspect --model {options.run_dir} {images} --output-dir {options.results}"
         " looks at these again"
     )
 

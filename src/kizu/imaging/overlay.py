@@ -17,33 +17,28 @@ Colour = tuple[int, int, int]
 
 RED: Colour = (226, 44, 52)
 GREEN: Colour = (38, 150, 84)
-YELLOW: Colour = (250, 204, 21)
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (24, 26, 32)
 PAPER: Colour = (244, 244, 246)
+FOUND, TRUE = RED, (255, 236, 80)
+"""Outlines. They differ to every kind of colour vision, and from the heat (`tests/unit/imaging/test_colours.py`)."""
+HEAT_RANGE = (1.0, 2.0)
+"""The heat begins at the pixel threshold, so that what is below it stays a photograph, and is full at twice that."""
 
 _BLOCK, _BLOCK_ROWS = 1 << 14, 16
 """Pixels, and rows of them, that are worked on together."""
 
-# Our own anchors, black - violet - red - orange - cream, chosen so that CIE lightness rises in even steps:
-# more anomalous is brighter, also in a grey print and to a colour-blind eye.
-_HEAT_ANCHORS = (
-    (4, 4, 18),
-    (44, 14, 82),
-    (98, 18, 110),
-    (152, 32, 104),
-    (204, 54, 78),
-    (238, 92, 42),
-    (252, 144, 22),
-    (252, 202, 54),
-    (254, 250, 208),
-)
+# Our own anchors, violet - blue - azure - cyan. Parts are grey, yellow, brown or red, and seldom these, so that heat
+# stands out on them, to colour-blind eyes too; and more anomalous is lighter, also in a grey print.
+_HEAT_ANCHORS = ((48, 18, 120), (40, 70, 220), (0, 140, 255), (0, 200, 250), (120, 240, 255))
+_HEAT_STEPS = (0.0, 0.235, 0.539, 0.826, 1.0)
+"""Where on the scale each lies: as far from the last as it looks different from it (CIEDE2000)."""
 
 
 def _heat_table() -> U8:
     anchors = np.array(_HEAT_ANCHORS, dtype=np.float64)
-    steps, at = np.linspace(0, len(anchors) - 1, 256), np.arange(len(anchors))
-    channels = [np.interp(steps, at, anchors[:, channel]) for channel in range(3)]
+    at = np.linspace(0, 1, 256)
+    channels = [np.interp(at, _HEAT_STEPS, anchors[:, channel]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)  # (256, 3)
 
 
@@ -66,10 +61,12 @@ def blend(image: U8, over: U8, alpha: F32 | float) -> U8:
     return np.rint(mixed).astype(np.uint8)
 
 
-def heat_overlay(image: U8, score_map: F32, low: float, high: float, *, strength: float = 0.75) -> U8:
-    """The image with heat where the score rises above `low`; what is normal stays a clear photograph.
+def heat_overlay(
+    image: U8, score_map: F32, low: float, high: float, *, strength: float = 0.75, least: float = 0.35
+) -> U8:
+    """The image with heat where the score is above `low`; what is normal stays a clear photograph.
 
-    `score_map` is (H, W), at the image's size. `strength` 0..1 is the opacity at `high` and above.
+    `score_map` is (H, W), at the image's size. `strength` 0..1 is the opacity at `high` and above, `least` at `low`.
     """
     drawn = image.copy()
     pixels, scores = drawn.reshape(-1, 3), score_map.reshape(-1)
@@ -78,19 +75,33 @@ def heat_overlay(image: U8, score_map: F32, low: float, high: float, *, strength
         here = hot[start : start + _BLOCK]
         part = between(scores[here], low, high)
         heat = HEAT_TABLE.take(np.rint(part * 255).astype(np.intp), axis=0)
-        pixels[here] = blend(pixels.take(here, axis=0), heat, part * np.float32(strength))
+        pixels[here] = blend(pixels.take(here, axis=0), heat, least + part * np.float32(strength - least))
     return drawn
 
 
-def heat_layer(score_map: F32, low: float, high: float, *, strength: float = 0.75) -> U8:
-    """The heat alone, (H, W, 4), to be laid over the image: clear at `low` and below, `strength` opaque at `high`."""
+def heat_layer(score_map: F32, low: float, high: float, *, strength: float = 0.75, least: float = 0.35) -> U8:
+    """The heat alone, (H, W, 4), to be laid over the image: clear at `low` and below, else as in `heat_overlay`."""
     part = between(score_map, low, high)
     colours = HEAT_TABLE.take(np.rint(part * 255).astype(np.intp), axis=0)  # (H, W, 3)
-    alpha = np.rint(part * np.float32(255 * strength)).astype(np.uint8)
+    opacity = np.where(score_map > low, least + part * np.float32(strength - least), 0)
+    alpha = np.rint(opacity * 255).astype(np.uint8)
     return np.concatenate([colours, alpha[..., None]], axis=2)
 
 
-def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None = None) -> U8:
+def contour_layer(mask: Bool, colour: Colour, width: int = 2) -> U8:
+    """The line that `draw_contours` draws, alone, (H, W, 4), clear everywhere else."""
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    reach = width + max(1, width // 2)
+    window = _around(mask, reach)
+    if window is not None:
+        squared = _squared_distance(mask[window], reach)
+        inside = layer[window]
+        inside[(squared > width * width) & (squared <= reach * reach)] = (*INK, 255)
+        inside[(squared > 0) & (squared <= width * width)] = (*colour, 255)
+    return layer
+
+
+def draw_contours(image: U8, mask: Bool, colour: Colour = FOUND, width: int | None = None) -> U8:
     """The image with a line of `width` px just outside each region of `mask` (H, W); inside nothing changes.
 
     A thin dark rim sets the line off from bright surroundings.
@@ -108,7 +119,7 @@ def draw_contours(image: U8, mask: Bool, colour: Colour = RED, width: int | None
     return drawn
 
 
-def draw_ring(image: U8, centre: tuple[int, int], colour: Colour = YELLOW) -> U8:
+def draw_ring(image: U8, centre: tuple[int, int], colour: Colour = FOUND) -> U8:
     """The image with a ring round the pixel `centre` (x, y), dark at its rims; what it surrounds stays as it is."""
     x, y = centre
     width = 2 * line_width_px(image)
@@ -161,6 +172,25 @@ def banner(image: U8, text: str, colour: Colour = INK) -> U8:
     strip = Image.new("RGB", (width, round(size * 1.7)), colour)
     _write(strip, text, (width / 2, strip.height / 2), size, WHITE)
     return np.concatenate([np.asarray(strip), image])
+
+
+def scale_bar(width: int, high: float) -> U8:
+    """A strip (h, width, 3) that says which heat stands for how many times the threshold, from 1 to `high`."""
+    size = max(9, width // 32)
+    strip = Image.new("RGB", (width, round(size * 1.7)), PAPER)
+    bar = max(1, width // 3)
+    ramp = np.rint(np.linspace(0, 255, bar)).astype(np.intp)
+    colours = np.broadcast_to(HEAT_TABLE[ramp], (max(1, strip.height // 2), bar, 3))
+    left, top = size, strip.height // 4
+    strip.paste(Image.fromarray(np.ascontiguousarray(colours)), (left, top))
+    text = f"1 to {high:g} x threshold"
+    room = width - left - bar - 2 * size
+    while size > 8 and _text_width(text, size) > room:
+        size -= 1
+    if _text_width(text, size) <= room:
+        at = left + bar + size + _text_width(text, size) / 2
+        _write(strip, text, (at, strip.height / 2), size, INK)
+    return np.array(strip)
 
 
 def contact_sheet(

@@ -28,14 +28,13 @@ from kizu.inspection.report import Report
 from kizu.inspection.results import SETTLED_S, Named, Result
 from kizu.inspection.source import identify, stamp_at
 from kizu.inspection.table import csv_lines
+from kizu.inspection.tally import told_rejected
 
 PAUSES_S = (0.5, 1.0, 2.0)
 """A picture that could not be read, for a reason that may pass, is tried again after each of these."""
 REPORT_SHARE = 20
 """While a folder is watched, the report is not written again before this many times what writing it took."""
-
 TOLD_FAILURES = 5
-
 OnRecord = Callable[[Record], None]
 
 
@@ -74,6 +73,10 @@ class FolderResult:
         if isinstance(self.report, MixedReport):
             return self.report.products
         return {self.report.category: self.report}
+
+    rejected: tuple[str, ...] = ()
+    """The NG ones that this call was given, the highest score first, a line for each of the first few, and how many
+    more there are."""
 
 
 class FolderRunner:
@@ -172,6 +175,9 @@ class FolderRunner:
             failures=tuple(ledger.error(key) or f"{key}: has no line" for key in failed[:TOLD_FAILURES]),
             num_unknown=len(unknown),
             unknown=tuple(unknown[:TOLD_FAILURES]),
+            rejected=told_rejected(
+                ledger.tally, [key for key, verdict in verdicts.items() if verdict == "NG"]
+            ),
         )
 
     def _journal(self) -> Journal:
@@ -180,6 +186,8 @@ class FolderRunner:
             "save_masks": self._options.save_masks,
             "save_overlays": self._options.save_overlays,
         }
+        if self._options.overlay != "blend":
+            settings["overlay"] = self._options.overlay
         if self._options.refuse_pages:
             settings["refuse_pages"] = True
         return Journal(self._output_dir, settings, belongs_to=self._belongs_to)

@@ -1,13 +1,9 @@
 """One image in, one verdict out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import load
@@ -15,58 +11,18 @@ from kizu.core.errors import BundleError, MismatchError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.data.batches import Source, place_source
-from kizu.decision.policy import Basis, Label, Policy, PolicyConfig
-from kizu.decision.regions import Region, Spot, highest_spot
+from kizu.decision.policy import Policy, PolicyConfig
+from kizu.decision.regions import highest_spot
 from kizu.decision.thresholds import Threshold
-from kizu.imaging.overlay import GREEN, RED, banner, draw_contours, draw_ring, heat_overlay
+from kizu.imaging.overlay import HEAT_RANGE as HEAT_RANGE
 from kizu.imaging.placement import PlacementConfig, map_back, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
+from kizu.inspection.found import Inspection as Inspection
 from kizu.inspection.rethreshold import KeptScores, Wanted, with_manifest
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.versions import bundle_in_force
 from kizu.runtimes.model import ModelFile, is_model_file, read_model
-
-HEAT_RANGE = (0.7, 1.7)
-"""The heat map fades in from below the pixel threshold and is full well above it; in parts of that threshold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What was found in one image. All coordinates are pixels of that image."""
-
-    label: Label
-    score: float
-    threshold: float
-    pixel_threshold: float
-    map: F32
-    """(H, W), raw: the higher, the more anomalous"""
-    mask: NDArray[np.bool_]
-    """(H, W), the flaw's pixels; empty when OK"""
-    regions: tuple[Region, ...]
-    by: Basis
-    """What decided: the image score, or in a region of interest the regions of the map."""
-    reason: str
-    """Why the label is so, for a person: "score 1.387 > 1.298"."""
-    spot: Spot | None = None
-    """Where the map is highest, when the image is NG and nothing in it is above the pixel threshold."""
-
-    def overlay(self, image: U8, *, caption: bool = True, true_mask: NDArray[np.bool_] | None = None) -> U8:
-        """The image (H, W, 3) with the heat map and the flaws' outlines, below a strip that says the verdict and why.
-
-        Where an NG image has no flaw to show, its highest spot is ringed. `true_mask`: (H, W), where the flaw really
-        is; its outline is green.
-        """
-        low, high = (factor * self.pixel_threshold for factor in HEAT_RANGE)
-        drawn = draw_contours(heat_overlay(image, self.map, low, high), self.mask)
-        if self.spot is not None:
-            drawn = draw_ring(drawn, (self.spot.x, self.spot.y))
-        if true_mask is not None:
-            drawn = draw_contours(drawn, true_mask, GREEN)
-        if not caption:
-            return drawn
-        where = "" if self.spot is None else "; no pixel is above its threshold: the highest is ringed"
-        return banner(drawn, f"{self.label}  {self.reason}{where}", RED if self.label == "NG" else GREEN)
 
 
 def bundle_folder(path: Path) -> Path:

@@ -50,7 +50,7 @@ class Journal:
         self._synced = time.monotonic()
         with ExitStack() as opening:
             opening.enter_context(locked(folder))
-            for pictures in (folder / "masks", folder / "overlays"):
+            for pictures in (folder / "masks", folder / "overlays", folder / "page"):
                 sweep_file_parts(pictures, deep=True)
             if settings is not None:
                 self._check_settings(folder / "settings.json", settings, belongs_to)

@@ -43,7 +43,7 @@ class Ledger:
         look_at_links_again()
         self._journal = journal
         self._output_dir = output_dir
-        for folder in ("masks", "overlays"):  # nobody else writes there, as the journal is held
+        for folder in ("masks", "overlays", "page"):  # nobody else writes there, as the journal is held
             sweep_file_parts(output_dir / folder, deep=True)
         self._entries: dict[str, Entry] = {}
         self._old_paths: dict[str, str] = {}

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kizu.core.config import Config
 from kizu.core.work import BATCH
+from kizu.inspection.found import OverlayStyle
 
 
 class FolderOptions(Config):
@@ -13,6 +14,9 @@ class FolderOptions(Config):
 
     save_masks: bool = True
     save_overlays: bool = True
+    overlay: OverlayStyle = "blend"
+    save_page: bool = False
+    """Each overlay's layers too, small, for a page to look at (`inspection.layers`)."""
     save_csv: bool = False
     refuse_pages: bool = False
     """A file with several pages gets no verdict: only the first would be looked at."""

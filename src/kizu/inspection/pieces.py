@@ -26,6 +26,7 @@ from kizu.imaging.codec import encode_jpeg, encode_png, image_info
 from kizu.imaging.opening import FileContent, read_file
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.inspection.judges import Chosen, Judges
+from kizu.inspection.layers import draw_layers
 from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import prediction_record
 from kizu.inspection.results import Named, Result, failure, of_none, refused, unforeseen
@@ -199,8 +200,12 @@ class InspectPieces:
             mask = None
             if self.true_mask is not None:
                 mask = self.true_mask(item.named.sample, (original.shape[0], original.shape[1]))
-            encode_jpeg(path, inspection.overlay(original, true_mask=mask))
+            encode_jpeg(path, inspection.overlay(original, true_mask=mask, style=self.options.overlay))
             saved["overlay_path"] = str(path)
+            if self.options.save_page:
+                is_flawed = item.named.sample.label == "defect"
+                layers = draw_layers(inspection, original, mask, is_flawed=is_flawed)
+                layers.write(self.output_dir, item.named.name)
         return saved
 
 

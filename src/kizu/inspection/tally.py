@@ -1,6 +1,7 @@
 """Running totals for `report.json`: of each picture only what is in force."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ from kizu.inspection.report import (
     ReportThresholds,
     ScoreStats,
 )
+
+TOLD_REJECTED = 10
+"""NG pictures that are named at the end of a run."""
 
 
 class _Counted(NamedTuple):
@@ -191,3 +195,19 @@ class Tally:
 
 def _score_stats(scores: list[float]) -> ScoreStats:
     return ScoreStats(min=min(scores), max=max(scores), mean=math.fsum(scores) / len(scores))
+
+
+def told_rejected(tally: Tally, keys: Sequence[str]) -> tuple[str, ...]:
+    """The highest scores first; of several products by turns, for scores of two models cannot be compared."""
+    scored = sorted(((tally.score(key) or 0.0, key) for key in keys), reverse=True)
+    places = Counter[str]()
+    ranked = []
+    for score, key in scored:
+        product = tally.category(key) or ""
+        places[product] += 1
+        ranked.append((places[product], -score, key))
+    shared = os.path.commonprefix(keys) if len(keys) > 1 else ""  # noqa: RUF071 - it is cut at a slash
+    cut = shared.rfind("/") + 1
+    lines = [f"NG  {-score:<9.4g} {key[cut:]}" for _, score, key in sorted(ranked)[:TOLD_REJECTED]]
+    more = len(scored) - len(lines)
+    return (*lines, f"and {more} more") if more else tuple(lines)

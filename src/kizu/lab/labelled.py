@@ -66,7 +66,7 @@ def choose_labelled(folder: RunFolder, *, seed: int, may_draw: bool) -> list[Sam
     if not may_draw and not folder.study.exists():
         raise CalibrationError(
             f"{folder.study} is missing, and says on which images the thresholds in force were chosen",
-            hint=f"put it back, or set others first: kizu evaluate --run-dir {folder.path} --compute-thresholds",
+            hint=f"put it back, or set others first: kizu evaluate --model {folder.path} --compute-thresholds",
         )
     cut = load_or_draw(folder.study, manifest, rng_for(seed, "study"), seed=seed)
     return [*held, *(s for s in cut.validation() if s.label == "defect")]

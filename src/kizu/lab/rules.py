@@ -44,6 +44,6 @@ def read_rules(folder: RunFolder, bundle: Bundle) -> Rules:
     if was_tuned or (later is not None and later.bundle_sha256 == bundle.stored_sha256):
         raise CalibrationError(
             f"the thresholds of {folder.path} were set after its training, and its bundle does not say by which rules",
-            hint=f"say so once more: kizu evaluate --run-dir {folder.path} --compute-thresholds --rule RULE",
+            hint=f"say so once more: kizu evaluate --model {folder.path} --compute-thresholds --rule RULE",
         )
     return Rules(config, None)

@@ -161,7 +161,7 @@ def compare_runs(first: RunFolder, second: RunFolder, *, seed: int = 0) -> RunCo
     alike = models[0] == models[1]
     names = tuple(f"{model}-{mark}" if alike else model for model, mark in zip(models, "ab", strict=True))
     missing = [
-        f"{names[i]} has no {what}: kizu {command} --run-dir {folders[i].path}"
+        f"{names[i]} has no {what}: kizu {command} --model {folders[i].path}"
         for i in (0, 1)
         for there, what, command in (
             (folders[i].metrics.exists() and folders[i].predictions.exists(), "metrics", "evaluate"),

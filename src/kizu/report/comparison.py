@@ -1,13 +1,16 @@
 """Two runs side by side: a table, what differs by more than chance, and the pictures to see it in.
 
+<output_dir>/comparison.html                                      to look at
 <output_dir>/comparison_table.md, comparison_report.json, sample_visualizations.md
 <output_dir>/comparison_samples/<model>/<group>-<image>.jpg       each run's overlays
 <output_dir>/comparison_grids/<group>-<image>.jpg                 picture, first, second
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kizu.core.files import write_json, write_text
 from kizu.core.provenance import utc_now
@@ -15,16 +18,21 @@ from kizu.core.types import U8
 from kizu.data.manifest import Sample
 from kizu.data.masks import true_mask
 from kizu.imaging.codec import decode, encode_jpeg
-from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
+from kizu.imaging.overlay import TRUE, contact_sheet, draw_contours
 from kizu.inspection.journal import lines_of
 from kizu.inspection.records import Prediction
 from kizu.lab.measured_set import read_own_manifest
+from kizu.metrics.suite import ROWS
+from kizu.pages import render
+from kizu.pages.content import Block, Facts, Notes, Page, Part, Pictures, Said, Table
 from kizu.protocol.compare import RunComparison
 from kizu.report.choosing import Chosen, choose_samples
 from kizu.report.tables import number
 from kizu.runs.folder import RunFolder
 
 TILE_PX = 320
+CHANCE = 0.05
+"""A p-value below it counts as more than chance."""
 
 
 def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
@@ -33,6 +41,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
     Returns the images that are shown. Raises `OutputError` when the folder cannot be written.
     """
     table = _table(found)
+    shown: dict[str, list[str]] = {}
     known = [_read_predicted(folder.predictions_dir / "preds.jsonl") for folder in found.folders]
     samples = [
         sample
@@ -43,6 +52,7 @@ def write_comparison(output_dir: Path, found: RunComparison) -> Chosen | None:
     if chosen is not None:
         shown = _write_pictures(output_dir, found, chosen, known)
         write_text(output_dir / "sample_visualizations.md", _visualizations(found, chosen, shown))
+    write_text(output_dir / "comparison.html", render(comparison_page(found, list(shown))))
     write_text(output_dir / "comparison_table.md", table)
     write_json(output_dir / "comparison_report.json", _report(found, chosen))
     return chosen
@@ -91,7 +101,7 @@ def _original(sample: Sample) -> U8:
     """With the outline of the true flaw."""
     image = decode(sample.path)
     mask = true_mask(sample, (image.shape[0], image.shape[1]))
-    return image if mask is None or not mask.any() else draw_contours(image, mask, GREEN)
+    return image if mask is None or not mask.any() else draw_contours(image, mask, TRUE)
 
 
 def _visualizations(found: RunComparison, chosen: Chosen, captions: dict[str, list[str]]) -> str:
@@ -99,7 +109,7 @@ def _visualizations(found: RunComparison, chosen: Chosen, captions: dict[str, li
     if chosen.borders is not None:
         low, high = chosen.borders
         text += [f"Mild: up to {low:.2%} of the image is flawed; medium: up to {high:.2%}; severe: more.", ""]
-    text += ["From left: the image with the true flaw in green, then each run's overlay.", ""]
+    text += ["From left: the image with the true flaw in yellow, then each run's overlay.", ""]
     for name, told in captions.items():
         text += [
             f"## {name.removesuffix('.jpg')}",
@@ -112,28 +122,93 @@ def _visualizations(found: RunComparison, chosen: Chosen, captions: dict[str, li
     return "\n".join(text)
 
 
+METRIC_HEAD = ("metric", "", "", "difference", "better")
+DIFFERENCE_HEAD = ("metric", "difference", "95 % interval", "p", "test")
+
+
+def metric_cells(found: RunComparison) -> list[list[str]]:
+    """Each metric: of the first, of the second, their difference, the better one."""
+    a, b = found.names
+    rows = []
+    for row in found.rows:
+        known = row.first is not None and row.second is not None
+        apart = f"{row.first - row.second:+.4f}" if known else "-"  # type: ignore[operator]
+        rows.append(
+            [row.name, number(row.first), number(row.second), apart, {"a": a, "b": b, "": ""}[row.better]]
+        )
+    return rows
+
+
+def difference_cells(found: RunComparison) -> list[list[str]]:
+    """What differs on the images that both have scored."""
+    rows = []
+    for key, d in found.differences.items():
+        interval = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
+        rows.append([key, f"{d.value:+.4f}", interval, f"{d.p_value:.3g}", d.method])
+    return rows
+
+
+def comparison_page(found: RunComparison, pictures: Sequence[str]) -> Page:
+    """`comparison.html`. `pictures`: names of the grids, with their captions."""
+    a, b = found.names
+    answer = [Said(_told_difference(found, key)) for key in found.differences]
+    if not answer:
+        answer = [Said(f"{a} and {b} cannot be compared picture by picture.", "open")]
+    if found.differences:
+        answer.append(Said(f"Their verdicts differ on {len(found.disagree)} of {found.shared} pictures."))
+    head = [*METRIC_HEAD[:1], a, b, *METRIC_HEAD[3:]]
+    rows = [[_title(row[0]), *row[1:]] for row in metric_cells(found) if row[1] != "-" or row[2] != "-"]
+    blocks: list[Block] = []
+    if found.differences:
+        differing = [[_title(row[0]), *row[1:]] for row in difference_cells(found)]
+        note = f"{a} minus {b}, on the {found.shared} pictures that both have scored; p corrected (Holm)."
+        blocks.append(Table("More than chance?", DIFFERENCE_HEAD, differing, note))
+    if pictures:
+        items = [(f"comparison_grids/{quote(name)}", name.removesuffix(".jpg")) for name in pictures]
+        blocks.append(Pictures("Picture with the true flaw, first, second", items))
+    if rows:
+        blocks.append(Table("All numbers", head, rows))
+    folders = zip(found.names, found.folders, strict=True)
+    seconds = [(f"Fit and calibration, {name}", _seconds(folder)) for name, folder in folders]
+    blocks.append(Facts("Time", seconds))
+    if found.missing:
+        blocks.append(Notes("What is missing", found.missing))
+    title = f"{a} and {b}"
+    return Page(title, (Part(title, answer, blocks),))
+
+
+def _title(key: str) -> str:
+    return ROWS[key].title if key in ROWS else key
+
+
+def _told_difference(found: RunComparison, key: str) -> str:
+    a, b = found.names
+    one, title = found.differences[key], _title(key)
+    within = (
+        "" if one.low is None or one.high is None else f"; 95 % interval {one.low:+.3f} to {one.high:+.3f}"
+    )
+    if one.p_value >= CHANCE:
+        return f"{title}: {a} and {b} differ by no more than chance ({one.value:+.3f}{within}, p = {one.p_value:.2g})."
+    better, by = (a, one.value) if one.value > 0 else (b, -one.value)
+    return f"{title}: {better} is better by {by:.3f}, more than chance ({a} minus {b}{within}, p = {one.p_value:.2g})."
+
+
 def _table(found: RunComparison) -> str:
     a, b = found.names
     text = [f"# {a} and {b}", ""]
     if found.rows:
         text += [f"| metric | {a} | {b} | difference | better |", "|---|---|---|---|---|"]
-        for row in found.rows:
-            known = row.first is not None and row.second is not None
-            apart = f"{row.first - row.second:+.4f}" if known else "-"  # type: ignore[operator]
-            better = {"a": a, "b": b, "": ""}[row.better]
-            text.append(f"| {row.name} | {number(row.first)} | {number(row.second)} | {apart} | {better} |")
+        text += [f"| {' | '.join(row)} |" for row in metric_cells(found)]
         text.append("")
     if found.differences:
         text += [
             f"On the {found.shared} images that both have scored ({a} minus {b}; p-values corrected for their number,"
             " Holm):",
             "",
-            "| metric | difference | 95 % interval | p | test |",
+            f"| {' | '.join(DIFFERENCE_HEAD)} |",
             "|---|---|---|---|---|",
         ]
-        for key, d in found.differences.items():
-            interval = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
-            text.append(f"| {key} | {d.value:+.4f} | {interval} | {d.p_value:.3g} | {d.method} |")
+        text += [f"| {' | '.join(row)} |" for row in difference_cells(found)]
         text += ["", f"Verdicts differ on {len(found.disagree)} of them.", ""]
     seconds = [_seconds(folder) for folder in found.folders]
     text += [

@@ -10,7 +10,7 @@ from kizu.core.randomness import rng_for
 from kizu.core.types import U8
 from kizu.data.masks import true_mask
 from kizu.imaging.codec import encode_jpeg
-from kizu.imaging.overlay import GREEN, contact_sheet, draw_contours
+from kizu.imaging.overlay import TRUE, contact_sheet, draw_contours
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, Prediction
 from kizu.metrics.undefined import Undefined
@@ -55,7 +55,7 @@ def write_figures(folder: Path, evaluation: Evaluation, inspector: Inspector) ->
 def failure_gallery(predictions: Sequence[Prediction], inspector: Inspector) -> U8 | None:
     """Missed defects, rejected good parts, then the clearest of either kind; None without images.
 
-    Each case is its image and, beside it, the map with the found flaw's outline in red and the true one's in green.
+    Each case is its image and, beside it, the map with the found flaw's outline in red and the true one's in yellow.
     """
     tiles: list[U8] = []
     captions: list[str] = []
@@ -64,7 +64,7 @@ def failure_gallery(predictions: Sequence[Prediction], inspector: Inspector) -> 
             image, found = inspector.show(prediction.sample.path)
             mask = true_mask(prediction.sample, image.shape[:2])
             drawn = found.overlay(image, caption=False)
-            tiles += [image, drawn if mask is None else draw_contours(drawn, mask, GREEN)]
+            tiles += [image, drawn if mask is None else draw_contours(drawn, mask, TRUE)]
             mark = "false " if prediction.is_wrong else ""
             captions += [f"{prediction.sample.defect}", f"{mark}{found.label} {found.score:.4g}"]
     return contact_sheet(tiles, 4, captions, tile_px=TILE_PX) if tiles else None

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kizu.core.files import write_bytes, write_text
-from kizu.core.provenance import package_versions
 from kizu.decision.promise import Check
 from kizu.metrics.compare import Difference
 from kizu.metrics.suite import ROWS
+from kizu.pages import render
+from kizu.pages.content import Block, Notes, Page, Part, Said, Table
 from kizu.protocol.compare import between_methods
 from kizu.protocol.dev import name_unchecked
 from kizu.protocol.freeze import FrozenPipeline
 from kizu.protocol.frozen import MethodResult, pipeline_folder
+from kizu.report.answers import TONES
 from kizu.report.figures import auroc_scatter
 from kizu.report.promises import promise_cells
 
@@ -118,25 +119,38 @@ def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[
     if compared:
         text += "## Methods beside each other\n\n" + _markdown(COMPARED, compared) + "\n\n"
     write_text(folder / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
-    environment = Environment(
-        loader=PackageLoader("kizu.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("portfolio.html").render(
-        head=HEAD,
-        rows=portfolio_rows(results),
-        promised_head=PROMISED,
-        promised=promised,
-        compared_head=COMPARED,
-        compared=compared,
-        notes=notes,
-        version=package_versions()["kizu"],
-    )
-    write_text(folder / "report.html", page)
+    write_text(folder / "report.html", render(portfolio_page(frozen, results)))
     drawn = [r for r in results if None not in _aurocs(r)]
     if drawn and find_spec("matplotlib") is not None:
         image, pixel = zip(*map(_aurocs, drawn), strict=True)
         names = [f"{r.category}, {r.method}" for r in drawn]
         write_bytes(folder / "figs" / "auroc.png", auroc_scatter(names, image, pixel))
+
+
+def portfolio_page(frozen: FrozenPipeline, results: Sequence[MethodResult]) -> Page:
+    """`report.html`: the answer in words, then the tables."""
+    counted = [r for r in results if not r.is_dev]
+    answer = []
+    for method in dict.fromkeys(r.method for r in counted):
+        own = [r for r in counted if r.method == method]
+        where = own[0].category if len(own) == 1 else f"{len(own)} test sets, on average"
+        answer.append(Said(f"{method}: image AUROC {_average(own, 'image_auroc')} on {where}."))
+    verdicts = [
+        verdict for row in promise_rows(results) for verdict in row[-1].split(", ") if verdict in TONES
+    ]
+    if verdicts:
+        told = ", ".join(f"{verdicts.count(name)} {name}" for name in TONES if name in verdicts)
+        tone = next(TONES[name] for name in ("broken", "not refuted", "kept") if name in verdicts)
+        answer.append(Said(f"Of {len(verdicts)} promises on false alarms, one for each fit: {told}.", tone))
+    blocks: list[Block] = [Table("Measured", HEAD, portfolio_rows(results))]
+    tables = (
+        ("Promise and measurement", PROMISED, promise_rows(results)),
+        ("Methods beside each other", COMPARED, comparison_rows(results)),
+    )
+    blocks += [Table(title, head, rows) for title, head, rows in tables if rows]
+    blocks.append(Notes("What qualifies the numbers", portfolio_notes(frozen, results)))
+    title = "Evaluation of a frozen pipeline"
+    return Page(title, (Part(title, answer, blocks),))
 
 
 def _difference(found: Difference) -> str:

@@ -11,9 +11,17 @@ from kizu.lab.shared_look import Seen
 from kizu.lab.size_curve import SizeCurve, SizePoint
 from kizu.report.tables import text_table
 
+Cells = tuple[list[str], list[list[str]]]
+"""A head, and rows under it."""
+
 
 def candidates_table(found: Recommendation) -> str:
     """What was tried, the choice marked."""
+    return text_table(*candidate_cells(found))
+
+
+def candidate_cells(found: Recommendation) -> Cells:
+    """The same as cells."""
     rows = [
         [
             ("* " if e is found.chosen else "  ") + e.name,
@@ -26,12 +34,16 @@ def candidates_table(found: Recommendation) -> str:
         ]
         for e in found.estimates
     ]
-    head = ["", "fit, s", "peak, MB", "ms/image", "painted AUROC", "painted AU-PRO", ""]
-    return text_table(head, rows)
+    return ["", "fit, s", "peak, MB", "ms/image", "painted AUROC", "painted AU-PRO", ""], rows
 
 
 def sizes_table(curve: SizeCurve) -> str:
     """A line for each size: what a patch covers, what it costs; by side of the flaw the part found and the AUROC."""
+    return text_table(*size_cells(curve))
+
+
+def size_cells(curve: SizeCurve) -> Cells:
+    """The same as cells."""
     head = ["size", "patch, px", "ms/image", "peak, MB", *(f"{side} px" for side in curve.sides), ""]
     rows = [
         [
@@ -44,7 +56,7 @@ def sizes_table(curve: SizeCurve) -> str:
         ]
         for point in curve.points
     ]
-    return text_table(head, rows)
+    return head, rows
 
 
 def sizes_told(curve: SizeCurve) -> str:
@@ -57,6 +69,11 @@ def sizes_told(curve: SizeCurve) -> str:
 
 def search_table(found: Searched) -> str:
     """The finalists, the best first."""
+    return text_table(*search_cells(found))
+
+
+def search_cells(found: Searched) -> Cells:
+    """The same as cells."""
     rows = [
         [
             _mark(one, found) + one.contender.name,
@@ -68,7 +85,7 @@ def search_table(found: Searched) -> str:
         ]
         for one in found.finalists
     ]
-    return text_table(["", "painted AUROC", "beyond the default", "ms/image", "fit, MB", ""], rows)
+    return ["", "painted AUROC", "beyond the default", "ms/image", "fit, MB", ""], rows
 
 
 def search_told(found: Searched) -> list[str]:

@@ -15,6 +15,7 @@ from kizu.core.errors import DataError, OutputError
 from kizu.core.files import new_folder, read_rows, read_stored, write_jsonl
 from kizu.core.locks import RESULTS_LOCK, StillThere, locked
 from kizu.core.parts import is_part, make_folder, sweep_file_parts
+from kizu.core.registry import did_you_mean
 from kizu.runs.contents import MetricsFile, PredictionRow, ProbabilityFile, RunMeta, ThresholdsFile
 from kizu.runs.versions import bundle_in_force
 
@@ -226,6 +227,8 @@ def open_run(path: Path) -> RunFolder:
         found = sorted(str(meta.parent) for meta in beside if not is_part(meta.parent))[:5]
         raise DataError(
             f"{path} is not a finished run: it has no {run.bundle.name} folder",
-            hint=f"did you mean {found[-1]}?" if found else "give the folder that `kizu train` printed",
+            hint=f"did you mean {found[-1]}?"
+            if found
+            else did_you_mean(path, "give the folder that `kizu train` printed"),
         )
     return run

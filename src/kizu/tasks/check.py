@@ -14,7 +14,7 @@ from kizu.data.sheet import pair_sheet, preview_sheet
 from kizu.imaging.codec import encode_png
 from kizu.lab.cut import cut_good
 from kizu.pipeline.config import PipelineConfig
-from kizu.tasks.data import data_config
+from kizu.tasks.data import data_config, with_layout
 from kizu.tasks.lab_options import CheckOptions
 from kizu.tasks.options import DataOptions
 
@@ -72,5 +72,5 @@ class Checked:
 
 def check_data(data: DataOptions, work: Work) -> Checked:
     """Count, measure and look for problems."""
-    manifest = scan_data(data_config(data))
+    manifest = scan_data(data_config(with_layout(data, work)))
     return Checked(check(manifest, work), manifest)

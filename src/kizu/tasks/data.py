@@ -1,12 +1,25 @@
 """Data sets as options name them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kizu.core.lists import comma_separated
 from kizu.core.work import Work
+from kizu.data.layouts.guess import guess_layout
 from kizu.data.manifest import Manifest
 from kizu.data.scan import DataConfig, scan_data
 from kizu.tasks.options import CategoriesOptions, DataOptions
+
+
+def with_layout(options: DataOptions, work: Work) -> DataOptions:
+    """The same with the layout that the folder has, where none was given; told where it is not MVTec AD's."""
+    if options.layout is not None or options.root is None:
+        return options
+    guess = guess_layout(options.root.expanduser(), options.category)
+    if guess is None or guess.layout == DataConfig().layout:
+        return options
+    work.note(f"layout: {guess.layout} (found {guess.found}); --layout says otherwise")
+    return replace(options, layout=guess.layout)
 
 
 def data_config(options: DataOptions) -> DataConfig:
@@ -35,5 +48,5 @@ def scan_all(
             category=None if is_folder else name,
             layout=options.layout,
         )
-        found.append(scan_told(data_config(data), work))
+        found.append(scan_told(data_config(with_layout(data, work)), work))
     return found

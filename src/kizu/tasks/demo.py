@@ -6,7 +6,7 @@
 
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kizu.core.config import Stored
@@ -18,7 +18,8 @@ from kizu.data.scan import DataConfig
 from kizu.inspection.inspector import Inspector
 from kizu.lab.evaluate import Evaluation, measure_run
 from kizu.lab.train import RunConfig, TrainedRun, train_run
-from kizu.report.cases import Section, run_section, write_page
+from kizu.pages.content import Part
+from kizu.report.cases import evaluation_part, write_page
 from kizu.tasks.lab_options import DemoOptions
 
 METHODS = ("patchcore", "padim")
@@ -40,10 +41,14 @@ class DemoRun:
     evaluation: Evaluation
 
     @property
+    def category(self) -> str:
+        """Of which set."""
+        return self.run.bundle.manifest.category
+
+    @property
     def name(self) -> str:
         """Category and method."""
-        manifest = self.run.bundle.manifest
-        return f"{manifest.category} {manifest.model}"
+        return f"{self.category} {self.run.bundle.manifest.model}"
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -64,7 +69,19 @@ class Demo:
 def run_demo(options: DemoOptions, work: Work) -> Demo:
     """Replace what an earlier demo made in the folder. Raises `OutputError` where its runs would meet others."""
     with locked(options.output_dir):
-        return _run_demo(options, work)
+        return _run_demo(options, _telling_once(work))
+
+
+def _telling_once(work: Work) -> Work:
+    """Each set is looked at by every method, and says the same each time."""
+    tell, told = work.on_note, set[str]()
+
+    def note(text: str) -> None:
+        if tell is not None and text not in told:
+            told.add(text)
+            tell(text)
+
+    return replace(work, on_note=note)
 
 
 def _run_demo(options: DemoOptions, work: Work) -> Demo:
@@ -76,7 +93,7 @@ def _run_demo(options: DemoOptions, work: Work) -> Demo:
         DataConfig(layout="demo", root=options.output_dir / "drawn_parts", category="disc"),
     ]
     made = Demo(options.output_dir / "index.html")
-    sections: list[Section] = []
+    parts: list[Part] = []
     start = time.perf_counter()
     configs = [_with_backbone(RunConfig(data=data, seed=options.seed), options.backbone) for data in sets]
     for base in configs:
@@ -93,11 +110,11 @@ def _run_demo(options: DemoOptions, work: Work) -> Demo:
             measured = measure_run(run.folder, work=work)
             found = DemoRun(run, measured.evaluation)
             made.runs.append(found)
-            sections.append(run_section(Inspector(measured.bundle, work=work), found.evaluation))
+            parts.append(evaluation_part(Inspector(measured.bundle, work=work), found.evaluation))
             for stage, value in found.seconds.items():
                 made.seconds[stage] = made.seconds.get(stage, 0.0) + value
     made.seconds["all"] = time.perf_counter() - start
-    write_page(made.page, "Kizu demo", sections, made.seconds)
+    write_page(made.page, "Kizu demo", parts)
     return made
 
 

@@ -22,7 +22,7 @@ from kizu.report.cases import write_case_page
 from kizu.report.gallery import write_figures
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder, open_run
-from kizu.tasks.data import data_config, scan_told
+from kizu.tasks.data import data_config, scan_told, with_layout
 from kizu.tasks.lab_options import ThresholdOptions
 from kizu.tasks.options import DataOptions, parse_grid
 from kizu.tasks.train import drop_none
@@ -89,7 +89,7 @@ def evaluate(run_dir: Path, data: DataOptions, work: Work) -> Evaluated:
         return _evaluate_parts(folder, work)
     if data.root is None:
         work.note(*manifest.notes)
-    elsewhere = None if data.root is None else scan_told(data_config(data), work)
+    elsewhere = None if data.root is None else scan_told(data_config(with_layout(data, work)), work)
     drawn = find_spec("matplotlib") is not None
 
     def write_beside(measured: MeasuredRun) -> None:

@@ -7,6 +7,7 @@ from kizu.core.work import Work
 from kizu.release.export import Exported, export_run
 from kizu.release.parity import Agreement, Tolerances
 from kizu.release.verify import verify_run
+from kizu.report.verifying import write_verified_page
 from kizu.runs.folder import open_run
 from kizu.runtimes.signing import signer
 from kizu.tasks.line_options import ExportOptions, VerifyOptions
@@ -41,7 +42,7 @@ def export(run_dir: Path, options: ExportOptions, work: Work) -> Exported:
 
 
 def verify(run_dir: Path, options: VerifyOptions, work: Work) -> Verified:
-    """Compare the run with its files, in every runtime installed, and write `consistency.json`."""
+    """Compare the run with its files, in every runtime installed; write `consistency.json` and `.html`."""
     tolerances = Tolerances()
     agreements = verify_run(
         open_run(run_dir),
@@ -52,4 +53,5 @@ def verify(run_dir: Path, options: VerifyOptions, work: Work) -> Verified:
         signed_by=options.require_signature,
         work=work,
     )
+    write_verified_page(run_dir / "consistency.html", agreements, tolerances)
     return Verified(agreements, tolerances)

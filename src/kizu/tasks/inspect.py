@@ -28,6 +28,7 @@ from kizu.inspection.source import identify
 from kizu.inspection.watch import DropFolder
 from kizu.lab.measured_set import read_known_content
 from kizu.lab.promises import read_set_on
+from kizu.report.inspecting import write_inspection_page
 from kizu.runs.folder import open_run
 from kizu.runtimes.model import is_model_file
 from kizu.tasks.line_options import DecisionOptions, MarkOptions, SavedOptions, SourceOptions, WritingOptions
@@ -39,6 +40,8 @@ class Inspected:
 
     result: FolderResult
     output_dir: Path
+    page: Path | None = None
+    """To look at; None: it was not asked for."""
 
 
 def inspect(
@@ -55,7 +58,7 @@ def inspect(
     images, is_list = _images(source)
     models = [*(source.run_dir or ()), *(source.model or ())]
     if not models:
-        raise ConfigError("give a run or a model file", hint="kizu inspect --run-dir RUN FOLDER")
+        raise ConfigError("give a run or a model file", hint="kizu inspect --model RUN FOLDER")
     entries = find_entries(models, work.runtime) if len(models) > 1 or is_shelf(models[0]) else ()
     if entries:
         _ensure_for_several(source, decision)
@@ -89,10 +92,15 @@ def inspect(
             interval=source.interval,
             idle_seconds=source.idle,
         )
-        return Inspected(runner.watch(drop, on_record), output_dir)
+        return _with_page(runner.watch(drop, on_record), output_dir, writing)
     samples = _named_images(source.image_list) if is_list else folder.all()
     declared = opened.declared() if source.assume_good else None
-    return Inspected(runner.run(samples, declared), output_dir)
+    return _with_page(runner.run(samples, declared), output_dir, writing)
+
+
+def _with_page(result: FolderResult, output_dir: Path, writing: WritingOptions) -> Inspected:
+    page = write_inspection_page(output_dir, result.report) if writing.save_page else None
+    return Inspected(result, output_dir, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +204,7 @@ def _images(source: SourceOptions) -> tuple[Path, bool]:
     """What holds the pictures, and whether it is a list of paths."""
     given = [path for path in (source.folder, source.input_dir, source.image_list) if path is not None]
     if len(given) != 1:
-        raise ConfigError("give one folder of images", hint="kizu inspect --run-dir RUN FOLDER")
+        raise ConfigError("give one folder of images", hint="kizu inspect --model RUN FOLDER")
     is_list = source.image_list is not None or str(given[0]) == "-"
     if source.watch and source.assume_good:
         raise ConfigError(

@@ -29,7 +29,9 @@ class PipelineOptions:
         str | None,
         Flag("A published method from `kizu presets`; what --config and other flags say wins, and is told."),
     ] = None
-    model: Annotated[str | None, Flag(f"The method: {', '.join(DETECTORS)}.")] = None
+    method: Annotated[
+        str | None, Flag(f"One of {', '.join(DETECTORS)}.", ("--method",), old=("--model",))
+    ] = None
     backbone: Backbone = None
     layers: Annotated[str | None, Flag("Feature layers, comma separated.")] = None
     image_size: ImageSize = None
@@ -63,6 +65,24 @@ class PipelineOptions:
             "Promise at most this false-alarm rate on good parts, or refuse. Default: 0.01, or what the good"
             " images allow."
         ),
+    ] = None
+    rule: Annotated[
+        str | None,
+        Flag(
+            "Sets the image threshold: conformal, conformal_confident, quantile, maximum, mean_sigma; with labelled"
+            " validation images f1_max, cost. YAML: calibration: {rule: maximum}."
+        ),
+    ] = None
+    folds: Annotated[
+        int | None,
+        Flag(
+            "Score each good image by a fit without it, in this many folds. YAML: calibration: {folds: 5}.",
+            least=2,
+        ),
+    ] = None
+    fraction: Annotated[
+        float | None,
+        Flag("Hold this part of the good images out instead. YAML: calibration: {fraction: 0.3}."),
     ] = None
     zones: Annotated[str | None, Flag("A pixel threshold for each zone of a grid, rows x columns: 2x3.")] = (
         None
@@ -101,7 +121,7 @@ class ThresholdOptions:
     compute_thresholds: Annotated[
         bool,
         Flag(
-            "With --run-dir: first set the thresholds anew, on the good images held out.",
+            "With --model: first set the thresholds anew, on the good images held out.",
             ("--compute-thresholds",),
         ),
     ] = False
@@ -118,7 +138,7 @@ class ThresholdOptions:
     tune_on_validation: Annotated[
         bool,
         Flag(
-            "With --run-dir: first choose the thresholds on labelled validation images.",
+            "With --model: first choose the thresholds on labelled validation images.",
             ("--tune-on-validation",),
         ),
     ] = False

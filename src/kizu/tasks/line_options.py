@@ -14,14 +14,19 @@ class SourceOptions:
 
     run_dir: Annotated[
         list[Path] | None,
-        Flag("The run folder that `kizu train` printed; may be given again, as --model.", ("--run-dir",)),
+        Flag(
+            "The run folder that `kizu train` printed; may be given again, as --model.",
+            ("--run-dir",),
+            is_there=True,
+        ),
     ] = None
     model: Annotated[
         list[Path] | None,
         Flag(
-            "In place of a run: a file that `kizu export` wrote. Given again, or a folder of runs and files: several"
+            "A run folder, or a file that `kizu export` wrote. Given again, or a folder of runs and files: several"
             " products, and each picture goes to the model of the one that it shows.",
             ("--model",),
+            is_there=True,
         ),
     ] = None
     folder: Annotated[
@@ -29,6 +34,7 @@ class SourceOptions:
         Flag(
             "Folder of images, searched with its sub-folders; or one image; or - for paths on stdin.",
             is_argument=True,
+            is_there=True,
         ),
     ] = None
     input_dir: Annotated[Path | None, Flag("The same as the argument.")] = None
@@ -99,6 +105,14 @@ class DecisionOptions(MarkOptions):
     ignore: Annotated[Path | None, Flag("Where flaws do not count: JSON polygons, or a picture.")] = None
 
 
+class Overlay(StrEnum):
+    """How a verdict is drawn."""
+
+    BLEND = "blend"
+    SIDE = "side"
+    OUTLINE = "outline"
+
+
 @dataclass(frozen=True, slots=True)
 class SavedOptions:
     """What is written of each image."""
@@ -106,6 +120,12 @@ class SavedOptions:
     save_csv: Annotated[bool, Flag("Write preds.csv as well.", ("--csv",))] = False
     save_masks: Annotated[bool, Flag("Write masks/.", ("--save-masks/--no-save-masks",))] = True
     save_overlays: Annotated[bool, Flag("Write overlays/.", ("--save-overlays/--no-save-overlays",))] = True
+    save_page: Annotated[
+        bool, Flag("Write index.html to look at, and its pictures in page/.", ("--page/--no-page",))
+    ] = True
+    overlay: Annotated[
+        Overlay, Flag("The map over the picture, that beside the picture as it is, or outlines alone.")
+    ] = Overlay.BLEND
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ class Flag(NamedTuple):
     """Given by its place, without a name."""
     is_file: bool = False
     """A folder will not do."""
+    is_there: bool = False
+    """A path that must be there: looked for before anything heavy is loaded, so that a slip costs no time."""
+    old: tuple[str, ...] = ()
+    """Names of earlier releases: they go on working for one more, with a note."""
 
 
 class Runtime(StrEnum):
@@ -56,7 +60,8 @@ class CoreOptions:
 
 
 Root = Annotated[
-    Path | None, Flag("Folder of the data set; mvtec_ad also looks at MVTEC_ROOT.", ("--data-root",))
+    Path | None,
+    Flag("Folder of the data set; mvtec_ad also looks at MVTEC_ROOT.", ("--data-root",), is_there=True),
 ]
 
 
@@ -64,7 +69,7 @@ Layout = Annotated[
     str | None,
     Flag(
         "How it lies on disk: mvtec_ad, mvtec_ad2, mvtec_loco, visa, btad, mpdd, kolektor, real_iad, datumaro, coco,"
-        " folder, elpv or demo. Default: mvtec_ad."
+        " folder, elpv or demo. Default: guessed from the folders, and told."
     ),
 ]
 
@@ -74,7 +79,9 @@ Config = Annotated[
 ]
 
 
-RunDir = Annotated[Path, Flag("The run folder that `kizu train` printed.")]
+RunDir = Annotated[
+    Path, Flag("The run folder that `kizu train` printed.", ("--model",), is_there=True, old=("--run-dir",))
+]
 
 
 Backbone = Annotated[str | None, Flag("A name from `kizu backbones`, or an ONNX file.")]

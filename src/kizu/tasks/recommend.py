@@ -18,8 +18,9 @@ from kizu.lab.searched import Searched
 from kizu.lab.size_curve import SizeCurve
 from kizu.lab.train import RunConfig
 from kizu.pipeline.config import PipelineConfig
+from kizu.report.recommended_page import write_recommended_page, write_searched_page
 from kizu.report.recommending import as_comment, search_table, search_told, sizes_table, sizes_told
-from kizu.tasks.data import data_config, scan_told
+from kizu.tasks.data import data_config, scan_told, with_layout
 from kizu.tasks.lab_options import BudgetOptions
 from kizu.tasks.options import DataOptions
 
@@ -48,6 +49,7 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
     and something fits."""
     if options.backbones is not None:
         raise ConfigError("--backbones is for --search", hint="give --search too, or leave it out")
+    data = with_layout(data, work)
     manifest = scan_told(data_config(data), work)
     found = recommend(manifest, _budget(options), base=_base(options), work=work)
     sizes = None
@@ -58,12 +60,14 @@ def recommend_for(data: DataOptions, options: BudgetOptions, work: Work) -> Reco
     if sizes is not None and told.config is not None:
         lines = [f"kizu recommend: {told.reason}", sizes_told(sizes), sizes_table(sizes), *sizes.warnings]
         _write(options.output, told.config, data, lines)
+        if options.output is not None:
+            write_recommended_page(page_of(options.output), found, sizes)
     return told
 
 
 def search_for(data: DataOptions, options: BudgetOptions, work: Work) -> Searched:
     """Search networks, layers, sizes, methods and settings; write the winner where a file was named and one fits."""
-    named = options.backbones
+    named, data = options.backbones, with_layout(data, work)
     found = search(
         scan_told(data_config(data), work),
         _budget(options),
@@ -76,7 +80,14 @@ def search_for(data: DataOptions, options: BudgetOptions, work: Work) -> Searche
     if found.winner is not None:
         lines = [f"kizu recommend --search: {found.reason}", search_table(found), *search_told(found)]
         _write(options.output, found.winner.contender.config, data, lines)
+        if options.output is not None:
+            write_searched_page(page_of(options.output), found)
     return found
+
+
+def page_of(config: Path) -> Path:
+    """The page that lies beside a config that was written."""
+    return config.with_suffix(".html")
 
 
 def _budget(options: BudgetOptions) -> Budget:

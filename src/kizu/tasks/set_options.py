@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from kizu.tasks.options import Flag
+from kizu.tasks.options import Flag, Layout
 
 Counts = Annotated[
     str | None,
@@ -70,3 +70,14 @@ class ShiftOptions:
         ),
     ] = "mvtec_shift"
     seed: Annotated[int, Flag("Of all chance, with each picture's name.", least=0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InitOptions:
+    """The folder that a config is for, and where it goes."""
+
+    folder: Annotated[Path, Flag("Folder of pictures, or of a data set.", is_argument=True)]
+    category: Annotated[str | None, Flag("Which of its products.")] = None
+    layout: Layout = None
+    output: Annotated[Path, Flag("The file to write.", ("--output", "-o"))] = Path("kizu.yaml")
+    overwrite: Annotated[bool, Flag("Replace the file where it is there.", ("--overwrite",))] = False

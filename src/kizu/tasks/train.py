@@ -11,6 +11,7 @@ from kizu.pipeline.config import read_yaml
 from kizu.pipeline.presets import find_preset
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder
+from kizu.tasks.data import with_layout
 from kizu.tasks.index import index_trained
 from kizu.tasks.lab_options import PipelineOptions, RunOptions
 from kizu.tasks.options import DataOptions, parse_grid, parse_size
@@ -34,6 +35,9 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
         ),
         "calibration": drop_none(
             false_alarm_rate=pipeline.false_alarm_rate,
+            rule=pipeline.rule,
+            folds=pipeline.folds,
+            fraction=pipeline.fraction,
             zones=parse_grid("--zones", zones) if zones else None,
         ),
         "data": drop_none(
@@ -43,7 +47,7 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
             group=pipeline.group,
         ),
     }
-    with_method = config.with_detector(pipeline.model, drop_none(coreset=pipeline.coreset))
+    with_method = config.with_detector(pipeline.method, drop_none(coreset=pipeline.coreset))
     made = with_method.changed(changes, seed=pipeline.seed, where="options")
     if pipeline.resize and made.placement.tile_overlap is None and made.placement.tell_crop():
         raise ConfigError(
@@ -64,10 +68,10 @@ def _base(pipeline: PipelineOptions) -> RunConfig:
     if config.preset is None:
         return config
     own = find_preset(config.preset)
-    if pipeline.model not in (None, own.detector["kind"]):
+    if pipeline.method not in (None, own.detector["kind"]):
         raise ConfigError(
-            f"the preset {config.preset} is of the method {own.detector['kind']}, not of {pipeline.model}",
-            hint="leave --model out, or the preset",
+            f"the preset {config.preset} is of the method {own.detector['kind']}, not of {pipeline.method}",
+            hint="leave --method out, or the preset",
         )
     embedding = config.embedding
     if pipeline.backbone not in (None, embedding.backbone) and embedding.layers == own.embedding["layers"]:
@@ -89,6 +93,8 @@ def train(
         index_trained(folder, work)
         write_model_card(folder)
 
+    if pipeline.config_file is None:
+        data = with_layout(data, work)
     return train_run(
         run_config(pipeline, data),
         options.output_dir,

@@ -8,6 +8,7 @@ from kizu.core.work import Work
 from kizu.lab.update import Updated, update_run
 from kizu.lab.versions import roll_back
 from kizu.report.model_card import write_model_card
+from kizu.report.updating import write_update_page
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import Step
 from kizu.tasks.index import refresh_index
@@ -31,6 +32,7 @@ def update(run_dir: Path, options: UpdateOptions, work: Work) -> Changed[Updated
         folder, options.images, reason=options.reason, skip_broken=options.skip_broken, work=work
     )
     refresh_index(folder, work)
+    write_update_page(folder.path / "update.html", done, options.reason)
     return Changed(done, refresh_card(folder))
 
 

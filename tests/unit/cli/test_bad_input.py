@@ -108,7 +108,7 @@ INSPECT: dict[str, tuple[str, tuple[str, ...]]] = {
     "nothing to look at": ("inspect --run-dir {run}", ("give one folder of images",)),
     "two folders": ("inspect --run-dir {run} {root}/sets --input-dir {root}/sets", ("give one folder of images",)),
     "nothing to judge by": ("inspect {root}/sets", ("give a run or a model file",)),
-    "a run and a model": ("inspect --run-dir {run} --model {run}/x.onnx {root}/sets", ("give a run or a model file",)),
+    "a run and a model": ("inspect --run-dir {run} --model {root}/notes.txt {root}/sets", ("give a run or a model file",)),
     "a folder that is not there": ("inspect --run-dir {run} {root}/sts", ("{root}/sts does not exist", "sets")),
     "a folder without images": ("inspect --run-dir {run} {root}/empty", ("no image in {root}/empty", "PNG, JPEG")),
     "a pattern of nothing": (
@@ -117,7 +117,7 @@ INSPECT: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a run that is not there": ("inspect --run-dir {root}/none {root}/sets", ("{root}/none",)),
     "a run that is none": ("inspect --run-dir {root}/empty {root}/sets", ("{root}/empty", "give")),
-    "a model that is not there": ("inspect --model {root}/none.onnx {root}/sets", ("{root}/none.onnx is missing", "kizu export")),
+    "a model that is not there": ("inspect --model {root}/none.onnx {root}/sets", ("{root}/none.onnx does not exist", "holds")),
     "a model that is none": ("inspect --model {root}/notes.txt {root}/sets", ("{root}/notes.txt",)),
     "a category": ("inspect --run-dir {run} {root}/sets --category x --output-dir {root}/out", ("plate", "'x'")),
     "a list that is not there": ("inspect --run-dir {run} --list {root}/none.txt", ("{root}/none.txt",)),
@@ -137,11 +137,11 @@ INSPECT: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 OTHERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "evaluate nothing": ("evaluate", ("--run-dir", "--frozen")),
+    "evaluate nothing": ("evaluate", ("--model", "--frozen")),
     "evaluate no run": ("evaluate --run-dir {root}/empty", ("{root}/empty is not a finished run", "kizu train")),
     "evaluate a run that is not there": ("evaluate --run-dir {root}/none", ("{root}/none",)),
-    "export no run": ("export --run-dir {root}/none", ("{root}/none is not a finished run",)),
-    "export nothing": ("export", ("--run-dir",)),
+    "export no run": ("export --run-dir {root}/none", ("{root}/none does not exist",)),
+    "export nothing": ("export", ("--model",)),
     "verify no run": ("verify --run-dir {root}/none", ("{root}/none",)),
     "update without a reason": ("update --run-dir {run} --images {root}/sets", ("--reason",)),
     "update with no image": ("update --run-dir {run} --images {root}/empty --reason x", ("{root}/empty",)),

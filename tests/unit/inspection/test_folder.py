@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from tests.support import BASE, category, fitted, part_picture, with_flaw
 
+from kizu.core.errors import OutputError
 from kizu.core.types import U8
 from kizu.data.listing import list_images, list_named_images
 from kizu.data.manifest import Sample
@@ -24,6 +26,7 @@ from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import error_record, schema
 from kizu.inspection.results import SETTLED_S
 from kizu.inspection.table import csv_lines
+from kizu.inspection.tally import TOLD_REJECTED
 from kizu.lab.train import RunConfig, train_run
 
 
@@ -246,3 +249,31 @@ def test_no_cell_of_the_table_is_a_formula(inspector: Inspector, tmp_path: Path)
     rows = list(csv.DictReader(csv_lines(error_record(name, f"{name}: broken", "0") for name in names)))
     assert [row["image_path"] for row in rows] == ["'=cmd.png", "'+a.png", "'-b.png", "'@c.png", "d.png"]
     assert rows[0]["error"] == "'=cmd.png: broken"
+
+
+def test_the_ng_pictures_are_told_the_highest_first_and_of_many_how_many_more(
+    inspector: Inspector, tmp_path: Path
+) -> None:
+    for seed in range(13):
+        encode_png(tmp_path / "drop" / f"{seed:02}.png", with_flaw(part_picture(seed), 10, 44))
+    encode_png(tmp_path / "drop" / "good.png", part_picture(99))
+    runner = FolderRunner(inspector, tmp_path / "out")
+    told = runner.run(list_images(tmp_path / "drop")).rejected
+    assert len(told) == TOLD_REJECTED + 1
+    assert told[-1] == "and 3 more"
+    scores = [float(line.split()[1]) for line in told[:-1]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(re.fullmatch(r"NG  \S+ +\d\d\.png", line) for line in told[:-1])
+    assert runner.run([s for s in list_images(tmp_path / "drop") if "good" in s.id]).rejected == ()
+
+
+def test_results_drawn_in_another_style_are_not_gone_on_with(inspector: Inspector, tmp_path: Path) -> None:
+    encode_png(tmp_path / "drop" / "a.png", part_picture(99))
+    FolderRunner(inspector, tmp_path / "out").run(list_images(tmp_path / "drop"))
+    beside = FolderRunner(inspector, tmp_path / "out", FolderOptions(overlay="side"))
+    with pytest.raises(OutputError):
+        beside.run(list_images(tmp_path / "drop"))
+    FolderRunner(inspector, tmp_path / "side", FolderOptions(overlay="side")).run(
+        list_images(tmp_path / "drop")
+    )
+    assert decode(tmp_path / "side/overlays/a.png.jpg").shape[1] == 128

@@ -1,20 +1,21 @@
-"""What an overlay shows: heat from below the pixel threshold, the flaw's outline, and a strip that tells the truth."""
+"""What an overlay shows: heat above the pixel threshold, the flaw's outline, and a strip that tells the truth."""
 
 import pickle
 import re
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
 from tests.support import CONFIG, fitted, part_picture, with_flaw
 
-import kizu.inspection.inspector as module
+import kizu.inspection.found as module
 from kizu.core.errors import ImageError
 from kizu.core.types import U8
 from kizu.core.work import Work
 from kizu.decision.policy import PolicyConfig
 from kizu.decision.regions import Spot
-from kizu.imaging.overlay import GREEN, HEAT_TABLE, RED, YELLOW, blend
+from kizu.imaging.overlay import FOUND, GREEN, HEAT_TABLE, PAPER, RED, TRUE, blend
 from kizu.imaging.roi import Area, Roi
 from kizu.inspection.inspector import Inspection, Inspector
 
@@ -33,15 +34,45 @@ def inspection(anomaly_map: np.ndarray, *, label: str = "NG", mask: np.ndarray |
     )
 
 
-def test_heat_begins_at_seven_tenths_of_the_pixel_threshold_and_is_full_at_seventeen() -> None:
+def test_heat_begins_above_the_pixel_threshold_and_is_full_at_twice_that() -> None:
     image = np.full((1, 5, 3), 120, np.uint8)
-    drawn = inspection(np.array([[0, 1.4, 2.4, 3.4, 99]])).overlay(image, caption=False)[0]
-    halfway = blend(image[0, 0], HEAT_TABLE[128], 0.375)
+    drawn = inspection(np.array([[1.9, 2.0, 3.0, 4.0, 99]])).overlay(image, caption=False)[0]
+    halfway = blend(image[0, 0], HEAT_TABLE[128], 0.55)
     full = blend(image[0, 0], HEAT_TABLE[255], 0.75)
     assert drawn.tolist() == [[120] * 3, [120] * 3, halfway.tolist(), full.tolist(), full.tolist()]
 
 
-def test_what_was_found_is_outlined_in_red_and_what_is_there_in_green() -> None:
+def test_what_is_below_the_threshold_stays_a_photograph() -> None:
+    image = part_picture(3)
+    found = inspection(np.full((64, 64), 2.0), label="OK")
+    assert (found.overlay(image, caption=False) == image).all()
+    assert found.overlay(image).shape[0] < 64 + 30  # the strip alone: no heat, so no scale
+
+
+@pytest.mark.parametrize("style", ["blend", "side", "outline"])
+def test_an_overlay_is_over_beside_or_an_outline_alone(style: Literal["blend", "side", "outline"]) -> None:
+    image, mask = part_picture(3), np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = True
+    found = inspection(np.where(mask, 3.0, 0.0), mask=mask)
+    drawn = found.overlay(image, caption=False, style=style)
+    assert drawn.shape == (64, 128 if style == "side" else 64, 3)
+    assert (drawn[:, -64:] == FOUND).all(axis=2).any()
+    assert (drawn[25, -39] == image[25, 25]).all() == (style == "outline")
+    if style == "side":
+        assert (drawn[:, :64] == image).all()
+    captioned = found.overlay(image, style=style)
+    strip = captioned.shape[0] - 64
+    assert (captioned[-3, 1] == PAPER).all() == (style != "outline")
+    assert strip > (10 if style == "outline" else 20)
+
+
+def test_the_ratio_is_in_units_of_the_threshold_where_that_makes_sense() -> None:
+    found = inspection(np.zeros((4, 4)))
+    assert found.ratio == 1.5
+    assert np.isnan(replace(found, threshold=-1.0).ratio)
+
+
+def test_what_was_found_and_what_is_there_have_outlines_that_differ() -> None:
     image, mask, truth = (
         np.full((40, 40, 3), 120, np.uint8),
         np.zeros((40, 40), bool),
@@ -49,8 +80,8 @@ def test_what_was_found_is_outlined_in_red_and_what_is_there_in_green() -> None:
     )
     mask[10:14, 10:14], truth[24:28, 24:28] = True, True
     drawn = inspection(np.zeros((40, 40)), mask=mask).overlay(image, caption=False, true_mask=truth)
-    assert drawn[9, 11].tolist() == list(RED)
-    assert drawn[23, 25].tolist() == list(GREEN)
+    assert drawn[9, 11].tolist() == list(FOUND)
+    assert drawn[23, 25].tolist() == list(TRUE)
     assert (inspection(np.zeros((40, 40))).overlay(image, caption=False) == image).all()
 
 
@@ -136,7 +167,7 @@ def test_an_image_that_is_ng_without_a_flaw_shows_its_highest_spot(good_pictures
     assert found.spot is not None
     assert found.spot.value == found.map.max() == found.map[found.spot.y, found.spot.x]
     drawn = found.overlay(flawed, caption=False)
-    ys, xs = np.nonzero((drawn == YELLOW).all(axis=2))
+    ys, xs = np.nonzero((drawn == FOUND).all(axis=2))
     assert abs(np.mean(xs) - found.spot.x) < 4
     assert abs(np.mean(ys) - found.spot.y) < 4
     assert (drawn[found.spot.y, found.spot.x] == flawed[found.spot.y, found.spot.x]).all()

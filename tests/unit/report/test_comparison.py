@@ -14,7 +14,7 @@ import kizu.report.comparison as module
 from kizu.core.files import write_stored
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_png
-from kizu.imaging.overlay import GREEN
+from kizu.imaging.overlay import TRUE
 from kizu.lab.evaluate import evaluate_run
 from kizu.lab.train import train_run
 from kizu.metrics.compare import Difference
@@ -132,7 +132,7 @@ def test_the_pictures_are_of_both_runs_with_the_true_flaw(compared: RunCompariso
     assert {path.name for path in grids.iterdir()} == shown
     flawed = decode(next(path for path in grids.iterdir() if not path.name.startswith("good")))
     first_tile = flawed[:, : flawed.shape[1] // 3].astype(int)
-    greenish = np.abs(first_tile - np.array(GREEN)).sum(axis=2) < 90
+    greenish = np.abs(first_tile - np.array(TRUE)).sum(axis=2) < 90
     assert greenish.any()
     assert flawed.shape[1] > 3 * TILE_PX
 

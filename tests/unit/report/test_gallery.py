@@ -12,7 +12,7 @@ import kizu.report.gallery as module
 from kizu.core.types import U8
 from kizu.data.manifest import Sample
 from kizu.imaging.codec import decode, encode_png
-from kizu.imaging.overlay import GREEN
+from kizu.imaging.overlay import TRUE
 from kizu.inspection.inspector import Inspection, Inspector
 from kizu.lab.evaluate import Prediction, evaluate_run
 from kizu.lab.shown import ShownProbability
@@ -95,12 +95,12 @@ def test_a_true_flaw_is_outlined_in_green(tmp_path: Path, sheet: list[Any]) -> N
     failure_gallery([prediction(tmp_path, "defect", 50, tmp_path / "mask.png")], Judge())  # type: ignore[arg-type]
     ((tiles, _),) = sheet
     original, drawn = tiles
-    green = (drawn == GREEN).all(axis=2)
+    green = (drawn == TRUE).all(axis=2)
     assert green.any()
     ys, xs = np.nonzero(green)
     assert (ys.min(), ys.max()) == pytest.approx((10, 19), abs=1)
     assert (xs.min(), xs.max()) == pytest.approx((10, 19), abs=1)
-    assert not (original == GREEN).all(axis=2).any()
+    assert not (original == TRUE).all(axis=2).any()
 
 
 def test_without_images_there_is_no_sheet() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import kizu.pages as pages
 import kizu.report.portfolio as module
 from kizu.metrics.ranking import auroc
 from kizu.pipeline.config import PipelineConfig
@@ -124,7 +125,7 @@ def test_the_report_is_its_table_the_comparison_and_the_notes(
     results = [scored(tmp_path, name, seed, shift) for name, seed, shift in (("a", 0, 3.0), ("b", 1, 0.2))]
     for found in results:
         found.metrics.update(std={}, intervals={})
-    monkeypatch.setattr(module, "package_versions", lambda: {"kizu": "9.8.7"})
+    monkeypatch.setattr(pages, "package_versions", lambda: {"kizu": "9.8.7"})
     write_portfolio(tmp_path, frozen, results)
     ((category, methods, difference, p, test),) = comparison_rows(results)
     notes = portfolio_notes(frozen, results)

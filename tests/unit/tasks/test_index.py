@@ -22,7 +22,7 @@ from kizu.tasks.update import update
 
 
 def trained(root: Path, work: Work = Work()) -> RunFolder:
-    pipeline = PipelineOptions(backbone="tiny", image_size="64", model="padim")
+    pipeline = PipelineOptions(backbone="tiny", image_size="64", method="padim")
     data = DataOptions(root=root / "data", category="plate")
     return train(pipeline, data, RunOptions(output_dir=root / "runs", run_id="r1"), work).folder
 

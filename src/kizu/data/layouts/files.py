@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from kizu.core.errors import DataError
+from kizu.core.registry import did_you_mean
 from kizu.core.split import Split
 from kizu.data.claims import claim_masks
 from kizu.data.lots import walk
@@ -16,7 +18,7 @@ Example = Mapping[str, str]
 """A small root of a layout, which shows what it expects: path -> IMAGE, MASK, EMPTY_MASK, or another file's text."""
 IMAGE, MASK, EMPTY_MASK = "image", "mask", "empty mask"
 _NAMED = 3
-_TELLING = {
+TELLING = {
     "split_csv/1cls.csv": "visa",
     "test_public": "mvtec_ad2",
     "defects_config.json": "mvtec_loco",
@@ -47,9 +49,8 @@ def ensure_folder(root: Path) -> Path:
     if root.exists():
         raise DataError(f"{root} is a file, not a folder of images", hint="name the folder that holds it")
     nearest = next((parent for parent in root.absolute().parents if parent.is_dir()), root)
-    raise DataError(
-        f"{root} does not exist", hint=f"the folders in {nearest}: {list_names(folders_in(nearest))}"
-    )
+    there = f"the folders in {nearest}: {list_names(folders_in(nearest))}"
+    raise DataError(f"{root} does not exist", hint=did_you_mean(root, there))
 
 
 def need_root(root: Path | None, noun: str) -> Path:
@@ -69,7 +70,7 @@ def list_names(folders: Sequence[Path], most: int = 10) -> str:
 def suggest_layout(*folders: Path) -> str:
     """The end of a hint: which layout one of the folders looks like; empty where nothing tells."""
     for folder in folders:
-        for place, layout in _TELLING.items():
+        for place, layout in TELLING.items():
             if (folder / place).exists():
                 return f"; {place} in {folder} looks like the layout {layout}"
     return ""
@@ -95,7 +96,9 @@ def find_category(root: Path, category: str | None, *, shown_by: str, wanted: st
     if here:
         hint = f"{root} is itself the category {root.name!r}"
     elif categories:
-        hint = f"the categories there are: {list_names(categories)}"
+        near = get_close_matches(category or "", [folder.name for folder in categories], n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"{meant}the categories there are: {list_names(categories)}"
     else:
         hint = f"the folders there are: {list_names(folders_in(root))}; for other folders use the layout 'folder'"
     inside = root if category is None else root / category
