@@ -52,7 +52,7 @@ def effects(*found: Effect) -> Effects:
 def test_a_pdf_a_page_figures_and_tables_are_written(folder: Path) -> None:
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF-")
     page = (folder / "report.html").read_text()
-    for name in ("severity", "conditions", "roc", "efficiency"):
+    for name in ("severity", "conditions", "roc", "efficiency", "map"):
         assert f'src="figs/{name}.png"' in page
         assert decode(folder / "figs" / f"{name}.png").shape[1] > 500
     names = {path.stem for path in (folder / "report-tables").iterdir()}

@@ -1,7 +1,9 @@
 """The pictures of a study. A grey print can be read: lines and fills differ by more than colour."""
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from io import BytesIO
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from kizu.core.errors import MissingExtraError
 from kizu.metrics.ranking import roc_curve
 from kizu.metrics.undefined import Undefined
 from kizu.study.conditions import CONDITIONS, Key
+from kizu.study.embedded import read_embedded
 from kizu.study.record import Record
 from kizu.study.run import Study
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
+LEAST_MAPPED = 8
 PAGE, WIDE = 6.8, 5.0
 """Inches of the text on a page."""
 STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -118,6 +122,41 @@ def roc_families(study: Study) -> bytes:
     return _panels(panels, draw, "defects found", columns=len(study.config.data), side=1.55)
 
 
+def picture_map(study: Study) -> bytes:
+    """Test pictures as the network sees them, in two dimensions (t-SNE, van der Maaten and Hinton 2008), a panel for
+    each category; empty where scikit-learn is missing, or the study has kept no vectors."""
+    if find_spec("sklearn") is None:
+        return b""
+    found = {one.name: read_embedded(study.folder, one.name) for one in study.config.data}
+    there = {name: one for name, one in found.items() if one is not None and len(one.vectors) > LEAST_MAPPED}
+
+    def draw(axes: "Axes", category: str) -> None:
+        from sklearn.manifold import TSNE
+
+        one = there[category]
+        perplexity = min(30.0, (len(one.vectors) - 1) / 3)
+        places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(one.vectors)  # (N, 2)
+        for number, (is_defective, is_shifted) in enumerate(product((False, True), repeat=2)):
+            chosen = (one.defective == is_defective) & (one.shifted == is_shifted)
+            label = f"{'defective' if is_defective else 'good'}, {'shifted' if is_shifted else 'clean'}"
+            colour = COLOURS[number // 2]
+            axes.scatter(
+                places[chosen, 0],
+                places[chosen, 1],
+                s=11,
+                marker=MARKERS[number // 2],
+                facecolor="white" if is_shifted else colour,
+                edgecolor=colour,
+                linewidth=0.7,
+                label=label,
+            )
+        axes.set_title(category, fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+
+    return _panels(list(there), draw, "", side=1.9, shared=False) if there else b""
+
+
 def efficiency(study: Study) -> bytes:
     """Latency against the mean image AUROC of clean pictures (filled) and of the highest severity (open); the Pareto
     front of the latter is joined."""
@@ -207,6 +246,7 @@ def _panels(
     columns: int = 4,
     side: float = 2.1,
     width: float = PAGE,
+    shared: bool = True,
 ) -> bytes:
     """A PNG with a panel for each name, and one legend for all beneath."""
     try:
@@ -218,7 +258,7 @@ def _panels(
     rows = -(-len(names) // columns)
     figure: Figure = Canvas(figsize=(width, rows * side + 0.45), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=shared)
     for place, axes in enumerate(grid.flat):
         if place >= len(names):
             axes.set_visible(False)

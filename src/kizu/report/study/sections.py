@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kizu.core.provenance import package_versions
 from kizu.data.shifts import COMPOSITIONS, SHIFTS, choose_shifts
 from kizu.report.study.document import Block, Document, Figure, Heading, Paragraph, Points, Table
-from kizu.report.study.figures import condition_bars, efficiency, roc_families, severity_curves
+from kizu.report.study.figures import condition_bars, efficiency, picture_map, roc_families, severity_curves
 from kizu.report.study.findings import patterns, tell_loss, tell_updates
 from kizu.report.study.tables import (
     category_table,
@@ -69,7 +69,8 @@ def _context(study: Study, effects: Effects) -> Iterator[Block]:
             " metric after an"
             " adaptation less the same without it, on the same shifted pictures.",
             f"Beyond chance: p below {LEVEL} after Holm's correction for all comparisons of one question: what one"
-            " condition does to one metric, over categories, methods and severities, or which method loses more. The study asks"
+            " condition does to one metric, over categories, methods and severities, or which method loses more. The"
+            " study asks"
             f" {effects.questions} such questions in {effects.tests} tests; of those that chance alone answers one in"
             " twenty would find something. DeLong's test for image AUROC; for F1 all exchanges of the verdicts.",
             "AUROC, AUPRC and AU-PRO know no threshold; F1, recall and false alarms are at the threshold in force.",
@@ -216,6 +217,16 @@ def _errors(study: Study, severity: int) -> Iterator[Block]:
     yield Heading("Where it fails")
     yield kinds_table(study, severity)
     yield shared_failures(study, severity)
+    picture = picture_map(study)
+    if picture:
+        yield Figure(
+            "map",
+            f"Test pictures of the first seed as the network sees them, clean and at severity"
+            f" {max(study.config.severities)}"
+            " (t-SNE of the mean over patches). Who lies beside whom means something, how far groups are apart"
+            " does not.",
+            picture,
+        )
 
 
 def _limits(study: Study) -> Iterator[Block]:
