@@ -29,3 +29,9 @@ def test_the_default_study_is_a_study() -> None:
     assert [one.name for one in config.data] == ["tile", "hazelnut", "board_92000", "disc"]
     assert config.severities == (1, 3, 5)
     assert len(config.seeds) == 3
+
+
+def test_the_ablation_is_a_study_of_settings_that_differ() -> None:
+    config = StudyConfig.read(ROOT / "benchmarks/ablation.yaml")
+    pipelines = [config.pipeline(name, 42) for name in config.methods]
+    assert all(pipelines.index(one) == place for place, one in enumerate(pipelines))
