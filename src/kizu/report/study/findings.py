@@ -42,8 +42,8 @@ def tell_loss(effects: Effects, method: str) -> str:
     worse, better = _beyond(found)
     means = [one.mean for one in found]
     text = (
-        f"{method}: image AUROC changes by {np.mean(means):+.3f} on average over {len(found)} settings (category and"
-        f" severity; from {min(means):+.3f} to {max(means):+.3f}). "
+        f"{method}: image AUROC changes by {np.mean(means):+.3f} on average over {len(found)} settings (category"
+        f" and severity; from {min(means):+.3f} to {max(means):+.3f}). "
     )
     if worse and not better:
         return text + f"The loss is beyond chance in {worse} of them."
@@ -76,8 +76,8 @@ def _keeps_more(effects: Effects, keeps: str, loses: str) -> Finding | None:
     return Finding(
         f"{keeps} keeps more of its image AUROC under the shift than {loses}",
         judge(ups, downs),
-        f"It keeps {mean:+.3f} more on average over {len(signs)} settings; beyond chance {keeps} keeps more in {ups}"
-        f" and {loses} in {downs}.",
+        f"It keeps {mean:+.3f} more on average over {len(signs)} settings; beyond chance {keeps} keeps more in"
+        f" {ups} and {loses} in {downs}.",
     )
 
 
@@ -103,9 +103,8 @@ def _refitting(effects: Effects) -> Finding | None:
     return Finding(
         "Refitting on shifted images wins back image AUROC",
         judge(ups, downs),
-        f"It changes by {_mean(found):+.3f} on average over {len(found)} settings, beyond chance up in {ups}"
-        f" and down in"
-        f" {downs}{_share(effects, found)}.",
+        f"It changes by {_mean(found):+.3f} on average over {len(found)} settings, beyond chance up in {ups} and"
+        f" down in {downs}{_share(effects, found)}.",
     )
 
 
@@ -136,9 +135,8 @@ def _cross(effects: Effects) -> Finding | None:
     return Finding(
         "What was refitted on one shift is worse on another",
         judge(downs, ups),
-        f"Image AUROC is {_mean(found):+.3f} on average over {len(found)} settings against the shift it was"
-        f" fitted on,"
-        f" beyond chance lower in {downs} and higher in {ups}.",
+        f"Image AUROC is {_mean(found):+.3f} on average over {len(found)} settings against the shift it was fitted"
+        f" on, beyond chance lower in {downs} and higher in {ups}.",
     )
 
 
@@ -151,10 +149,9 @@ def _one_model(effects: Effects) -> Finding | None:
     return Finding(
         "One model of all categories is worse than one for each",
         judge(downs, ups),
-        f"Image AUROC changes by {_mean(found):+.3f} on average over {len(found)} settings, beyond chance down"
-        f" in {downs}"
-        f" and up in {ups}. One threshold for all in place of one for each changes F1 by {_mean(pooled):+.3f}, beyond"
-        f" chance down in {pooled_downs} and up in {pooled_ups} of {len(pooled)}.",
+        f"Image AUROC changes by {_mean(found):+.3f} on average over {len(found)} settings, beyond chance down in"
+        f" {downs} and up in {ups}. One threshold for all in place of one for each changes F1 by"
+        f" {_mean(pooled):+.3f}, beyond chance down in {pooled_downs} and up in {pooled_ups} of {len(pooled)}.",
     )
 
 

@@ -38,8 +38,7 @@ def make_document(study: Study, effects: Effects) -> Document:
     config = study.config
     subtitle = (
         f"{', '.join(config.methods)} on {', '.join(one.name for one in config.data)}; shift {config.shift},"
-        f" severities"
-        f" {', '.join(map(str, config.severities))}; {len(study.records)} trials"
+        f" severities {', '.join(map(str, config.severities))}; {len(study.records)} trials"
     )
     return Document(
         "What a changed line costs, and what wins it back", subtitle, tuple(b for part in parts for b in part)
@@ -55,24 +54,20 @@ def _context(study: Study, effects: Effects) -> Iterator[Block]:
     yield Heading("Context and definitions")
     yield Paragraph(
         "A detector that learned from good pictures of one line meets pictures of the same parts after the line"
-        " has changed:"
-        " another mounting, lamp, lens or camera. The study measures what that costs, and what of it is won"
-        " back by new"
-        " thresholds, by refitting, by fitting on both, and by an update with a few pictures."
+        " has changed: another mounting, lamp, lens or camera. The study measures what that costs, and what of it"
+        " is won back by new thresholds, by refitting, by fitting on both, and by an update with a few pictures."
     )
     yield Points(
         (
-            "Shift: a stated change of pictures (and of masks, where it moves something), drawn for each"
-            " picture by seed and"
-            " name, in five severities; severity 0 is the picture itself.",
+            "Shift: a stated change of pictures (and of masks, where it moves something), drawn for each picture"
+            " by seed and name, in five severities; severity 0 is the picture itself.",
             "Degradation: a metric on shifted less the same on clean pictures of the same parts. Recovery: a"
-            " metric after an"
-            " adaptation less the same without it, on the same shifted pictures.",
+            " metric after an adaptation less the same without it, on the same shifted pictures.",
             f"Beyond chance: p below {LEVEL} after Holm's correction for all comparisons of one question: what one"
-            " condition does to one metric, over categories, methods and severities, or which method loses more. The"
-            " study asks"
-            f" {effects.questions} such questions in {effects.tests} tests; of those that chance alone answers one in"
-            " twenty would find something. DeLong's test for image AUROC; for F1 all exchanges of the verdicts.",
+            " condition does to one metric, over categories, methods and severities, or which method loses more."
+            f" The study asks {effects.questions} such questions in {effects.tests} tests; of those that chance"
+            " alone answers one in twenty would find something. DeLong's test for image AUROC; for F1 all"
+            " exchanges of the verdicts.",
             "AUROC, AUPRC and AU-PRO know no threshold; F1, recall and false alarms are at the threshold in force.",
         )
     )
@@ -89,15 +84,11 @@ def _context(study: Study, effects: Effects) -> Iterator[Block]:
 def _data(study: Study) -> Iterator[Block]:
     yield Heading("Data and split")
     yield Paragraph(
-        "Of the good training images a fifth validates, and of the defects three tenths of each kind; the rest"
-        " of the test"
-        " split only measures. Pictures that prove to be of one part, and copies of a file, stay on one side."
-        " The split is"
-        " drawn by the seed, saved, and read again; every condition of a seed meets the same parts, so all"
-        " comparisons are"
-        " paired. Validation defects are there so that thresholds can be set by F1, as in the published"
-        " protocol; a line"
-        " seldom has them."
+        "Of the good training images a fifth validates, and of the defects three tenths of each kind; the rest of"
+        " the test split only measures. Good training pictures that prove to be of one part, and copies of a file,"
+        " stay on one side. The split is drawn by the seed, saved, and read again; every condition of a seed meets the same"
+        " parts, so all comparisons are paired. Validation defects are there so that thresholds can be set by F1,"
+        " as in the published protocol; a line seldom has them."
     )
     yield data_table(study)
     notes = [f"{name}: {note}" for name, told in study.notes.items() for note in told]
@@ -124,10 +115,9 @@ def _methods(study: Study) -> Iterator[Block]:
     yield Heading("Methods")
     config = study.config
     yield Paragraph(
-        f"All methods look at the same frozen features (backbone {config.embedding.backbone}) of pictures squashed to"
-        f" {config.image_size} x {config.image_size}. What is not named below has its default, which study.yaml"
-        f" and the"
-        " project's guide state."
+        f"All methods look at the same frozen features (backbone {config.embedding.backbone}) of pictures squashed"
+        f" to {config.image_size} x {config.image_size}. What is not named below has its default, which study.yaml"
+        " and the project's guide state."
     )
     rows = tuple(
         (name, ", ".join(f"{key}: {value}" for key, value in settings.items()))
@@ -143,12 +133,10 @@ def _protocol(study: Study) -> Iterator[Block]:
     yield Heading("Protocol")
     yield conditions_table(study)
     yield Paragraph(
-        f"Seeds {', '.join(map(str, study.config.seeds))} decide split and fit; the shifted pictures are the"
-        f" same for all"
-        " (their own seed). Means are over seeds; intervals and tests are of the first seed, over its test"
-        " images, as if"
-        " none depended on another. An update learns shifted pictures of training parts and keeps the rule of its"
-        " thresholds, set anew on clean validation images."
+        f"Seeds {', '.join(map(str, study.config.seeds))} decide split and fit; the shifted pictures are the same"
+        " for all (their own seed). Means are over seeds; intervals and tests are of the first seed, over its test"
+        " images, as if none depended on another. An update learns shifted pictures of training parts and keeps"
+        " the rule of its thresholds, set anew on clean validation images."
     )
     yield Points(
         tuple(
@@ -206,8 +194,7 @@ def _recovery(study: Study, effects: Effects, severity: int) -> Iterator[Block]:
         yield Figure(
             "efficiency",
             "Time for one picture against mean image AUROC: clean (filled), and at the highest severity (open);"
-            " the front"
-            " joins those that no other beats in both time and the latter.",
+            " the front joins those that no other beats in both time and the latter.",
             picture,
             wide=False,
         )
@@ -221,10 +208,9 @@ def _errors(study: Study, severity: int) -> Iterator[Block]:
     if picture:
         yield Figure(
             "map",
-            f"Test pictures of the first seed as the network sees them, clean and at severity"
-            f" {max(study.config.severities)}"
-            " (t-SNE of the mean over patches). Who lies beside whom means something, how far groups are apart"
-            " does not.",
+            "Test pictures of the first seed as the network sees them, clean and at severity"
+            f" {max(study.config.severities)} (t-SNE of the mean over patches). Who lies beside whom means"
+            " something, how far groups are apart does not.",
             picture,
         )
 
@@ -234,27 +220,26 @@ def _limits(study: Study) -> Iterator[Block]:
     yield Points(
         (
             "The shifts are made, not met: a real change of a line may be none of them. What is concluded holds"
-            " for these"
-            " shifts at these strengths.",
-            f"{len(study.config.data)} categories are no sample of all products: no interval here covers the"
-            f" choice of the"
-            " category. Where a category has few test images, a difference that matters may stay within chance.",
+            " for these shifts at these strengths.",
+            f"{len(study.config.data)} categories are no sample of all products: no interval here covers the choice"
+            " of the category. Where a category has few test images, a difference that matters may stay within"
+            " chance.",
             "Shifted pictures are of the same parts as the clean ones. An update and a refit therefore see the"
-            " parts that"
-            " the clean model saw; new parts of a changed line may win back less.",
+            " parts that the clean model saw; new parts of a changed line may win back less.",
             "Bias: thresholds are set on labelled validation defects of the kinds that are met later; where new"
-            " kinds come,"
-            " recall at the threshold is flattered, and AUROC is not.",
-            "A flaw that a move would push out of the picture is moved otherwise, so flaws at the border are"
-            " moved less.",
+            " kinds come, recall at the threshold is flattered, and AUROC is not.",
+            "Kinship is looked for among good training pictures alone. Where a data set has other pictures of a part"
+            " in its test split, clean results are flattered, and so is what a refit wins back; where defects of one"
+            " part fall into validation and test, so are the thresholds.",
+            "A flaw that a move would push out of the picture is moved otherwise, so flaws at the border are moved"
+            " less.",
             "Ablations (coreset, layers, aggregation, patch size, backbone, input size) are not part of this study.",
         )
     )
     yield Heading("Future work", 2)
     yield Paragraph(
-        "Pictures of a real line before and after a change; remedies that need no refit, such as normalising"
-        " the light of"
-        " the input; more categories, so that methods can be compared over categories as well."
+        "Pictures of a real line before and after a change; remedies that need no refit, such as normalising the"
+        " light of the input; more categories, so that methods can be compared over categories as well."
     )
 
 
@@ -270,8 +255,7 @@ def _appendix(study: Study) -> Iterator[Block]:
             f"Study (SHA-256 of its settings): {study.config.sha256()}",
             *(f"Pictures and split of {name}, first seed: {digest}" for name, digest in pictures.items()),
             f"Versions: {versions}.",
-            "Every number of this report is made of the files in trials/, each sealed by its hash; tables/"
-            " holds them and"
-            f" all comparisons with every digit. Compositions that there are: {', '.join(COMPOSITIONS)}.",
+            "Every number of this report is made of the files in trials/, each sealed by its hash; tables/ holds"
+            f" them and all comparisons with every digit. Compositions that there are: {', '.join(COMPOSITIONS)}.",
         )
     )

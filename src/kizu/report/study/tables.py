@@ -70,8 +70,7 @@ def results_table(study: Study, severity: int) -> Table:
                     rows.append((method, label, *(_mean(found, metric) for metric in SHOWN)))
     caption = (
         f"Means over {len(study.config.data)} categories and {len(study.config.seeds)} seed(s) at severity"
-        f" {severity};"
-        " a dash: it could not be computed in one of them."
+        f" {severity}; a dash: it could not be computed in one of them."
     )
     return Table("results", caption, ("method", "condition", *SHORT), tuple(rows))
 
@@ -119,10 +118,9 @@ def effects_table(effects: Effects, severity: int, metric: str = "image_auroc") 
             )
         )
     caption = (
-        f"{ROWS[metric].title}: a condition less the one it is compared with, severity {severity}. The mean"
-        f" is over"
-        f" seeds; interval and p (Holm) are of the first seed, on the same parts."
-        " All conditions and metrics: tables/effects.csv."
+        f"{ROWS[metric].title}: a condition less the one it is compared with, severity {severity}. The mean is over"
+        " seeds; interval and p (Holm) are of the first seed, on the same parts. All conditions and metrics:"
+        " tables/effects.csv."
     )
     head = ("category", "method", "compared", "mean", "95 % interval", "p (Holm)")
     return Table(f"effects_{metric}", caption, head, tuple(rows))
@@ -171,9 +169,8 @@ def shared_failures(study: Study, severity: int) -> Table:
             each = ", ".join(str(n) for n in own.tolist())
             rows.append((one.name, title, each, str(together), f"{expected:.1f}", ", ".join(names) or "-"))
     caption = (
-        f"Failures under the shift, severity {severity}: of each method ({', '.join(study.config.methods)}),"
-        f" shared by"
-        " all, what would be shared if they failed independently, and the first that are shared."
+        f"Failures under the shift, severity {severity}: of each method ({', '.join(study.config.methods)}), shared"
+        " by all, what would be shared if they failed independently, and the first that are shared."
     )
     head = ("category", "failure", "of each", "shared", "by chance", "such as")
     return Table("shared_failures", caption, head, tuple(rows))
