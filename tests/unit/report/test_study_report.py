@@ -99,10 +99,17 @@ def test_a_study_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ups", "downs", "verdict"),
-    [(2, 0, "confirmed"), (0, 1, "contradicted"), (1, 1, "mixed"), (0, 0, "not settled")],
+    [
+        (2, 0, "confirmed"),
+        (1, 0, "shown in part"),
+        (0, 2, "contradicted"),
+        (0, 1, "contradicted in part"),
+        (1, 1, "mixed"),
+        (0, 0, "not settled"),
+    ],
 )
 def test_a_verdict_is_chosen_by_what_is_beyond_chance(ups: int, downs: int, verdict: str) -> None:
-    assert judge(ups, downs) == verdict
+    assert judge(ups, downs, 4) == verdict
 
 
 def test_a_loss_that_no_test_shows_is_not_called_one() -> None:

@@ -8,7 +8,15 @@ import numpy as np
 
 from kizu.study.effects import Effect, Effects
 
-Verdict = Literal["confirmed", "contradicted", "mixed", "not settled", "counted, not tested"]
+Verdict = Literal[
+    "confirmed",
+    "shown in part",
+    "contradicted",
+    "contradicted in part",
+    "mixed",
+    "not settled",
+    "counted, not tested",
+]
 AUROC, F1 = "image_auroc", "image_f1"
 LOSS = 0.02
 """A loss of less is not one that a part of could be won back."""
@@ -27,11 +35,15 @@ class Finding:
         return f"{self.statement}: {self.verdict}. {self.evidence}"
 
 
-def judge(ups: int, downs: int) -> Verdict:
-    """Of results beyond chance for and against."""
+def judge(ups: int, downs: int, settings: int) -> Verdict:
+    """Of results beyond chance for and against, in so many settings: whole where they are half of them or more."""
     if ups and downs:
         return "mixed"
-    return "confirmed" if ups else "contradicted" if downs else "not settled"
+    if ups:
+        return "confirmed" if 2 * ups >= settings else "shown in part"
+    if downs:
+        return "contradicted" if 2 * downs >= settings else "contradicted in part"
+    return "not settled"
 
 
 def tell_loss(effects: Effects, method: str) -> str:
@@ -75,7 +87,7 @@ def _keeps_more(effects: Effects, keeps: str, loses: str) -> Finding | None:
     mean = float(np.mean([value for value, _ in signs]))
     return Finding(
         f"{keeps} keeps more of its image AUROC under the shift than {loses}",
-        judge(ups, downs),
+        judge(ups, downs, len(signs)),
         f"It keeps {mean:+.3f} more on average over {len(signs)} settings; beyond chance {keeps} keeps more in"
         f" {ups} and {loses} in {downs}.",
     )
@@ -89,7 +101,7 @@ def _thresholds(effects: Effects) -> Finding | None:
     same = all(one.mean == 0 for one in auroc)
     return Finding(
         "Thresholds set anew on shifted images win back F1, and cannot win back AUROC",
-        judge(ups, downs) if same else "contradicted",
+        judge(ups, downs, len(f1)) if same else "contradicted",
         f"F1 changes by {_mean(f1):+.3f} on average over {len(f1)} settings, beyond chance up in {ups} and down in"
         f" {downs}; image AUROC stays the same to the last digit in {'all' if same else 'not all'} of them.",
     )
@@ -102,7 +114,7 @@ def _refitting(effects: Effects) -> Finding | None:
     downs, ups = _beyond(found)
     return Finding(
         "Refitting on shifted images wins back image AUROC",
-        judge(ups, downs),
+        judge(ups, downs, len(found)),
         f"It changes by {_mean(found):+.3f} on average over {len(found)} settings, beyond chance up in {ups} and"
         f" down in {downs}{_share(effects, found)}.",
     )
@@ -134,7 +146,7 @@ def _cross(effects: Effects) -> Finding | None:
     downs, ups = _beyond(found)
     return Finding(
         "What was refitted on one shift is worse on another",
-        judge(downs, ups),
+        judge(downs, ups, len(found)),
         f"Image AUROC is {_mean(found):+.3f} on average over {len(found)} settings against the shift it was fitted"
         f" on, beyond chance lower in {downs} and higher in {ups}.",
     )
@@ -148,7 +160,7 @@ def _one_model(effects: Effects) -> Finding | None:
     pooled_downs, pooled_ups = _beyond(pooled)
     return Finding(
         "One model of all categories is worse than one for each",
-        judge(downs, ups),
+        judge(downs, ups, len(found)),
         f"Image AUROC changes by {_mean(found):+.3f} on average over {len(found)} settings, beyond chance down in"
         f" {downs} and up in {ups}. One threshold for all in place of one for each changes F1 by"
         f" {_mean(pooled):+.3f}, beyond chance down in {pooled_downs} and up in {pooled_ups} of {len(pooled)}.",
