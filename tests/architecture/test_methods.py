@@ -61,8 +61,9 @@ def test_the_help_names_every_layout() -> None:
 
 VERBS = frozenset({
     "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode",
-    "diagnose", "download", "encode", "ensure", "evaluate", "export", "find", "guess", "hash", "identify", "index", "is", "list", "load",
-    "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put", "read",
+    "diagnose", "download", "encode", "ensure", "evaluate", "export", "find", "fit", "guess", "hash", "identify", "index",
+    "is", "list", "load", "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put",
+    "read",
     "redecide", "refresh", "refuse", "remove", "roll", "rollback", "save", "scan", "score", "set", "sniff", "sweep",
     "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
 })  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote_from_bytes
 
 from kizu.core.errors import ImageError, OutputError
-from kizu.core.files import write_text
+from kizu.core.files import read_json, write_text
 from kizu.core.locks import locked
 from kizu.decision.promise import percent
 from kizu.imaging.codec import decode, encode_jpeg
@@ -26,6 +26,7 @@ from kizu.report.cases import MOVED, cases_block
 SHEET, SHEET_PX, SHEET_COLUMNS = 30, 220, 5
 """Pictures on the sheet of NG, and its measures."""
 TOLD_FAILURES = 50
+AGAIN = "run kizu inspect again"
 TRUTH = {"good": 0, "defect": 1}
 
 
@@ -41,6 +42,15 @@ def write_inspection_page(folder: Path, report: Report, kinds: Mapping[str, str]
         part = _inspection_part(folder, report, records, kinds or {}, has_sheet=sheet is not None)
         write_text(page, render(Page(part.title, (part,))), durable=False)
     return page
+
+
+def refresh_inspection_page(folder: Path) -> None:
+    """Write the page anew where there is one: its lines or their verdicts have changed. Raises `OutputError`."""
+    if (folder / "index.html").exists():
+        report = Report.parse(
+            read_json(folder / "report.json", hint=AGAIN), where=str(folder / "report.json")
+        )
+        write_inspection_page(folder, report)
 
 
 def _inspection_part(
