@@ -286,7 +286,7 @@ def swap(truth: Truth, service: Service, runs: dict[str, RunFolder], rng: random
     """Another version of one product, by a threshold that is set or taken back."""
     product = rng.choice(PRODUCTS)
     run, began = runs[product], time.perf_counter()
-    if len(truth.versions[product]) > 2 and rng.random() < 0.3:
+    if run.open_bundle().manifest.version > 1 and rng.random() < 0.3:
         roll_back(run)
     else:
         value = rng.uniform(0.5, 1.5) * float(

@@ -4,7 +4,8 @@ A test module imports from here and never from another test module.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from kizu.backbones.resnet import Variant as ResnetVariant
 from kizu.bundles.manifest import BackboneRecord, Bundle, BundleManifest, FittedOn
+from kizu.bundles.store import save
 from kizu.cli.main import app
 from kizu.core.split import Split
 from kizu.core.types import F32, HW, U8, Bool
@@ -35,6 +37,7 @@ from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.fitting import UnfittedPipeline
 from kizu.pipeline.opened import Pipeline, PlacedImages
 from kizu.scoring.rounded import I8, I32, Product
+from kizu.study.config import StudyConfig
 
 TINY = EmbeddingConfig(backbone="tiny")
 
@@ -42,6 +45,7 @@ BANK = {"coreset": 0.2}
 """Large enough that a handful of small pictures fills it."""
 DEFAULTS: dict[str, dict[str, Any]] = {
     "patchcore": BANK,
+    "discriminative": {"steps": 300, "hidden": [64], "rate": 0.004},
     "ensemble": {"members": [{"kind": "patchcore", **BANK}, {"kind": "padim"}, {"kind": "mahalanobis"}]},
 }
 """What a method needs beside its defaults, to be tried on small pictures."""
@@ -60,7 +64,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patch_knn l2": {"kind": "patch_knn", "metric": "l2", "neighbours": 3},
     "patchcore by angle": {"kind": "patchcore", "distance": "cosine", "patch_size": 1, **BANK},
     "patchcore whitened": {"kind": "patchcore", "whiten": "full", "top_count": 3, **BANK},
+    "discriminative of noise": {"kind": "discriminative", "steps": 300, "hidden": [32, 16], "painted": 0},
+    "ensemble of subspace and head": {
+        "kind": "ensemble",
+        "members": [
+            {"kind": "subspace"},
+            {"kind": "discriminative", "steps": 300, "hidden": [64], "rate": 0.004},
+        ],
+    },
     "patchcore mirrored": {"kind": "patchcore", "mirror": True, **BANK},
+    "patchcore turned five ways": {"kind": "patchcore", "rotations": 5, **BANK},
+    "patch_knn turned eight ways": {"kind": "patch_knn", "rotations": 8, "mirror": True},
+    "subspace turned three ways": {"kind": "subspace", "rotations": 3},
     "patch_knn half whitened": {"kind": "patch_knn", "whiten": "half", "mirror": True, "turn_up_to": 2},
     "patch_knn turned, part only": {"kind": "patch_knn", "turn_up_to": 16, "foreground": True},
 }
@@ -97,15 +112,26 @@ def with_flaw(image: U8, top: int, left: int, size: int = 12) -> U8:
     return flawed
 
 
-def category(root: Path, name: str, seed: int) -> Manifest:
+def grain(seed: int) -> U8:
+    """Another product than a plate: (64, 64, 3)."""
+    return np.repeat(texture(seed, (64, 64))[..., None], 3, axis=2)
+
+
+def put_bundle(bundle: Bundle, folder: Path, **facts: object) -> Path:
+    """A bundle with other facts in its manifest."""
+    save(replace(bundle, manifest=bundle.manifest.model_copy(update=facts)), folder)
+    return folder
+
+
+def category(root: Path, name: str, seed: int, draw: Callable[[int], U8] = part_picture) -> Manifest:
     """12 good images to learn from, 4 good and 4 flawed ones to test, with masks."""
     for number in range(16):
         folder = root / name / ("train" if number < 12 else "test") / "good"
-        encode_png(folder / f"{number}.png", part_picture(seed + number))
+        encode_png(folder / f"{number}.png", draw(seed + number))
     for number in range(4):
         encode_png(
             root / name / "test" / "checks" / f"{number}.png",
-            with_flaw(part_picture(seed + 30 + number), 20, 24 + number),
+            with_flaw(draw(seed + 30 + number), 20, 24 + number),
         )
         mask = np.zeros((64, 64), dtype=bool)
         mask[20:32, 24 + number : 36 + number] = True
@@ -117,6 +143,25 @@ def run_config(root: Path, names: str) -> RunConfig:
     """The settings of a run over categories of a set in `root`."""
     values = {**BASE.model_dump(mode="json"), "data": {"root": str(root), "category": names}}
     return RunConfig.parse(values, where="test")
+
+
+def small_study(root: Path, **changed: object) -> StudyConfig:
+    """Of two categories in `root`, plate and disc: two seeds, one severity, on the smallest network."""
+    values = {
+        "data": [{"name": name, "root": str(root), "category": name} for name in ("plate", "disc")],
+        "methods": {
+            "patchcore": {"kind": "patchcore", **BANK},
+            "padim": {"kind": "padim", "keep_moments": True, "features": 12},
+            "mahalanobis": {"kind": "mahalanobis"},
+        },
+        "seeds": [1, 2],
+        "severities": [3],
+        "update_counts": [3],
+        "embedding": {"backbone": "tiny"},
+        "image_size": 64,
+        "features_mb": 0,
+    }
+    return StudyConfig.parse(values | changed, where="test")
 
 
 def noise(seed: int, hw: HW = (32, 40)) -> U8:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Normalisation = Literal["native", "imagenet", "half"]
 """Which mean and std: the ones the network was trained with, ImageNet's, or 0.5 and 0.5."""
 
+Combination = Literal["concat", "mean"]
+"""Features of all layers side by side, or the mean of layers of one size and width."""
+
 IMAGE = "image"
 """Input of an embedder: (N, H, W, 3) uint8 RGB."""
 EMBEDDING = "embedding"
@@ -33,6 +36,9 @@ EMBEDDING = "embedding"
 
 FLOAT = 1
 """`onnx.TensorProto.FLOAT`, without importing onnx."""
+
+MEAN = "kizu.mean_of_layers"
+"""What the mean of several layers is called."""
 
 _BACKBONE = "backbone/"
 """Begins every name that comes from the backbone, so that a file may call its values what it likes."""
@@ -45,21 +51,24 @@ def build_embedder(
     normalisation: Normalisation,
     patch_size: int = 3,
     channels: I64 | None = None,
+    combine: Combination = "concat",
 ) -> onnx.ModelProto:
     """One graph `image` (N, H, W, 3) uint8 RGB -> `embedding` (N, h, w, D) float32.
 
     Each layer is averaged over `patch_size` x `patch_size` patches (odd; 1: not at all), zeros beyond the
     border counted as in the code of the PatchCore paper (Roth et al., "Towards Total Recall in Industrial
     Anomaly Detection", CVPR 2022, eq. 2). Coarser layers are resized bilinearly (half-pixel centres) to the
-    grid of the finest. All are joined along D, finest first, whatever the order of `layers`.
+    grid of the finest. All are joined along D, finest first, whatever the order of `layers`; or `combine` makes one of
+    them by their mean.
 
     `channels`: (D',) strictly increasing indices into D to keep, as PaDiM's random subset.
-    Raises `ConfigError` for an unknown layer, an even patch size or a channel out of range.
+    Raises `ConfigError` for an unknown layer, an even patch size, a channel out of range, layers without a mean.
     """
     chosen = backbone.spec.choose(tuple(layers))
     if patch_size < 1 or patch_size % 2 == 0:
         raise ConfigError(f"patch_size must be odd and positive, got {patch_size}")
-    kept = _split_channels(chosen, channels)
+    joined = chosen if combine == "concat" else _as_one(chosen)
+    kept = _split_channels(joined, channels)
     scalings = {
         "native": (backbone.spec.mean, backbone.spec.std),
         "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
@@ -69,7 +78,9 @@ def build_embedder(
     graph = GraphBuilder("embedder")
     _normalise(graph, mean, std, name=_BACKBONE + backbone.model.graph.input[0].name)
     graph.splice(backbone.model, [layer.name for layer in chosen], prefix=_BACKBONE)
-    _join(graph, chosen, kept, patch_size)
+    if joined != chosen:
+        graph.node("Mean", *(_BACKBONE + layer.name for layer in chosen), name=_BACKBONE + MEAN)
+    _join(graph, joined, kept, patch_size)
     return graph.model(
         {IMAGE: (np.uint8, ("N", "H", "W", 3))},
         {EMBEDDING: (np.float32, ("N", "h", "w", sum(map(len, kept))))},
@@ -79,11 +90,23 @@ def build_embedder(
             "kizu.layers": json.dumps([layer.name for layer in chosen]),
             "kizu.normalisation": normalisation,
             "kizu.patch_size": str(patch_size),
+            **({} if combine == "concat" else {"kizu.combine": combine}),
             "kizu.licence": backbone.spec.licence,
             "kizu.source": backbone.spec.source,
             "kizu.weights_sha256": backbone.spec.weights_sha256,
         },
     )
+
+
+def _as_one(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """What stands for layers whose mean is taken; of one layer itself. Raises `ConfigError` where they have none."""
+    if len({(layer.stride, layer.dim) for layer in layers}) > 1:
+        told = ", ".join(f"{layer.name} (1/{layer.stride}, {layer.dim})" for layer in layers)
+        raise ConfigError(
+            f"there is no mean of layers of several sizes: {told}",
+            hint="choose layers of one size, as the blocks of a transformer are, or combine: concat",
+        )
+    return layers if len(layers) == 1 else (Layer(MEAN, layers[0].stride, layers[0].dim),)
 
 
 def _split_channels(layers: tuple[Layer, ...], channels: I64 | None) -> list[I64]:

@@ -33,6 +33,9 @@ _PROBE_SIDE_PX = 224
 """Side of the image that finds the layers of a file: every stride and patch size in use divides it."""
 
 
+_PROBED: dict[str, tuple[Layer, ...]] = {}
+"""The layers of files that were run in this process, by hash: a fit asks for a file's facts, then for itself."""
+
 _OLDEST_OPSET = 13
 """The embedder's own nodes are added in the file's opset, and need this one."""
 
@@ -86,7 +89,8 @@ def read_file(path: Path) -> Backbone:
         names = [value.name for value in model.graph.input]
         raise BackboneError(f"{path} must have one input, the image; it has {names}")
     notes = {entry.key: entry.value for entry in model.metadata_props}
-    layers = _layers(model, path)
+    digest = _weights_hash(path)
+    layers = _PROBED[digest] = _PROBED.get(digest) or _layers(model, path)
     spec = BackboneSpec(
         name=path.stem,
         layers=layers,
@@ -95,7 +99,7 @@ def read_file(path: Path) -> Backbone:
         std=_triple(notes, "kizu.std", IMAGENET_STD, path),
         licence=notes.get("kizu.licence", "unknown"),
         source=str(path),
-        weights_sha256=_weights_hash(path),
+        weights_sha256=digest,
     )
     return Backbone(spec, model)
 

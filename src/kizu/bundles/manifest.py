@@ -25,6 +25,25 @@ class BackboneRecord(Config):
     weights_sha256: str
 
 
+class PresetRecord(Config):
+    """A published method that the settings are of."""
+
+    name: str
+    source: str
+    deviations: tuple[str, ...]
+    """Where the preset is not what was published, in words."""
+    changed: tuple[str, ...]
+    """What the settings have otherwise than the preset."""
+
+    def told(self) -> list[str]:
+        """A line for each of these facts."""
+        return [
+            f"preset {self.name}: {self.source}",
+            *(f"not as published: {said}" for said in self.deviations),
+            *(f"changed from the preset: {said}" for said in self.changed),
+        ]
+
+
 class FittedOn(Config):
     """What the bundle has seen."""
 
@@ -58,6 +77,8 @@ class BundleManifest(Config):
     """Which of the thresholds none of these rules set: they are values somebody gave, or rest on labelled scores from a
     file. An update cannot set them anew."""
     seed: int
+    preset: PresetRecord | None = None
+    """The published method, where a preset was asked for."""
     backbone: BackboneRecord
     fitted_on: FittedOn
     versions: dict[str, str]

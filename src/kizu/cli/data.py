@@ -4,15 +4,18 @@ import json
 
 import typer
 
+from kizu.cli import exits
 from kizu.cli.flags import with_flags
 from kizu.cli.options import Shown, ShownAs, start_work
 from kizu.cli.printing import say, say_text
 from kizu.core.errors import DataError, OutputError
 from kizu.tasks.lab_options import CheckOptions
 from kizu.tasks.options import CoreOptions, DataOptions
-from kizu.tasks.set_options import FetchOptions
+from kizu.tasks.set_options import FetchOptions, ShiftOptions
 
-app = typer.Typer(help="Fetch a data set, and look at one before anything is fitted.", no_args_is_help=True)
+app = typer.Typer(
+    help="Fetch a data set, look at one before anything is fitted, and shift one.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -60,3 +63,18 @@ def fetch(options: FetchOptions, shown: Shown) -> None:
     if not done.was_there:
         say(f"{done.archive} is not needed any more", err=True)
     say(str(done.root))
+
+
+@app.command()
+@with_flags
+def shift(data: DataOptions, options: ShiftOptions, using: CoreOptions, shown: Shown) -> None:
+    """Write a data set as another mounting, lamp, lens or camera would show it, masks too, in MVTec AD layout, with a
+    line for each picture that tells what was done to it. Stopped? The same command goes on where it was."""
+    from kizu.tasks.shift import shift_data
+
+    with start_work(shown, using) as work:
+        written = shift_data(data, options, work)
+    say(*(f"wrote {one.sheet}" for one in written), err=True)
+    say(*(one.told() for one in written))
+    if any(one.shifted.broken for one in written):
+        raise typer.Exit(exits.SOME_UNREAD)

@@ -35,6 +35,12 @@ def inspect(
         say(f"{done.result.skipped} images were done before", err=True)
     if done.result.num_failed:
         say(f"not inspected: {done.result.num_failed}", *done.result.failures, err=True)
+    if done.result.num_unknown:
+        say(
+            f"of none of these products, without a verdict: {done.result.num_unknown}",
+            *done.result.unknown,
+            err=True,
+        )
     if report.num_more_pages:
         say(f"further pages were not looked at: {report.num_more_pages} images", err=True)
     if report.num_beyond_scale:
@@ -45,18 +51,24 @@ def inspect(
     if done.result.rejected and not source.watch and not shown.as_json:
         say(*done.result.rejected)
     say_text(json.dumps(report.as_json(), indent=2) if shown.as_json else report.told())
-    if report.assumed_good is not None and not shown.as_json:
-        say(*(f"{name:<9} {said}" for name, said in report.assumed_good.says))
+    for product, part in done.result.reports.items():
+        if part.assumed_good is not None and not shown.as_json:
+            head = [product] if len(done.result.reports) > 1 else []
+            say(*head, *(f"{name:<9} {said}" for name, said in part.assumed_good.says))
     if fail_on_ng and done.result.num_ng:
         raise typer.Exit(exits.NG_FOUND)
-    if done.result.num_failed or report.num_unread:
+    if done.result.num_failed or done.result.num_unknown or report.num_unread:
         raise typer.Exit(exits.SOME_UNREAD)
 
 
 def _tell(record: "Record") -> str:
     """One line as it comes."""
     from kizu.inspection.records import Failure
+    from kizu.inspection.unknown import Unknown
 
     if isinstance(record, Failure):
         return f"--  {record.image_path}  {record.error}"
-    return f"{record.label}  {record.image_path}  {record.pred_score:.4g}"
+    if isinstance(record, Unknown):
+        return f"--  {record.image_path}  {record.warning}"
+    product = "" if record.class_name is None else f"  {record.class_name}"
+    return f"{record.label}  {record.image_path}  {record.pred_score:.4g}{product}"

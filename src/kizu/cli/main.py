@@ -23,8 +23,10 @@ from kizu.cli import (
     export,
     index,
     inspect,
+    presets,
     recommend,
     serve,
+    study,
     submit,
     threshold,
     train,
@@ -88,6 +90,7 @@ EXAMPLES = {
         "kizu recommend --data-root pictures/ -o config.yaml",
         "kizu recommend --search ...",
     ),
+    presets.presets: ("kizu presets",),
     train.train: (
         "kizu train --data-root pictures/",
         "kizu train --data-root mvtec --category bottle --method padim",
@@ -97,7 +100,11 @@ EXAMPLES = {
     design.freeze: ("kizu freeze --design runs/design.json",),
     compare.predict: ("kizu predict --model RUN",),
     compare.compare: ("kizu compare --run-dir-a RUN --run-dir-b RUN",),
-    inspect.inspect: ("kizu inspect --model RUN new/", "kizu inspect --model model.onnx drop/ --watch"),
+    inspect.inspect: (
+        "kizu inspect --model RUN new/",
+        "kizu inspect --model model.onnx drop/ --watch",
+        "kizu inspect --model runs/ mixed/ --output-dir results/",
+    ),
     index.index: ("kizu index RUN",),
     serve.serve: ("kizu serve model.onnx",),
     export.export: ("kizu export --model RUN",),
@@ -114,8 +121,8 @@ EXAMPLES = {
 PANELS = {
     "Begin": (demo.demo, doctor.doctor, doctor.init, recommend.recommend),
     "Learn and measure": (
-        train.train, evaluate.evaluate, compare.predict, compare.compare, threshold.threshold, design.design,
-        design.freeze,
+        presets.presets, train.train, evaluate.evaluate, compare.predict, compare.compare, threshold.threshold,
+        design.design, design.freeze,
     ),
     "On the line": (
         inspect.inspect, threshold.redecide, index.index, serve.serve, export.export, export.verify,
@@ -124,7 +131,8 @@ PANELS = {
     "Keep": (update.update, update.rollback, update.versions, cache.cache),
 }  # fmt: skip
 GROUPS = (
-    (data.app, "data", "Begin"), (submit.app, "submit", "Learn and measure"), (serve.app, "serve-key", "On the line"),
+    (data.app, "data", "Begin"), (submit.app, "submit", "Learn and measure"),
+    (study.app, "study", "Learn and measure"), (serve.app, "serve-key", "On the line"),
     (backbones.app, "backbones", "Keep"),
 )  # fmt: skip
 for _panel, _commands in PANELS.items():

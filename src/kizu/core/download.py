@@ -8,7 +8,6 @@ Only https is spoken, and http with this very machine: what comes over anything 
 """
 
 import http.client
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 from kizu.core.config import Stored
 from kizu.core.errors import ConfigError, DataError, KizuError, OutputError
-from kizu.core.files import read_stored, write_stored
+from kizu.core.files import ensure_disk_room, read_stored, write_stored
 from kizu.core.hashing import hash_file
 from kizu.core.locks import locked_name
 from kizu.core.parts import sync_file, sync_folder
@@ -205,7 +204,7 @@ def _take(place: _Place, answer: Any, start: int, on_progress: OnBytes) -> None:
         write_stored(place.version, _Version(url=place.url, validator=_validator(answer)))
     length = answer.headers.get("Content-Length")
     total = start + int(length) if length is not None and length.isdecimal() else 0
-    _ensure_room(place.to, total - start)
+    ensure_disk_room(place.to.parent, total - start, str(place.to))
     with place.part.open("ab") as stream:
         done = _copy(answer, stream, start, total, on_progress)
     if total and done < total:
@@ -224,14 +223,6 @@ def _copy(answer: Any, stream: IO[bytes], done: int, total: int, on_progress: On
         stream.write(block)
         done += len(block)
         on_progress(done, total)
-
-
-def _ensure_room(to: Path, size: int) -> None:
-    free = shutil.disk_usage(to.parent).free
-    if free < size:
-        raise OutputError(
-            f"{to} takes {size >> 20} MB more, and {free >> 20} MB are free", hint="name a larger disk"
-        )
 
 
 def _validator(answer: Any) -> str | None:

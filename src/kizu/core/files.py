@@ -112,6 +112,15 @@ def scratch_folder(place: Path | None = None) -> Iterator[Path]:
         raise _cannot_write(told, error) from error
 
 
+def ensure_disk_room(folder: Path, size: int, told: str) -> None:
+    """Raises `OutputError` where the disk of `folder` has not `size` bytes free for what is `told`."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise OutputError(
+            f"{told} takes {size >> 20} MB, and {free >> 20} MB are free", hint="name a larger disk"
+        )
+
+
 def is_writable(folder: Path) -> bool:
     """Whether files may be made in `folder`, or where it is missing, whether it may be made: by rights, not by room."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())

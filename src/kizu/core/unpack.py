@@ -2,7 +2,6 @@
 
 import gzip
 import lzma
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -13,8 +12,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
-from kizu.core.errors import DataError, OutputError
-from kizu.core.files import new_folder
+from kizu.core.errors import DataError
+from kizu.core.files import ensure_disk_room, new_folder
 
 MOST_BYTES = 512 << 30
 MOST_FILES = 2_000_000
@@ -92,7 +91,7 @@ def _unpack_all(
                 f"{archive} unpacks to more than {most_bytes >> 20} MB or {most_files} files: {member.name}",
                 hint="this is not what it should be",
             )
-        _ensure_room(folder, member)
+        ensure_disk_room(folder, member.size, member.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(archive, member, path)
         if on_progress is not None:
@@ -136,15 +135,6 @@ def _safe_name(archive: Path, member: _Member) -> PurePosixPath:
     ):
         raise DataError(f"{told} unpacks to {member.size} bytes from {member.packed}", hint=hint)
     return path
-
-
-def _ensure_room(folder: Path, member: _Member) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < member.size:
-        raise OutputError(
-            f"{member.name} takes {member.size >> 20} MB, and {free >> 20} MB are free",
-            hint="name a larger disk",
-        )
 
 
 def _members(archive: Path) -> Iterator[_Member]:

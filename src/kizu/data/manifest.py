@@ -84,6 +84,10 @@ class Manifest:
         """The good samples that may be fitted and calibrated on."""
         return self.where(lambda sample: sample.split == Split.TRAIN and sample.label == "good")
 
+    def train_defects(self) -> tuple[Sample, ...]:
+        """The labelled defects of the training split, for methods that learn from defects."""
+        return self.where(lambda sample: sample.split == Split.TRAIN and sample.label == "defect")
+
     def validation(self) -> tuple[Sample, ...]:
         """The labelled samples that a threshold may be chosen on."""
         return self.where(lambda sample: sample.split == Split.VALIDATION)

@@ -40,6 +40,11 @@ DETECTORS: Mapping[str, Entry] = {
         "the least to ship: two small arrays",
         "less sharp than a bank",
     ),
+    "discriminative": Entry(
+        "kizu.detectors.discriminative",
+        "labelled defects beside good pictures; without any it learns from painted ones",
+        "a small network; painting doubles the time of a fit",
+    ),
     "ensemble": Entry(
         "kizu.detectors.ensemble",
         "the best of several: PatchCore and PaDiM, or the `members` you name",

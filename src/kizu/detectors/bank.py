@@ -14,10 +14,11 @@ from kizu.core.errors import CalibrationError, ConfigError
 from kizu.core.types import F32, HW, I64
 from kizu.core.work import BYTES_PER_FLOAT, Work
 from kizu.detectors.base import (
-    AS_IT_IS,
     NEVER_LEFT_OUT,
     DetectorConfig,
     Position,
+    Rotations,
+    turned,
     with_mirrored,
 )
 from kizu.detectors.coverage import Coverage
@@ -51,6 +52,8 @@ class BankConfig(DetectorConfig):
     mirror: bool = False
     """Learn each good image mirrored too, left and right changed: for parts that may lie either way, and for few
     images. The features to thin double, and the time to embed them."""
+    rotations: Rotations = 1
+    """Learn each good image turned so many ways (`base.Rotations`); the features to thin grow as much."""
     whiten: Whitening | None = None
     """Press directions together in which good patches vary much, before distances are taken. Fitted on all good
     patches, so that what a fit without some of them would say is known but nearly: a rate costs twice the images."""
@@ -74,26 +77,28 @@ class BankConfig(DetectorConfig):
         return groups // 3 if groups >= 100 else groups // 5 if groups >= 50 else 0
 
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
-        """As they are, and mirrored where that was asked for."""
-        return with_mirrored((AS_IT_IS,)) if self.mirror else (AS_IT_IS,)
+        """Turned as `rotations` asks, and each mirrored too where that was asked for."""
+        ways = turned(self.rotations)
+        return with_mirrored(ways) if self.mirror else ways
 
     def may_be_laid(self) -> bool:
-        """Whether images may be learned in several positions."""
-        return self.mirror
+        """As `DetectorConfig` has it."""
+        return self.mirror or self.rotations > 1
 
     def ensure_as_they_are(self) -> None:
         """Raises `ConfigError` where images may have been learned in several positions: more could not join them."""
         if self.may_be_laid():
             raise ConfigError(
                 "images that were learned turned or mirrored cannot be joined by more",
-                hint="train anew on all images, or fit with turn_up_to 0 and mirror false",
+                hint="train anew on all images, or fit with rotations 1, turn_up_to 0 and mirror false",
             )
 
-    def bank_size(self, rows: int, least: int = LEAST_KEPT) -> int:
-        """How many of so many good patches are kept; where the part is given, at least `least`, or all."""
+    def bank_size(self, rows: int, least: int | None = None) -> int:
+        """How many of so many good patches are kept; where the part is given, at least `least` (None: `LEAST_KEPT`), or
+        all."""
         if self.coreset_size is not None:
             return min(self.coreset_size, rows)
-        return max(1, round(rows * self.coreset), min(least, rows))
+        return max(1, round(rows * self.coreset), min(LEAST_KEPT if least is None else least, rows))
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kizu.backbones.builder import GraphBuilder
-from kizu.backbones.graph import Normalisation
+from kizu.backbones.graph import Combination, Normalisation
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError, DataError, ScoreError
 from kizu.core.types import F32, HW, I64, Scores
 from kizu.core.work import Work, free_memory
+from kizu.detectors.flawed import FlawedBatch
 from kizu.scoring.maps import ImageScoreRule, image_scores, map_maker
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -29,13 +30,18 @@ NEVER_LEFT_OUT = -1
 class Position(NamedTuple):
     """How an image is laid before it is learned."""
 
-    quarters: int
-    """Turns of 90 degrees"""
+    degrees: float
+    """Turned counter-clockwise about its centre."""
     is_mirrored: bool = False
     """Left and right changed, after it was turned"""
 
 
 AS_IT_IS = Position(0)
+
+
+def turned(rotations: int) -> tuple[Position, ...]:
+    """So many positions in equal parts of a full turn, as it is first."""
+    return tuple(Position(360 * step / rotations) for step in range(rotations))
 
 
 def with_mirrored(positions: tuple[Position, ...]) -> tuple[Position, ...]:
@@ -76,9 +82,27 @@ class DetectorConfig(Config):
         threshold (docs/decisions/0029)."""
         return 0
 
+    def paintings(self) -> int:
+        """How many flawed copies of each good image a fit wants painted (`Embeddings.flawed`)."""
+        return 0
+
+    @property
+    def learns_defects(self) -> bool:
+        """Whether a fit learns from labelled defects of the training split, where there are any."""
+        return False
+
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
         """In which positions `count` good images (H, W) are learned, as they are first."""
         return (AS_IT_IS,)
+
+    def may_be_laid(self) -> bool:
+        """Whether images may be learned in several positions."""
+        return False
+
+
+Rotations = Annotated[int, Field(ge=1, le=360)]
+"""Learn each good image so many times, turned by equal parts of a full turn: 8 is every 45 degrees; 1: as it is. For
+parts that may lie any way, and for few images; the time to embed them grows as much."""
 
 
 class EmbeddingConfig(Config):
@@ -88,6 +112,9 @@ class EmbeddingConfig(Config):
     """A name that `kizu backbones` lists, or the path of an ONNX file with named feature outputs."""
     layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Finest first. None: the backbone's own choice (`BackboneSpec.default_layers`)."""
+    combine: Combination = "concat"
+    """Layers side by side, or their mean: as wide as one of them, for layers of one size, such as blocks of a
+    transformer."""
     normalisation: Normalisation = "native"
     """How pixels are scaled. `native`: as the backbone was trained; docs/choices.md has the evidence."""
 
@@ -107,6 +134,8 @@ class Embeddings:
     nobody asks what a fit without some of them would say."""
     kept: F32 | None = None
     """(N * P, D) where each batch lies too once it has come; who needs all of them together need not copy them."""
+    flawed: list[FlawedBatch] = field(default_factory=list)
+    """Grows while the batches are read; who learns from flaws takes them out. Empty for a method that does not."""
 
 
 class Drawn(NamedTuple):
@@ -235,17 +264,6 @@ def check_features(embeddings: Embeddings, work: Work) -> Iterator[F32]:
         work.report("features", seen, embeddings.count)
     if seen == 0:
         raise DataError("there is no good image to fit on")
-
-
-def score_by_group(groups: I64, score: Callable[[I64], Scores]) -> Scores:
-    """What `score` says of the rows of each group by themselves; of all images whose `groups` (N,) are told, in their
-    order."""
-    rows = [np.flatnonzero(groups == number) for number in np.unique(groups)]
-    found = [score(own) for own in rows]
-    places = np.argsort(np.concatenate(rows))
-    image = np.concatenate([scores.image for scores in found])
-    maps = np.concatenate([scores.maps for scores in found])
-    return Scores(image[places], maps[places])
 
 
 def ensure_room(needed: int, work: Work, *, hint: str) -> None:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from kizu.backbones.builder import GraphBuilder
 from kizu.core.types import F32, F64, HW, I64, Scores
 from kizu.core.work import BATCH, BYTES_PER_FLOAT, Work
-from kizu.detectors.bank import BankConfig, gather
+from kizu.detectors.bank import gather
 from kizu.detectors.base import (
     Arrays,
     Detector,
@@ -55,9 +55,20 @@ class EnsembleConfig(DetectorConfig):
         for member in self.members:
             if isinstance(member, EnsembleConfig):
                 raise ValueError("an ensemble is no member of an ensemble")
-            if isinstance(member, BankConfig) and member.may_be_laid():
-                raise ValueError("members see embeddings, not images: leave turn_up_to 0 and mirror false")
+            if member.may_be_laid():
+                raise ValueError(
+                    "members see embeddings, not images: leave rotations 1, turn_up_to 0 and mirror false"
+                )
         return self
+
+    def paintings(self) -> int:
+        """As many as the member that wants most."""
+        return max(member.paintings() for member in self.members)
+
+    @property
+    def learns_defects(self) -> bool:
+        """Whether any member does."""
+        return any(member.learns_defects for member in self.members)
 
     def count_held_out(self, count: int) -> int:
         """How many of so many good images tell the scales."""
@@ -140,8 +151,14 @@ class Ensemble:
             held = self.config.count_held_out(n)
             good, fitted = np.sort(order[:held] if held else order), np.sort(order[held:])
             input_hw = embeddings.input_hw
+            taught = [batch.without(set(good.tolist()) - set(fitted.tolist())) for batch in embeddings.flawed]
+            embeddings.flawed.clear()
             members = tuple(
-                member.fit(Embeddings(_batches(x, fitted), len(fitted), input_hw), rng=rng, work=work.quiet())
+                member.fit(
+                    Embeddings(_batches(x, fitted), len(fitted), input_hw, flawed=list(taught)),
+                    rng=rng,
+                    work=work.quiet(),
+                )
                 for member in self._members()
             )
             found = [[member.score(batch, input_hw) for batch in _batches(x, good)] for member in members]

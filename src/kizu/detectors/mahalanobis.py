@@ -28,8 +28,8 @@ from kizu.detectors.base import (
     Method,
     check_features,
     patch_scores,
-    score_by_group,
 )
+from kizu.detectors.by_group import score_by_group
 from kizu.detectors.drawing import constant_of, draw_scores, draw_smoothed_map, reshape, sum_squares
 from kizu.scoring.gaussian import Gaussian, mahalanobis
 from kizu.scoring.maps import ImageScoreRule

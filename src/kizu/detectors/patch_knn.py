@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kizu.backbones.builder import GraphBuilder
 from kizu.backbones.graph import FLOAT
@@ -38,6 +38,7 @@ from kizu.detectors.base import (
     check_features,
     ensure_room,
     patch_scores,
+    turned,
     with_mirrored,
 )
 from kizu.detectors.coverage import Coverage, restore_coverage, told
@@ -65,7 +66,7 @@ class PatchKnnConfig(BankConfig):
     """Good patches whose distances are averaged; all, where fewer are kept."""
     turn_up_to: Annotated[int, Field(ge=0, le=MOST_TURNED)] = 0
     """So many good images or fewer are also learned turned: by 90, 180 and 270 degrees where they are square, else by
-    180. 0: never."""
+    180. 0: never. In place of `rotations`, which turn any number of images."""
     foreground: bool = False
     """Leave out what the part lies on, told from the part by the features' first principal component: its patches are
     not learned, and have distance 0. For parts in the middle of an even ground."""
@@ -79,13 +80,22 @@ class PatchKnnConfig(BankConfig):
     def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
         """All turns that their shape allows, for `turn_up_to` images or fewer; each mirrored too where that was asked
         for."""
-        quarters = (0, 1, 2, 3) if input_hw[0] == input_hw[1] else (0, 2)
-        turned = tuple(map(Position, quarters if count <= self.turn_up_to else (0,)))
-        return with_mirrored(turned) if self.mirror else turned
+        if count > self.turn_up_to:
+            return super().positions(count, input_hw)
+        ways = turned(4 if input_hw[0] == input_hw[1] else 2)
+        return with_mirrored(ways) if self.mirror else ways
 
     def may_be_laid(self) -> bool:
-        """As `BankConfig` has it."""
-        return self.mirror or self.turn_up_to > 0
+        """As `DetectorConfig` has it."""
+        return super().may_be_laid() or self.turn_up_to > 0
+
+    @model_validator(mode="after")
+    def _turned_one_way(self) -> PatchKnnConfig:
+        if self.rotations > 1 and self.turn_up_to:
+            raise ValueError(
+                "rotations and turn_up_to cannot both be had: rotations turn any number of images"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +213,7 @@ class PatchKnn:
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what a coreset search keeps of each row, and the bank twice."""
-        turns = (4 if count <= self.config.turn_up_to else 1) * (2 if self.config.mirror else 1)
+        turns = len(self.config.positions(count, (1, 1)))
         added = 1 if self.config.metric == "cosine" else 0
         return bank_memory(self.config, turns * count * patches, dim + added, budget)
 

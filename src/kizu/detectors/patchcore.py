@@ -211,7 +211,7 @@ class Patchcore:
 
     def memory_bytes(self, count: int, patches: int, dim: int, budget: int) -> int:
         """All features unless they go to disk, what the coreset search keeps of each row, and the bank twice."""
-        rows = count * patches * (2 if self.config.mirror else 1)
+        rows = count * patches * len(self.config.positions(count, (1, 1)))
         return bank_memory(self.config, rows, dim + (self.config.distance == "cosine"), budget)
 
     def restore(self, arrays: Arrays) -> FittedPatchcore:

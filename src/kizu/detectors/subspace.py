@@ -20,10 +20,13 @@ from kizu.detectors.base import (
     Drawn,
     Embeddings,
     Method,
+    Position,
+    Rotations,
     check_features,
     patch_scores,
-    score_by_group,
+    turned,
 )
+from kizu.detectors.by_group import score_by_group
 from kizu.detectors.drawing import constant_of, draw_scores, reshape, sum_squares
 from kizu.scoring.maps import ImageScoreRule
 from kizu.scoring.moments import ROWS, Moments, moments_of
@@ -39,12 +42,22 @@ class SubspaceConfig(DetectorConfig):
     """Part of the good patches' variance that the subspace holds."""
     components: Annotated[int, Field(ge=1)] | None = None
     """Its dimension; None: as `variance` asks."""
+    rotations: Rotations = 1
+    """Learn each good image turned so many ways (`base.Rotations`)."""
     image_score: ImageScoreRule = "top_patches"
 
     @property
     def leaves_out(self) -> bool:
-        """Always: moments are taken away as they are added."""
-        return True
+        """Moments are taken away as they are added; those of turned images are not at hand any more."""
+        return self.rotations == 1
+
+    def positions(self, count: int, input_hw: HW) -> tuple[Position, ...]:
+        """Turned as `rotations` asks."""
+        return turned(self.rotations)
+
+    def may_be_laid(self) -> bool:
+        """As `DetectorConfig` has it."""
+        return self.rotations > 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ Whatever goes wrong with one picture becomes that picture's line, and the rest g
 same call again goes on after it, and looks anew at what has changed since.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,20 +18,23 @@ from kizu.data.passed import PassedOver
 from kizu.inspection.declared import Declared, Judged, ReportAssumedGood, measure_declared
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.journal import Journal, lines_of
+from kizu.inspection.judges import Judges
 from kizu.inspection.ledger import Ledger
+from kizu.inspection.mixed import MixedReport
 from kizu.inspection.options import FolderOptions
-from kizu.inspection.pieces import SETTLED_S, InspectPieces, Named, Result, TrueMask
-from kizu.inspection.records import Failure, Record, csv_lines
+from kizu.inspection.pieces import InspectPieces, TrueMask
+from kizu.inspection.records import Failure, Record
 from kizu.inspection.report import Report
+from kizu.inspection.results import SETTLED_S, Named, Result
 from kizu.inspection.source import identify, stamp_at
+from kizu.inspection.table import csv_lines
+from kizu.inspection.tally import told_rejected
 
 PAUSES_S = (0.5, 1.0, 2.0)
 """A picture that could not be read, for a reason that may pass, is tried again after each of these."""
 REPORT_SHARE = 20
 """While a folder is watched, the report is not written again before this many times what writing it took."""
-
-TOLD_FAILURES, TOLD_REJECTED = 5, 10
-
+TOLD_FAILURES = 5
 OnRecord = Callable[[Record], None]
 
 
@@ -50,7 +52,8 @@ class Arrivals(Protocol):
 class FolderResult:
     """What came of it."""
 
-    report: Report
+    report: Report | MixedReport
+    """Of one model, or of several."""
     skipped: int
     """Images that an earlier call had done, and that have not changed since."""
     num_ng: int
@@ -59,17 +62,29 @@ class FolderResult:
     """The same: those that could not be inspected."""
     failures: tuple[str, ...]
     """Why, of the first few of these."""
+    num_unknown: int = 0
+    """The same: those that show none of the products of several models."""
+    unknown: tuple[str, ...] = ()
+    """Which, of the first few of these."""
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        """By product: of one model its report, of several those of all."""
+        if isinstance(self.report, MixedReport):
+            return self.report.products
+        return {self.report.category: self.report}
+
     rejected: tuple[str, ...] = ()
     """The NG ones that this call was given, the highest score first, a line for each of the first few, and how many
     more there are."""
 
 
 class FolderRunner:
-    """One inspector, one output folder."""
+    """One inspector, or one for each of several products; one output folder."""
 
     def __init__(
         self,
-        inspector: Inspector,
+        inspector: Inspector | Judges,
         output_dir: Path,
         options: FolderOptions | None = None,
         *,
@@ -81,16 +96,18 @@ class FolderRunner:
         """`true_mask`: its outline is drawn on the overlay. `work`: None: the inspector's. `belongs_to`: the folder of
         images that `output_dir` was chosen for; None: somebody chose it. `passed_over`: asked whenever `report.json` is
         written."""
-        self._inspector, self._output_dir, self._belongs_to = inspector, output_dir, belongs_to
+        self._judges = inspector if isinstance(inspector, Judges) else Judges.one(inspector)
+        self._output_dir, self._belongs_to = output_dir, belongs_to
         self._passed_over = passed_over
         self._options = options or FolderOptions()
-        self._work = work or inspector.work
-        self._make = InspectPieces(inspector, output_dir, self._options, true_mask)
+        self._work = work or self._judges.work
+        self._make = InspectPieces(self._judges, output_dir, self._options, true_mask)
 
-    def run(self, samples: Sequence[Sample], declared: Declared | None = None) -> FolderResult:
+    def run(self, samples: Sequence[Sample], declared: Mapping[str, Declared] | None = None) -> FolderResult:
         """Inspect `samples`, each file once, that have no line of their present content; then write `report.json`.
 
-        `declared`: all of them are good, so the report has promise and measurement. No verdict is another for that.
+        `declared`: all of them are good, so the report has promise and measurement, by product. No verdict is another
+        for that.
 
         Raises `OutputError` when the folder cannot be written or holds the results of another bundle.
         """
@@ -136,30 +153,36 @@ class FolderRunner:
         return found
 
     def _result(
-        self, ledger: Ledger, keys: Iterable[str], skipped: int, declared: Declared | None = None
+        self,
+        ledger: Ledger,
+        keys: Iterable[str],
+        skipped: int,
+        declared: Mapping[str, Declared] | None = None,
     ) -> FolderResult:
-        good = None
-        if declared is not None:
-            good = measure_declared(declared, self._inspector, _judged(ledger, keys))
+        good = {
+            name: measure_declared(known, self._judges.inspectors[name], _judged(ledger, keys, name))
+            for name, known in (declared or {}).items()
+        }
         report = self._report(ledger, good)
         verdicts = {key: ledger.tally.verdict(key) for key in keys}
-        failed = [key for key, verdict in verdicts.items() if verdict is None]
+        unknown = [key for key in verdicts if ledger.tally.is_unknown(key)]
+        failed = [key for key, verdict in verdicts.items() if verdict is None and key not in set(unknown)]
         return FolderResult(
             report,
             skipped,
             num_ng=sum(verdict == "NG" for verdict in verdicts.values()),
             num_failed=len(failed),
             failures=tuple(ledger.error(key) or f"{key}: has no line" for key in failed[:TOLD_FAILURES]),
-            rejected=_told_rejected(ledger, [key for key, verdict in verdicts.items() if verdict == "NG"]),
+            num_unknown=len(unknown),
+            unknown=tuple(unknown[:TOLD_FAILURES]),
+            rejected=told_rejected(
+                ledger.tally, [key for key, verdict in verdicts.items() if verdict == "NG"]
+            ),
         )
 
     def _journal(self) -> Journal:
-        roi = self._inspector.roi
         settings: dict[str, Any] = {
-            "bundle_sha256": self._inspector.bundle_sha256,
-            "category": self._inspector.manifest.category,
-            "policy": self._inspector.policy.config.model_dump(mode="json"),
-            "roi": None if roi is None else roi.sha256,
+            **self._judges.settings(),
             "save_masks": self._options.save_masks,
             "save_overlays": self._options.save_overlays,
         }
@@ -169,8 +192,10 @@ class FolderRunner:
             settings["refuse_pages"] = True
         return Journal(self._output_dir, settings, belongs_to=self._belongs_to)
 
-    def _report(self, ledger: Ledger, assumed_good: ReportAssumedGood | None = None) -> Report:
-        report = ledger.tally.report(self._inspector.manifest, self._passed_over(), assumed_good)
+    def _report(
+        self, ledger: Ledger, assumed_good: Mapping[str, ReportAssumedGood] = {}
+    ) -> Report | MixedReport:
+        report = self._judges.report(ledger.tally, self._passed_over(), assumed_good)
         write_json(self._output_dir / "report.json", report.as_json(), durable=False)  # the lines must last
         if self._options.save_csv:
             with (
@@ -235,18 +260,11 @@ class Pace:
         self._not_before = end + self._share * (end - start)
 
 
-def _told_rejected(ledger: Ledger, keys: Sequence[str]) -> tuple[str, ...]:
-    scored = sorted(((ledger.tally.score(key) or 0.0, key) for key in keys), reverse=True)
-    shared = os.path.commonprefix(keys) if len(keys) > 1 else ""  # noqa: RUF071 - it is cut at a slash
-    cut = shared.rfind("/") + 1
-    lines = [f"NG  {score:<9.4g} {key[cut:]}" for score, key in scored[:TOLD_REJECTED]]
-    more = len(scored) - len(lines)
-    return (*lines, f"and {more} more") if more else tuple(lines)
-
-
-def _judged(ledger: Ledger, keys: Iterable[str]) -> Iterator[Judged]:
-    """Those of the pictures that have a verdict."""
+def _judged(ledger: Ledger, keys: Iterable[str], category: str) -> Iterator[Judged]:
+    """Those of the pictures that have a verdict of this product's model."""
     for key in keys:
+        if ledger.tally.category(key) != category:
+            continue
         verdict, score, content = (
             ledger.tally.verdict(key),
             ledger.tally.score(key),

@@ -13,7 +13,7 @@ from kizu.inspection.report import Outcome
 from kizu.inspection.source import Source, identify, look_at_links_again, stamp_at
 from kizu.inspection.tally import Tally
 
-FINAL: frozenset[Outcome] = frozenset({"inspected", "damaged", "mismatched"})
+FINAL: frozenset[Outcome] = frozenset({"inspected", "damaged", "mismatched", "unknown"})
 """What stays as it is for as long as the picture does; all else is tried again."""
 
 
@@ -124,7 +124,7 @@ class Ledger:
                 raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
 
     def _take_names(self, record: Record) -> None:
-        if isinstance(record, Failure):
+        if not isinstance(record, Prediction):
             return
         key = identify(record.image_path) if record.source is None else record.source.path
         for saved, folder in ((record.mask_path, "masks"), (record.overlay_path, "overlays")):
@@ -141,7 +141,7 @@ def is_open(record: Record) -> bool:
 
 
 def _pictures(record: Record) -> tuple[str, ...]:
-    if isinstance(record, Failure):
+    if not isinstance(record, Prediction):
         return ()
     return tuple(path for path in (record.mask_path, record.overlay_path) if path is not None)
 

@@ -1,12 +1,11 @@
 """What an inspection writes: one record for each image, and a report on all.
 
-A line of `preds.jsonl`, a row of `preds.csv`, the JSON Schema and an answer of a program are views of the record.
+A line of `preds.jsonl`, a row of `preds.csv` (`table`), the JSON Schema and an answer of a program are views of the
+record.
 """
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
@@ -15,14 +14,15 @@ from pydantic.config import JsonDict
 
 from kizu.bundles.manifest import BundleManifest
 from kizu.core.errors import ConfigError, DataError, ScoreError
-from kizu.core.text import as_cell
 from kizu.data.manifest import Label as TrueLabel
 from kizu.decision.policy import Basis, Label
 from kizu.decision.regions import Region, Spot
 from kizu.inspection.inspector import Inspection
+from kizu.inspection.mixed import MixedReport
 from kizu.inspection.redecided import Redecided
 from kizu.inspection.report import Count, Outcome, Report
-from kizu.inspection.source import Source
+from kizu.inspection.source import OF_SOURCE, OF_SUPERSEDED, Source
+from kizu.inspection.unknown import Share, Unknown
 from kizu.inspection.written import Listed, MayBeAbsent, Written, json_schema
 
 Size = Annotated[int, Field(ge=1)]
@@ -65,9 +65,6 @@ class HighestSpot(Written):
         """The same, as it is written."""
         return cls(x=spot.x, y=spot.y, anomaly_value=spot.value)
 
-
-OF_SOURCE = "which file was judged, and the content that it held; lines of earlier versions do not say it"
-OF_SUPERSEDED = "true: the picture has been judged, or its score decided on, again; this line counts no more"
 
 _LABEL_AND_VERDICT: JsonDict = {
     "if": {"properties": {"label": {"const": "OK"}}},
@@ -125,6 +122,12 @@ class Prediction(Written, json_schema_extra=_LABEL_AND_VERDICT):
         default=None,
         description="the part of its numbers that lies outside of the scale of the model, where any does",
     )
+    class_name: MayBeAbsent[str] = Field(
+        default=None, description="with several models: the product that the picture shows, by its looks"
+    )
+    class_confidence: MayBeAbsent[Share] = Field(
+        default=None, description="that product's part of the votes of the references that are nearest"
+    )
     outcome: Literal["inspected"] = Field(default="inspected", description="it was inspected")
     source: MayBeAbsent[Source] = Field(default=None, description=OF_SOURCE)
     redecided: MayBeAbsent[Redecided] = Field(
@@ -152,7 +155,13 @@ class Failure(Written):
 
     image_path: str = Field(description="as it was given")
     error: str = Field(description="why not")
-    bundle_sha256: str = Field(description="hash of the bundle that would have judged")
+    bundle_sha256: MayBeAbsent[str] = Field(
+        default=None,
+        description="hash of the bundle that would have judged; absent where one of several was to be found first",
+    )
+    category: MayBeAbsent[str] = Field(
+        default=None, description="with several models: whose picture it is, where that was found"
+    )
     outcome: Outcome = Field(
         default="damaged",
         description="damaged: its content is no picture that Kizu reads. mismatched: a sound one of another size or"
@@ -164,7 +173,7 @@ class Failure(Written):
     superseded: bool = Field(default=False, description=OF_SUPERSEDED)
 
 
-Record = Prediction | Failure
+Record = Prediction | Failure | Unknown
 
 
 def prediction_record(
@@ -178,7 +187,7 @@ def prediction_record(
     details: Mapping[str, Any] | None = None,
 ) -> Prediction:
     """The record of an image that was inspected. `timings`: ms. `details`: of the keys that may be absent, those that
-    are known: `source`, `mask_path`, `overlay_path`, `pages`, `beyond_scale`.
+    are known: `source`, `mask_path`, `overlay_path`, `pages`, `beyond_scale`, `class_name`, `class_confidence`.
 
     Raises `ScoreError` for a score that is not finite.
     """
@@ -216,29 +225,27 @@ def prediction_record(
 def error_record(
     image_path: str,
     message: str,
-    bundle_sha256: str,
+    bundle_sha256: str | None,
     *,
     outcome: Outcome = "damaged",
     source: Source | None = None,
+    category: str | None = None,
 ) -> Failure:
     """The record of an image that could not be inspected."""
+    optional: dict[str, Any] = {"bundle_sha256": bundle_sha256, "category": category, "source": source}
     return Failure(
         image_path=image_path,
         error=message,
-        bundle_sha256=bundle_sha256,
         outcome=outcome,
         superseded=False,
-        **_of(source),
+        **{name: value for name, value in optional.items() if value is not None},
     )
-
-
-def _of(source: Source | None) -> dict[str, Any]:
-    return {} if source is None else {"source": source}
 
 
 def parse_record(values: Any, *, where: str) -> Record:
     """A record from what JSON holds. Raises `DataError` naming `where`, the key and its value."""
-    kind = Failure if _kind(values) == "failure" else Prediction
+    kinds: dict[str, type[Record]] = {"failure": Failure, "unknown": Unknown, "prediction": Prediction}
+    kind = kinds[_kind(values)]
     try:
         return kind.parse(values, where=where)
     except ConfigError as error:
@@ -249,46 +256,22 @@ def parse_record(values: Any, *, where: str) -> Record:
 
 
 def _kind(values: Any) -> str:
-    return "failure" if isinstance(values, dict) and "error" in values else "prediction"
-
-
-COLUMNS = (
-    "image_path",
-    "label",
-    "pred_score",
-    "image_threshold",
-    "gt_label",
-    "num_defects",
-    "total_defect_area",
-    "error",
-    "outcome",
-)
-
-
-def csv_lines(records: Iterable[Record]) -> Iterator[str]:
-    """A table of the same records, a row for each, with its head; what a record has not is empty."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for record in records:
-        yield stream.getvalue()
-        stream.seek(0)
-        stream.truncate()
-        writer.writerow(_cell(getattr(record, name, None)) for name in COLUMNS)
-    yield stream.getvalue()
-
-
-def _cell(value: object) -> object:
-    """What goes into a table: no text that a spreadsheet takes for a formula, and nothing for what is not there."""
-    return "" if value is None else as_cell(value) if isinstance(value, str) else value
+    if not isinstance(values, dict):
+        return "prediction"
+    return (
+        "failure" if "error" in values else "unknown" if values.get("outcome") == "unknown" else "prediction"
+    )
 
 
 @cache
 def schema(name: Literal["preds", "report"]) -> dict[str, Any]:
     """The JSON Schema of a line of `preds.jsonl`, or of `report.json`."""
     if name == "report":
-        return json_schema(TypeAdapter(Report), "report.json")
+        return json_schema(TypeAdapter(Report | MixedReport), "report.json")
     by_kind = Annotated[
-        Annotated[Prediction, Tag("prediction")] | Annotated[Failure, Tag("failure")], Discriminator(_kind)
+        Annotated[Prediction, Tag("prediction")]
+        | Annotated[Failure, Tag("failure")]
+        | Annotated[Unknown, Tag("unknown")],
+        Discriminator(_kind),
     ]
     return json_schema(TypeAdapter(by_kind), "A line of preds.jsonl")

@@ -21,8 +21,9 @@ from kizu.decision.calibration import Thresholds
 from kizu.decision.policy import told_apart
 from kizu.inspection.journal import Journal, lines_of, owner_of, read_settings, write_settings
 from kizu.inspection.ledger import Ledger, is_open
-from kizu.inspection.records import Prediction, Record, csv_lines, parse_record
+from kizu.inspection.records import Prediction, Record, parse_record
 from kizu.inspection.report import Report, ReportThresholds
+from kizu.inspection.table import csv_lines
 
 LOG = "redecisions.jsonl"
 _AGAIN = "inspect the pictures again, into another --output-dir"
@@ -86,6 +87,7 @@ def redecide_folder(folder: Path, limits: Limits, reason: str) -> Redecision:
     read_settings(folder)  # a folder without results is left as it is
     with Journal(folder, None) as journal:
         settings = read_settings(folder)
+        ensure_of_one(folder, settings)
         if settings.get("roi") is not None:
             raise OutputError(
                 f"{folder} was inspected in a region of interest, where the map decides and no score does",
@@ -103,6 +105,15 @@ def redecide_folder(folder: Path, limits: Limits, reason: str) -> Redecision:
         if not changes:
             counts.flaws_unknown = sum(is_open(line.record) for line in _standing(journal))
     return Redecision(counts, limits.image, was_there=not changes, images=owner_of(folder))
+
+
+def ensure_of_one(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raises `OutputError` for results of several models: the threshold of one says nothing of another's scores."""
+    if "products" in settings:
+        raise OutputError(
+            f"{folder} holds results of several products, whose scores no one threshold decides on",
+            hint="inspect the pictures again with the models that have the new thresholds, into another --output-dir",
+        )
 
 
 def _standing(journal: Journal) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """`report.json`: what the images of an inspection add up to."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,7 +15,7 @@ from kizu.inspection.written import Listed, MayBeAbsent, Written
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 
-Outcome = Literal["inspected", "damaged", "mismatched", "unreadable", "unfinished", "failed"]
+Outcome = Literal["inspected", "damaged", "mismatched", "unreadable", "unfinished", "failed", "unknown"]
 """What became of an image: a verdict, or why there is none."""
 
 UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)$"
@@ -128,7 +129,7 @@ class Report(Written):
     @property
     def num_unread(self) -> int:
         """Files that were passed over, and may be pictures that somebody wanted looked at."""
-        return sum(row.count for row in self.passed_over or () if row.reason in NOT_READ)
+        return told_unread(self.passed_over)
 
     def told(self) -> str:
         """One line for a person."""
@@ -142,6 +143,11 @@ class Report(Written):
         if {self.score_stats is None, self.defect_stats is None} != {self.num_images == 0}:
             raise ValueError("score_stats and defect_stats are there where there are images, and only there")
         return self
+
+
+def told_unread(passed_over: Sequence[ReportPassedOver] | None) -> int:
+    """How many files of these were passed over and may be pictures."""
+    return sum(row.count for row in passed_over or () if row.reason in NOT_READ)
 
 
 def _quantile(threshold: Threshold) -> float | None:

@@ -87,6 +87,11 @@ def find_models(paths: Iterable[Path]) -> Iterator[tuple[Path, Kind]]:
         yield from _below(path, known)
 
 
+def is_shelf(path: Path) -> bool:
+    """Whether `path` is a folder that is no model itself."""
+    return path.is_dir() and _kind_of(path) is None
+
+
 def read_mark(path: Path, kind: Kind) -> object:
     """What changes when another model, or another version, lies at `path`; read at a glance. Raises `BundleError`."""
     if kind == "exported":

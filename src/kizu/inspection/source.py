@@ -12,6 +12,8 @@ from kizu.core.hashing import hash_bytes
 from kizu.imaging.opening import FileContent
 from kizu.inspection.written import MayBeAbsent, Written
 
+OF_SOURCE = "which file was judged, and the content that it held; lines of earlier versions do not say it"
+OF_SUPERSEDED = "true: the picture has been judged, or its score decided on, again; this line counts no more"
 RACY_NS = 2_000_000_000
 """Clocks of file systems tick as slowly as this: of a file that changed no longer than that before it was read, time
 and size do not show a later change."""

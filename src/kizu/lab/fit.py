@@ -106,7 +106,7 @@ def fit_bundle(
     if on_estimate is not None:
         on_estimate(estimate)
     counted = CountedBatches(sides.fit.batches)
-    images = PlacedImages(sides.fit.count, counted, sides.fit.groups)
+    images = replace(sides.fit, batches=counted)
     with ExitStack() as stack:
         with watch.stage("fit"):
             if sides.left_out:
@@ -175,6 +175,7 @@ def _describe(
         thresholds_by_category=calibrated.by_category,
         calibration=config.calibration,
         seed=config.seed,
+        preset=config.told_preset(),
         backbone=BackboneRecord(
             name=spec.name, licence=spec.licence, source=spec.source, weights_sha256=spec.weights_sha256
         ),

@@ -27,8 +27,11 @@ _KEPT = 8
 _known: OrderedDict[tuple[tuple[Sample, ...], Scale | None], Siblings] = OrderedDict()
 
 
-def group_good(manifest: Manifest, placement: PlacementConfig, *, work: Work = Work()) -> Manifest:
+def group_good(
+    manifest: Manifest, placement: PlacementConfig, *, with_defects: bool = False, work: Work = Work()
+) -> Manifest:
     """A hashed manifest whose good training samples have the groups that are found; of several categories in each.
+    `with_defects`: and the labelled defects of the training split, in the same groups.
 
     What was found is noted in a line. Where groups were given to any of them they hold, and nothing is looked for: who
     gives groups knows better.
@@ -37,9 +40,9 @@ def group_good(manifest: Manifest, placement: PlacementConfig, *, work: Work = W
     if len(good) < 2 or any(sample.group is not None for sample in good):
         return manifest
     for part in [manifest.part(name) for name in manifest.parts] or [manifest]:
-        manifest = manifest.with_found_groups(
-            _tell(find_good_siblings(part.train_good(), placement.scale, work), len(part.train_good()), work)
-        )
+        seen = part.train_good() + (part.train_defects() if with_defects else ())
+        found = find_good_siblings(seen, placement.scale, work)
+        manifest = manifest.with_found_groups(_tell(found, len(seen), work))
     return manifest
 
 

@@ -16,6 +16,7 @@ from kizu.detectors.registry import method
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.sizing import fit_size, kept_aspect, told_size
 from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.embedding import layer_names
 from kizu.pipeline.placing import strides_of
 
 SQUARES = (192, 256, 320, 384, 512)
@@ -158,5 +159,5 @@ def _looks(
 
 
 def _with_layers(embedding: EmbeddingConfig) -> EmbeddingConfig:
-    layers = embedding.layers or load_spec(embedding.backbone).default_layers
+    layers = layer_names(embedding, load_spec(embedding.backbone))
     return embedding.model_copy(update={"layers": layers})

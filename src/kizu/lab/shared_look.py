@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.graph import Embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.randomness import rng_for
 from kizu.core.types import F32, HW, I64, U8
@@ -22,6 +22,7 @@ from kizu.imaging.placement import PlacementConfig
 from kizu.lab.judged import Judged
 from kizu.lab.painted import PaintedSet, judged_as
 from kizu.lab.search_space import Contender, Look
+from kizu.pipeline.embedding import make_embedder
 from kizu.pipeline.fitting import WORKING_BYTES, WORKING_BYTES_PER_PIXEL
 
 KEPT_PLACEMENTS = 2
@@ -103,13 +104,7 @@ class SharedLook:
         """Raises `MissingExtraError` for weights that are not installed."""
         self.look, self.work = look, work.quiet()
         backbone = load_backbone(look.embedding.backbone)
-        model = build_embedder(
-            backbone,
-            layers=look.embedding.layers or backbone.spec.default_layers,
-            normalisation=look.embedding.normalisation,
-            patch_size=patch_size,
-        )
-        self.embedder = Embedder(model.SerializeToString(), self.work)
+        self.embedder = make_embedder(backbone, look.embedding, patch_size=patch_size, work=self.work)
 
     @property
     def hw(self) -> HW:

@@ -1,34 +1,29 @@
 """A data set in, a run folder out."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.store import save
-from kizu.core.errors import ConfigError, DataError, KizuError, OutputError
+from kizu.core.errors import ConfigError, KizuError, OutputError
 from kizu.core.files import write_stored, write_text
 from kizu.core.locks import sweep_builds
 from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.randomness import rng_for
-from kizu.core.types import U8, Bool
 from kizu.core.work import Work
-from kizu.data.batches import LeftOut, stream
+from kizu.data.batches import LeftOut
 from kizu.data.check import first_look
-from kizu.data.manifest import Manifest, Sample
+from kizu.data.manifest import Manifest
 from kizu.data.scan import AUTO, DataConfig, scan_data
-from kizu.data.splits import blocks_of, ensure_apart, hold_out, k_folds
-from kizu.decision.calibration import LABELLED_RULES
-from kizu.detectors.base import NEVER_LEFT_OUT
-from kizu.imaging.placement import PlacementConfig
-from kizu.lab.fit import FittedBundle, Identity, LabelledImages, Sides, fit_bundle
+from kizu.lab.cut import Cut, cut_good
+from kizu.lab.fit import FittedBundle, Identity, fit_bundle
 from kizu.lab.grouping import group_good
-from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, place_grouped, tell_trend
+from kizu.lab.scheme import tell_trend
 from kizu.pipeline.config import PipelineConfig, read_yaml
-from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.placing import choose_placement
 from kizu.runs.contents import RunMeta
 from kizu.runs.folder import RunFolder, make_run, run_path
@@ -81,9 +76,13 @@ def train_run(
         *([crop] if crop else []),
     )
     if config.data.group == AUTO:
-        manifest = group_good(manifest, config.placement, work=work)
+        learns = config.detector.learns_defects
+        manifest = group_good(manifest, config.placement, with_defects=learns, work=work)
     cut = cut_good(manifest, config)
+    work.note(*cut.notes)
     config = choose_placement(config, cut.fit, work)
+    preset = config.told_preset()
+    work.note(*(preset.told() if preset else ()))
     path = run_path(output_dir, config.detector.kind, manifest.category, run_id)
     known = _made_before(RunFolder(path), config, manifest, skip_broken)
     if known is not None:
@@ -122,6 +121,7 @@ def _meta(
         calibration=tuple(sample.id for sample in cut.calibration if sample.id not in skipped),
         left_out=cut.left_out,
         skipped=skipped,
+        defects=tuple(sample.id for sample in cut.defects if sample.id not in skipped),
         thresholds=fitted.bundle.manifest.thresholds,
         calibration_scores=tuple(np.round(fitted.calibration.scores.astype(float), 6).tolist()),
         seconds={stage: round(value, 4) for stage, value in fitted.seconds.items()}
@@ -164,133 +164,8 @@ def read_run_config(folder: RunFolder) -> RunConfig:
     hint = "copy the run folder again from where it is whole, or train anew"
     try:
         values = read_yaml(folder.config)
-        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys():
+        if not isinstance(values, dict) or RunConfig.model_fields.keys() - values.keys() - {"preset"}:
             raise ConfigError(f"{folder.config} is not whole")
         return RunConfig.parse(values, where=str(folder.config))
     except ConfigError as error:
         raise ConfigError(error.message, hint=error.hint or hint) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Which samples are for what."""
-
-    fit: tuple[Sample, ...]
-    calibration: tuple[Sample, ...]
-    """Not fitted on; with folds all good samples, each held out of one fit; where left out all that are, group by
-    group."""
-    validation: tuple[Sample, ...]
-    folds: tuple[tuple[tuple[Sample, ...], tuple[Sample, ...]], ...] = ()
-    parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
-    """`calibration` by category, for a model of several."""
-    groups: Mapping[Sample, int] = field(default_factory=dict)
-    """Of each good sample of one category, the number of those that it may not be parted from; `NEVER_LEFT_OUT`."""
-    left_out: bool = False
-    """All good samples are fitted on, and each is scored as by a fit without its group."""
-
-    def scored(self, skipped: Sequence[str] = ()) -> tuple[Sample, ...]:
-        """`calibration` in the order in which it is scored, without the images whose ids are `skipped`."""
-        held = [sample for _, side in self.folds for sample in side] if self.folds else self.calibration
-        return tuple(sample for sample in held if sample.id not in skipped)
-
-    def _numbers(self, samples: Sequence[Sample]) -> list[int]:
-        return [self.groups[sample] for sample in samples]
-
-    def _place_held(
-        self, samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None
-    ) -> PlacedImages:
-        if self.folds:
-            return _place(samples, placement, on_broken)
-        return place_grouped(samples, placement, self._numbers(samples), on_broken)
-
-    def sides(self, config: PipelineConfig, on_broken: LeftOut | None = None) -> Sides:
-        """The same as images, read when the fit comes to them."""
-        placement = config.placement
-        if self.left_out:
-            return Sides(
-                fit=place_grouped(self.fit, placement, self._numbers(self.fit), on_broken),
-                calibration=PlacedImages(0, ()),
-                left_out=True,
-                validation=_label(self.validation, placement, on_broken),
-            )
-        return Sides(
-            fit=_place(self.fit, placement, on_broken),
-            calibration=self._place_held(self.calibration, placement, on_broken),
-            validation=_label(self.validation, config.placement, on_broken),
-            folds=tuple(
-                (_place(fit, config.placement, on_broken), _place(held, config.placement, on_broken))
-                for fit, held in self.folds
-            ),
-            parts={name: self._place_held(held, placement, on_broken) for name, held in self.parts.items()},
-        )
-
-
-def cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
-    """The good training samples of a hashed manifest, cut by the config's seed; of several categories each for itself.
-
-    Raises `DataError` for fewer than two, `LeakageError` when one of them is also a test sample.
-    """
-    if manifest.parts:
-        return _cut_parts(manifest, config)
-    good = manifest.train_good()
-    if len(good) < 2:
-        raise DataError(
-            f"{manifest.category} has {len(good)} good training image(s)",
-            hint="at least 2: one to fit, one to set the threshold; 100 and more make a threshold worth having",
-        )
-    ensure_apart(good, manifest.test())
-    if config.calibration.folds is not None:
-        folds = k_folds(good, config.calibration.folds, rng_for(config.seed, "folds"))
-        return Cut(good, good, manifest.validation(), tuple(folds))
-    groups = dict(zip(good, blocks_of(good), strict=True))
-    count = max(groups.values()) + 1
-    if leaves_out(config, count):
-        groups = dict(zip(good, mark_anchors(config, list(groups.values())), strict=True))
-        scored = (sample for sample in good if groups[sample] != NEVER_LEFT_OUT)
-        by_group = tuple(sorted(scored, key=groups.__getitem__))
-        return Cut(good, by_group, manifest.validation(), groups=groups, left_out=True)
-    fit, calibration = hold_out(good, held_fraction(config, count), rng_for(config.seed, "hold_out"))
-    return Cut(fit, calibration, manifest.validation(), groups=groups)
-
-
-def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
-    if config.calibration.folds is not None or config.calibration.rule in LABELLED_RULES:
-        raise ConfigError(
-            "a model of several categories sets its thresholds on good images held out of the fit",
-            hint="leave folds out, and take another rule than f1_max and cost",
-        )
-    if config.calibration.scheme == "left_out":
-        raise ConfigError(
-            "a model of several categories sets its thresholds on good images held out of the fit",
-            hint="take scheme: held_out",
-        )
-    config = config.changed({"calibration": {"scheme": "held_out"}}, where="several categories")
-    ensure_apart(manifest.train_good(), manifest.test())
-    cuts = {name: cut_good(manifest.part(name), config) for name in manifest.parts}
-    return Cut(
-        fit=tuple(sample for cut in cuts.values() for sample in cut.fit),
-        calibration=tuple(sample for cut in cuts.values() for sample in cut.calibration),
-        validation=(),
-        parts={name: cut.calibration for name, cut in cuts.items()},
-        groups={sample: number for cut in cuts.values() for sample, number in cut.groups.items()},
-    )
-
-
-def _place(samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None) -> PlacedImages:
-    return PlacedImages(
-        len(samples),
-        (batch.images for batch in stream(samples, placement, on_broken=on_broken, refuse_flat=True)),
-    )
-
-
-def _label(
-    samples: Sequence[Sample], placement: PlacementConfig, on_broken: LeftOut | None
-) -> LabelledImages | None:
-    if not samples:
-        return None
-
-    def batches() -> Iterator[tuple[U8, Bool]]:
-        for batch in stream(samples, placement, on_broken=on_broken):
-            yield batch.images, np.array([sample.label == "defect" for sample in batch.samples])
-
-    return LabelledImages(len(samples), batches())

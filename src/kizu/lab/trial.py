@@ -9,12 +9,12 @@ import numpy as np
 
 from kizu.core.work import Work
 from kizu.data.manifest import Manifest
+from kizu.lab.cut import cut_good
 from kizu.lab.evaluate import Evaluation, measure_predictions
 from kizu.lab.fit import FittedBundle, Identity, fit_bundle
 from kizu.lab.grouping import group_good
 from kizu.lab.predictions import Predictions, predict_samples
 from kizu.lab.promises import SetOn
-from kizu.lab.train import cut_good
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.placing import choose_placement
 
@@ -39,7 +39,9 @@ def run_trial(
     `predict_samples`.
     """
     identity = Identity(manifest.category, run_id, manifest.dataset, manifest.content_hash())
-    cut = cut_good(group_good(manifest, config.placement, work=work), config)
+    cut = cut_good(
+        group_good(manifest, config.placement, with_defects=config.detector.learns_defects, work=work), config
+    )
     config = choose_placement(config, cut.fit, work)
     fitted = fit_bundle(config, cut.sides(config), identity, work=work)
     start = time.perf_counter()

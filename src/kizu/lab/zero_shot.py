@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from kizu.backbones.base import ensure_covered
-from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.graph import Embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.config import Config
 from kizu.core.errors import DataError
@@ -28,6 +28,7 @@ from kizu.detectors.base import EmbeddingConfig
 from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import heat_overlay
 from kizu.imaging.placement import PlacementConfig, map_back
+from kizu.pipeline.embedding import layer_names, make_embedder
 from kizu.scoring.maps import image_scores, map_maker
 from kizu.scoring.mutual import NEAREST_PART, mutual_scores
 
@@ -75,12 +76,9 @@ def rank_images(
     Raises `DataError` for fewer than three images that can be read.
     """
     backbone = load_backbone(config.embedding.backbone)
-    layers = config.embedding.layers or backbone.spec.default_layers
-    ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
-    model = build_embedder(
-        backbone, layers=layers, normalisation=config.embedding.normalisation, patch_size=config.patch_size
-    )
-    embedder = Embedder(model.SerializeToString(), work)
+    layers = backbone.spec.choose(layer_names(config.embedding, backbone.spec))
+    ensure_covered(layers, config.placement.image_size)
+    embedder = make_embedder(backbone, config.embedding, patch_size=config.patch_size, work=work)
     order = rng_for(config.seed, "zero shot").permutation(len(samples))
     sizes = [len(part) for part in np.array_split(order, max(1, -(-len(samples) // JUDGED_TOGETHER)))]
     readable = _embed([samples[index] for index in order], embedder, config, left_out)

@@ -6,9 +6,10 @@ Both methods have scored the same images, so every comparison is paired.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.types import Bool
@@ -150,3 +151,73 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         worst = max(worst, min(1.0, (len(p_values) - rank) * p_value))
         corrected[name] = worst
     return {name: corrected[name] for name in p_values}
+
+
+def exchange_verdicts(
+    labels: Bool, first: Bool, second: Bool, *, rng: np.random.Generator, exchanges: int = 2000
+) -> Difference:
+    """The difference of F1 of two sets of verdicts on the same N images: labels (N,) True = defective, verdicts (N,)
+    True = rejected. No interval.
+
+    As `exchange_test`, of verdicts in place of ranks: if the two are alike, the verdicts that an image has in one and
+    in the other may change places. Raises `Undefined` without both kinds of images, `ConfigError` as `exchange_test`.
+    """
+    if exchanges < 1:
+        raise ConfigError(f"exchanges must be at least 1, got {exchanges}")
+    labels, first, second = (np.asarray(values, bool) for values in (labels, first, second))
+    if not labels.size == first.size == second.size:
+        raise DataError(f"{labels.size} labels, {first.size} and {second.size} verdicts")
+    if labels.all() or not labels.any():
+        raise Undefined("F1 needs good and defective images")
+    differ = first != second
+    change = rng.random((exchanges, int(differ.sum()))) < 0.5
+    mixed = [
+        np.where(change, one[differ], other[differ]) for one, other in ((second, first), (first, second))
+    ]
+    agreed = first & second
+    sides = [
+        _f1(
+            agreed[labels].sum() + m[:, labels[differ]].sum(axis=1),
+            agreed.sum() + m.sum(axis=1),
+            labels.sum(),
+        )
+        for m in mixed
+    ]
+    value = float(
+        _f1((first & labels).sum(), first.sum(), labels.sum())
+        - _f1((second & labels).sum(), second.sum(), labels.sum())
+    )
+    as_large = 1 + int((np.abs(sides[0] - sides[1]) >= abs(value) - 1e-12).sum())
+    return Difference(value, None, None, as_large / (exchanges + 1), f"verdicts exchanged, {exchanges} times")
+
+
+def _f1(hits: Any, rejected: Any, defective: Any) -> Any:
+    """Of counts: 2 hits / (rejected + defective)."""
+    return 2 * hits / (rejected + defective)
+
+
+def contrast_aurocs(
+    labels: Bool, scores: Sequence[Reals], weights: Sequence[float], *, level: float = 0.95
+) -> Difference:
+    """A weighted sum of AUROCs on the same N images, and whether chance could have made it: such as what one method
+    loses less what another does, of four.
+
+    DeLong, DeLong and Clarke-Pearson 1988, eq. 5: the variance of a linear contrast, with the normal limits that they
+    give; near an AUROC of 1, and of few images, these are too narrow. Raises `Undefined` with fewer than
+    `LEAST_IMAGES` images, or than two of either kind, and where the variance is 0 though the contrast is not.
+    """
+    parts = [auroc_evidence(labels, one).parts for one in scores]
+    if len(labels) < LEAST_IMAGES:
+        raise Undefined(f"{len(labels)} images: {LEAST_IMAGES} are needed")
+    bad, good = (
+        sum(weight * part[side] for weight, part in zip(weights, parts, strict=True)) for side in (0, 1)
+    )
+    value = float(np.mean(bad))
+    error = sqrt(sum(float(np.var(side, ddof=1)) / np.size(side) for side in (bad, good)))
+    if error == 0 and abs(value) > 1e-12:
+        raise Undefined("no image differs from another, so how far chance reaches is not known")
+    if error == 0:
+        return Difference(0.0, 0.0, 0.0, 1.0, "DeLong's contrast")
+    reach = float(ndtri((1 + check_level(level)) / 2)) * error
+    p_value = float(2 * ndtr(-abs(value) / error))
+    return Difference(value, value - reach, value + reach, p_value, "DeLong's contrast")

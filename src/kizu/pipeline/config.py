@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from kizu.bundles.manifest import PresetRecord
 from kizu.core.config import Config
 from kizu.core.errors import ConfigError
 from kizu.decision.calibration import CalibrationConfig
@@ -14,6 +22,7 @@ from kizu.detectors.base import DetectorConfig, EmbeddingConfig
 from kizu.detectors.patchcore import PatchcoreConfig
 from kizu.detectors.registry import detector_config
 from kizu.imaging.placement import PlacementConfig
+from kizu.pipeline.presets import changes, find_preset, under
 
 _NO_SUCH_VALUE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What PyYAML lets through: no UTF-8, no such day, `!!bool maybe`, `!!timestamp x`, too deep."""
@@ -38,11 +47,25 @@ def drop_sizes(placement: Mapping[str, Any], settings: Mapping[str, Any]) -> dic
 class PipelineConfig(Config):
     """One pipeline: everything that a number depends on, besides the data."""
 
+    preset: str | None = None
+    """A published method (`kizu presets`) whose settings hold where the other sections say nothing."""
     detector: Annotated[SerializeAsAny[DetectorConfig], BeforeValidator(detector_config)] = PatchcoreConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     placement: PlacementConfig = PlacementConfig()
     calibration: CalibrationConfig = CalibrationConfig()
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_the_preset(cls, values: Any) -> Any:
+        name = values.get("preset") if isinstance(values, Mapping) else None
+        return values if name is None else under(str(name), values)
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it was written before there were presets, where there is none."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key != "preset" or value is not None}
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -67,8 +90,23 @@ class PipelineConfig(Config):
         return self.parse(values, where=where)
 
     def with_detector(self, kind: str | None, settings: Mapping[str, Any]) -> Self:
-        """A copy with another method, or other settings of the same; a new method starts from its defaults."""
+        """A copy with another method, which starts from its defaults and is no preset's, or other settings of the
+        same."""
         kind = kind or self.detector.kind
-        kept = self.detector.model_dump(mode="json") if kind == self.detector.kind else {}
+        is_same = kind == self.detector.kind
+        kept = self.detector.model_dump(mode="json") if is_same else {}
         detector = detector_config({**kept, "kind": kind, **settings}, where=f"detector {kind}")
-        return self.model_copy(update={"detector": detector})
+        return self.model_copy(update={"detector": detector, "preset": self.preset if is_same else None})
+
+    def told_preset(self) -> PresetRecord | None:
+        """Which preset this is, where it is not what was published, and what of it was changed."""
+        if self.preset is None:
+            return None
+        found = find_preset(self.preset)
+        by_itself = PipelineConfig(preset=self.preset)
+        return PresetRecord(
+            name=self.preset,
+            source=found.source,
+            deviations=found.deviations,
+            changed=tuple(changes(self.model_dump(mode="json"), by_itself.model_dump(mode="json"))),
+        )

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from kizu.backbones.base import Backbone, BackboneSpec, ensure_covered
-from kizu.backbones.graph import Embedder, build_embedder
+from kizu.backbones.graph import Embedder
 from kizu.backbones.store import load_backbone
 from kizu.core.errors import ConfigError
 from kizu.core.randomness import rng_for
@@ -20,6 +20,7 @@ from kizu.detectors.registry import make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import tiles_per_image
 from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.embedding import layer_names, make_embedder
 from kizu.pipeline.opened import CountedBatches, Pipeline, PlacedImages, embed_all
 
 WORKING_BYTES, WORKING_BYTES_PER_PIXEL = 96 << 20, 1024
@@ -45,7 +46,7 @@ class UnfittedPipeline:
         config = config.model_copy(update={"placement": config.placement.settled()})
         _ensure_tiled(config.placement)
         backbone = load_backbone(config.embedding.backbone)
-        layers = config.embedding.layers or backbone.spec.default_layers
+        layers = layer_names(config.embedding, backbone.spec)
         ensure_covered(backbone.spec.choose(layers), config.placement.image_size)
         embedding = config.embedding.model_copy(update={"layers": layers})
         detector = make_detector(config.detector)
@@ -71,7 +72,10 @@ class UnfittedPipeline:
         count = images.count * tiles_per_image(placement)
         positions = self.config.detector.positions(count, placement.image_size)
         with work.limit():
-            embeddings = embed_all(self.embedder, images, placement, positions, kept)
+            paintings, seed = self.config.detector.paintings(), self.config.seed
+            embeddings = embed_all(
+                self.embedder, images, placement, positions, kept, paintings=paintings, seed=seed
+            )
             fitted = self.detector.fit(embeddings, rng=rng_for(self.config.seed, purpose), work=work)
         return Pipeline(placement, self.embedder, fitted, self.config.detector, self.work)
 
@@ -106,13 +110,8 @@ def embedder_for(
     work: Work = Work(),
 ) -> Embedder:
     """The graph from image to embedding that this detector wants."""
-    layers = config.layers or backbone.spec.default_layers
     dims = {layer.name: layer.dim for layer in backbone.spec.layers}
-    model = build_embedder(
-        backbone,
-        layers=layers,
-        normalisation=config.normalisation,
-        patch_size=detector.config.patch_size,
-        channels=detector.channels(sum(dims.get(name, 0) for name in layers), rng),
-    )
-    return Embedder(model.SerializeToString(), work)
+    wide = [dims.get(name, 0) for name in layer_names(config, backbone.spec)]
+    dim = max(wide, default=0) if config.combine == "mean" else sum(wide)
+    patch_size, channels = detector.config.patch_size, detector.channels(dim, rng)
+    return make_embedder(backbone, config, patch_size=patch_size, channels=channels, work=work)

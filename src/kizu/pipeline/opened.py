@@ -23,9 +23,12 @@ from kizu.detectors.base import (
     Position,
     Updatable,
 )
+from kizu.detectors.flawed import FlawedBatch
 from kizu.detectors.registry import detector_config, make_detector
 from kizu.imaging.placement import PlacementConfig
 from kizu.imaging.tiling import as_seen, cut, tiles_per_image
+from kizu.imaging.turning import turn
+from kizu.pipeline.flawed import TilePainter, cut_both, embed_flawed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class PlacedImages:
     batches: Iterable[U8]
     groups: Sequence[int] | None = None
     """Of each image that came, complete when all batches are read; None: not told (`Embeddings.groups`)."""
+    defects: Iterable[tuple[U8, F32]] = ()
+    """Labelled defects in batches (N, H, W, 3), and where each is flawed (N, H, W), from 0 to 1; NaN: nobody drew it.
+    For a method that learns from them."""
 
 
 class CountedBatches:
@@ -145,18 +151,29 @@ def embed_all(
     placement: PlacementConfig,
     positions: tuple[Position, ...] = (AS_IT_IS,),
     kept: F32 | None = None,
+    paintings: int = 0,
+    seed: int = 0,
 ) -> Embeddings:
     """What the network makes of images, or of their tiles, each in all of `positions`.
 
-    `kept`: (N * P, D) room for what it makes of them as they are.
+    `kept`: (N * P, D) room for what it makes of them as they are. `paintings`: so many flawed copies of each image or
+    tile are painted, by `seed`, and embedded beside it; and so are the labelled defects.
     """
     told: list[int] = []
+    flawed: list[FlawedBatch] = []
+    painter = TilePainter(seed)
     seen = filled = 0
 
     def batches() -> Iterator[F32]:
         nonlocal seen, filled
+        for shown, share in images.defects:
+            flawed.append(embed_flawed(embedder, *cut_both(shown, share, placement)))
         for batch in images.batches:
             tiles = cut(batch, placement)
+            for _ in range(paintings):
+                painted = painter.paint(tiles)
+                first = seen * (len(tiles) // len(batch))
+                flawed.append(embed_flawed(embedder, *painted, rows=first + np.arange(len(tiles))))
             for position in positions:
                 if images.groups is not None:
                     own = images.groups[seen : seen + len(batch)]
@@ -175,13 +192,14 @@ def embed_all(
         input_hw=placement.image_size,
         groups=None if images.groups is None else told,
         kept=kept if positions == (AS_IT_IS,) else None,
+        flawed=flawed,
     )
 
 
 def _lay(images: U8, position: Position) -> U8:
     """(N, H, W, 3) in another position, contiguous."""
-    turned = np.rot90(images, position.quarters, axes=(1, 2))
-    return np.ascontiguousarray(turned[:, :, ::-1] if position.is_mirrored else turned)
+    turned = turn(images, position.degrees)
+    return np.ascontiguousarray(turned[:, :, ::-1]) if position.is_mirrored else turned
 
 
 def _reopen(

@@ -11,6 +11,7 @@ from kizu.data.size import with_size
 from kizu.detectors.base import EmbeddingConfig
 from kizu.imaging.placement import PlacementConfig
 from kizu.pipeline.config import PipelineConfig
+from kizu.pipeline.embedding import layer_names
 
 C = TypeVar("C", bound=PipelineConfig)
 
@@ -37,4 +38,4 @@ def place_for(
 def strides_of(embedding: EmbeddingConfig) -> list[int]:
     """Pixels per patch of each layer that is looked at. Raises as `load_spec`, and `ConfigError` for unknown layers."""
     spec = load_spec(embedding.backbone)
-    return [layer.stride for layer in spec.choose(embedding.layers or spec.default_layers)]
+    return [layer.stride for layer in spec.choose(layer_names(embedding, spec))]

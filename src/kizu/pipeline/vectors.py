@@ -1,6 +1,7 @@
 """Pictures in, one vector for each out: through a network that all products share, whatever models look through."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class VectorNetwork:
         self._pooled(black)
         with one_core():
             self._pooled(black)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It is opened anew where it arrives."""
+        return type(self), (self._work.portable(),)
 
     def vector(self, picture: Source, scale: Scale | None) -> F32:
         """(2 D,) of unit length. Raises `ImageError`."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from kizu.decision.promise import Check, percent
+from kizu.inspection.mixed import MixedReport
 from kizu.inspection.report import Report
 from kizu.lab.evaluate import Evaluation
 from kizu.pages.content import Said, Tone
@@ -47,11 +48,7 @@ def inspection_answer(report: Report) -> list[Said]:
     told = f"{report.num_ng} of {report.num_images} pictures are NG"
     if report.num_images:
         told += f" ({percent(report.ng_rate)}); {report.num_ok} are OK"
-    answer = [Said(f"{told}.")]
-    if report.num_errors:
-        answer.append(Said(f"{report.num_errors} could not be inspected: they have no verdict.", "bad"))
-    if report.num_unread:
-        answer.append(Said(f"{report.num_unread} files in other formats were passed over.", "bad"))
+    answer = [Said(f"{told}."), *inspection_problems(report)]
     rate = report.thresholds.false_alarm_rate
     promise = (
         "Its threshold promises nothing of good parts"
@@ -67,6 +64,16 @@ def inspection_answer(report: Report) -> list[Said]:
     tone = TONES.get(rows.get("verdict", "").split(":")[0], "open")
     answer.append(Said(f"{promise}. All were declared good: {rows.get('measured', '')}."))
     return [*answer, Said(f"{_capital(rows.get('verdict', ''))}.", tone)]
+
+
+def inspection_problems(report: Report | MixedReport) -> list[Said]:
+    """What has no verdict."""
+    said = []
+    if report.num_errors:
+        said.append(Said(f"{report.num_errors} could not be inspected: they have no verdict.", "bad"))
+    if report.num_unread:
+        said.append(Said(f"{report.num_unread} files in other formats were passed over.", "bad"))
+    return said
 
 
 def _share(count: int, total: int, within: tuple[float, float] | None) -> str:

@@ -16,11 +16,13 @@ from kizu.imaging.codec import decode, encode_jpeg
 from kizu.imaging.overlay import contact_sheet
 from kizu.inspection.journal import lines_of
 from kizu.inspection.layers import SUFFIXES, place_of
+from kizu.inspection.mixed import MixedReport
 from kizu.inspection.records import Failure, Prediction, Record
 from kizu.inspection.report import Report
+from kizu.inspection.unknown import Unknown
 from kizu.pages import render
 from kizu.pages.content import Block, Case, Facts, Notes, Page, Part, Pictures, Region, Said, Scores, Table
-from kizu.report.answers import inspection_answer
+from kizu.report.answers import inspection_answer, inspection_problems
 from kizu.report.cases import MOVED, cases_block
 
 SHEET, SHEET_PX, SHEET_COLUMNS = 30, 220, 5
@@ -30,27 +32,67 @@ AGAIN = "run kizu inspect again"
 TRUTH = {"good": 0, "defect": 1}
 
 
-def write_inspection_page(folder: Path, report: Report, kinds: Mapping[str, str] | None = None) -> Path:
-    """`index.html` in the results `folder`, and `ng.jpg` where anything is NG.
+def write_inspection_page(
+    folder: Path, report: Report | MixedReport, kinds: Mapping[str, str] | None = None
+) -> Path:
+    """`index.html` in the results `folder`, and `ng.jpg` where anything is NG; of several products a part for each.
 
     `kinds`: what flaw each picture has, by its path as it was given. Raises `OutputError`.
     """
     page = folder / "index.html"
     with locked(folder):
         records = [record for record in lines_of(folder / "preds.jsonl") if not record.superseded]
-        sheet = _write_sheet(folder, records)
-        part = _inspection_part(folder, report, records, kinds or {}, has_sheet=sheet is not None)
-        write_text(page, render(Page(part.title, (part,))), durable=False)
+        sheet = _sheet_block(_write_sheet(folder, records))
+        if isinstance(report, MixedReport):
+            parts = _mixed_parts(folder, report, records, sheet)
+        else:
+            parts = [_inspection_part(folder, report, records, kinds or {}, sheet)]
+        write_text(page, render(Page(parts[0].title, parts)), durable=False)
     return page
 
 
 def refresh_inspection_page(folder: Path) -> None:
     """Write the page anew where there is one: its lines or their verdicts have changed. Raises `OutputError`."""
-    if (folder / "index.html").exists():
-        report = Report.parse(
-            read_json(folder / "report.json", hint=AGAIN), where=str(folder / "report.json")
+    if not (folder / "index.html").exists():
+        return
+    path = folder / "report.json"
+    values = read_json(path, hint=AGAIN)
+    kind = MixedReport if "products" in values else Report
+    write_inspection_page(folder, kind.parse(values, where=str(path)))
+
+
+def _mixed_parts(
+    folder: Path, report: MixedReport, records: Sequence[Record], sheet: Sequence[Block]
+) -> list[Part]:
+    """What holds of all pictures, then each product's own: scores of two models cannot be compared."""
+    told = f"{report.num_ng} of {report.num_images} pictures that were judged are NG; {report.num_ok} are OK."
+    answer = [Said(told)]
+    if report.num_unknown:
+        few = "is" if report.num_unknown == 1 else "are"
+        answer.append(
+            Said(f"{report.num_unknown} {few} of none of these products: nobody judged them.", "bad")
         )
-        write_inspection_page(folder, report)
+    answer += inspection_problems(report)
+    unknown = [record for record in records if isinstance(record, Unknown)]
+    failed = [record for record in records if isinstance(record, Failure) and record.category is None]
+    blocks = [*sheet]
+    if unknown:
+        rows = [
+            [one.image_path, f"{one.class_distance:.3f}", f"{one.class_limit:.3f}"]
+            for one in unknown[:TOLD_FAILURES]
+        ]
+        head = ["picture", "distance from the nearest product", "its limit"]
+        blocks.append(Table("Of none of these products", head, rows, _more(unknown)))
+    blocks += [*_failures(failed), *_passed_over(report)]
+    parts = [Part("Several products · inspection", answer, blocks)]
+    for name, product in report.products.items():
+        own = [one for one in records if not isinstance(one, Unknown) and _product_of(one) == name]
+        parts.append(_inspection_part(folder, product, own, {}))
+    return parts
+
+
+def _product_of(record: Prediction | Failure) -> str | None:
+    return record.class_name if isinstance(record, Prediction) else record.category
 
 
 def _inspection_part(
@@ -58,32 +100,42 @@ def _inspection_part(
     report: Report,
     records: Sequence[Record],
     kinds: Mapping[str, str],
-    *,
-    has_sheet: bool = False,
+    sheet: Sequence[Block] = (),
 ) -> Part:
     """What the page says of the lines that count."""
     judged = [record for record in records if isinstance(record, Prediction)]
-    failed = [record for record in records if isinstance(record, Failure)]
     below = _common_folder(judged)
     cases = [_case(folder, record, kinds.get(record.image_path, ""), below) for record in judged]
     blocks: list[Block] = []
     if cases:
         blocks += [_scores(cases), cases_block("Pictures", cases, _without_layers(cases))]
-    if has_sheet:
-        blocks.append(
-            Pictures("The highest NG on one sheet", [("ng.jpg", "NG pictures, the highest score first")])
-        )
-    if failed:
-        rows = [[record.image_path, record.outcome, record.error] for record in failed[:TOLD_FAILURES]]
-        more = f"and {len(failed) - TOLD_FAILURES} more" if len(failed) > TOLD_FAILURES else ""
-        blocks.append(Table("Without a verdict", ["picture", "outcome", "why"], rows, more))
+    blocks += [*sheet, *_failures([record for record in records if isinstance(record, Failure)])]
     facts = _facts(report) + ([("Pictures", f"below {below}")] if below else [])
-    blocks.append(Facts("What it rests on", facts))
-    passed = [f"{row.count} passed over: {row.reason}" for row in report.passed_over or ()]
-    if passed:
-        blocks.append(Notes("What else the folder holds", passed))
+    blocks += [Facts("What it rests on", facts), *_passed_over(report)]
     answer = _truth_answer(judged, report) or inspection_answer(report)
     return Part(f"{report.category} · {report.model} · inspection", answer, blocks)
+
+
+def _sheet_block(sheet: Path | None) -> list[Block]:
+    if sheet is None:
+        return []
+    return [Pictures("The highest NG on one sheet", [(sheet.name, "NG pictures, the highest score first")])]
+
+
+def _failures(failed: Sequence[Failure]) -> list[Block]:
+    if not failed:
+        return []
+    rows = [[record.image_path, record.outcome, record.error] for record in failed[:TOLD_FAILURES]]
+    return [Table("Without a verdict", ["picture", "outcome", "why"], rows, _more(failed))]
+
+
+def _more(told: Sequence[object]) -> str:
+    return f"and {len(told) - TOLD_FAILURES} more" if len(told) > TOLD_FAILURES else ""
+
+
+def _passed_over(report: Report | MixedReport) -> list[Block]:
+    passed = [f"{row.count} passed over: {row.reason}" for row in report.passed_over or ()]
+    return [Notes("What else the folder holds", passed)] if passed else []
 
 
 def _truth_answer(judged: Sequence[Prediction], report: Report) -> list[Said]:
@@ -196,7 +248,7 @@ def _write_sheet(folder: Path, records: Sequence[Record]) -> Path | None:
     path = folder / "ng.jpg"
     rejected = sorted(
         (one for one in records if isinstance(one, Prediction) and one.is_anomaly and one.overlay_path),
-        key=lambda one: one.pred_score,
+        key=lambda one: one.pred_score / one.image_threshold if one.image_threshold > 0 else one.pred_score,
         reverse=True,
     )
     tiles, captions = [], []

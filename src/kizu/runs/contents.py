@@ -29,6 +29,8 @@ class RunMeta(Stored):
     """They are all that was fitted on, and each was scored as by a fit without its group."""
     skipped: tuple[str, ...] = ()
     """Ids of broken images that were left out."""
+    defects: tuple[str, ...] = ()
+    """Ids of the labelled defects that were learned from."""
     thresholds: Thresholds
     calibration_scores: tuple[float, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from kizu.data.manifest import Manifest
 from kizu.data.scan import scan_data
 from kizu.data.sheet import pair_sheet, preview_sheet
 from kizu.imaging.codec import encode_png
-from kizu.lab.train import cut_good
+from kizu.lab.cut import cut_good
 from kizu.pipeline.config import PipelineConfig
 from kizu.tasks.data import data_config, with_layout
 from kizu.tasks.lab_options import CheckOptions

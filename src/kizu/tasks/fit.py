@@ -65,6 +65,8 @@ def fit(
         )
 
     config = choose_placement(config, sources, work)
+    preset = config.told_preset()
+    work.note(*(preset.told() if preset else ()))
 
     copies: dict[str, list[Path | NDArray[Any]]] = {content: [] for content in different}
     for source, content in zip(sources, hashes, strict=True):
@@ -126,7 +128,7 @@ def _samples(
 def _cut(
     samples: Sequence[Sample], config: PipelineConfig, sources: Mapping[str, Sequence[Path | NDArray[Any]]]
 ) -> Sides:
-    """As `lab.train.cut_good`, by the same streams of chance. `sources`: all copies of each content."""
+    """As `lab.cut.cut_good`, by the same streams of chance. `sources`: all copies of each content."""
     calibration, placement = config.calibration, config.placement
     numbers = dict(zip((sample.id for sample in samples), blocks_of(samples), strict=True))
 

@@ -1,7 +1,7 @@
 """Pictures in, verdicts out: a folder, a list, one image, or a folder that is watched."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from kizu.inspection.events import events_of
 from kizu.inspection.folder import FolderResult, FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.journal import owner_of
+from kizu.inspection.judges import Judges, find_entries, open_judges
 from kizu.inspection.options import FolderOptions
 from kizu.inspection.records import Record
+from kizu.inspection.shelf_models import Entry, is_shelf
 from kizu.inspection.source import identify
 from kizu.inspection.watch import DropFolder
 from kizu.lab.measured_set import read_known_content
@@ -54,31 +56,29 @@ def inspect(
     Raises `ConfigError` for sources that contradict each other.
     """
     images, is_list = _images(source)
-    opened = source.run_dir or source.model
-    if opened is None or (source.run_dir and source.model):
+    models = [*(source.run_dir or ()), *(source.model or ())]
+    if not models:
         raise ConfigError("give a run or a model file", hint="kizu inspect --model RUN FOLDER")
-    beside = opened.parent if is_model_file(opened) or is_bundle(opened) else opened
-    output_dir = source.output_dir or choose_folder(
-        beside / "inspections", "list" if is_list else images.resolve().name or "images", identify(images)
-    )
+    entries = find_entries(models, work.runtime) if len(models) > 1 or is_shelf(models[0]) else ()
+    if entries:
+        _ensure_for_several(source, decision)
+    output_dir = source.output_dir or _beside(models[0], images, is_list)
     ensure_outside(output_dir)
     if images.is_dir() and output_dir.resolve().is_relative_to(images.resolve()):
         raise ConfigError(
             f"the results would lie in {images}, and be inspected next", hint="choose another --output-dir"
         )
-    inspector = Inspector.open(
-        opened,
-        signed_by=source.require_signature,
-        category=source.category,
-        policy=policy_config(decision),
-        roi=read_roi(decision.roi, decision.ignore),
-        work=work,
+    opened = (
+        _open_several(entries, source, decision, work)
+        if entries
+        else _open_one(models[0], source, decision, work)
     )
-    crop = inspector.manifest.placement.tell_crop()
-    work.note(*([crop] if crop else []))
+    for name, inspector in opened.judges.inspectors.items():
+        crop = inspector.manifest.placement.tell_crop()
+        work.note(*([f"{name}: {crop}" if entries else crop] if crop else []))
     folder = ImagesBelow(images, source.glob, work.note)
     runner = FolderRunner(
-        inspector,
+        opened.judges,
         output_dir,
         folder_options(writing),
         belongs_to=None if source.output_dir else identify(images),
@@ -94,13 +94,81 @@ def inspect(
         )
         return _with_page(runner.watch(drop, on_record), output_dir, writing)
     samples = _named_images(source.image_list) if is_list else folder.all()
-    declared = _declare(opened, inspector.manifest, source.category) if source.assume_good else None
+    declared = opened.declared() if source.assume_good else None
     return _with_page(runner.run(samples, declared), output_dir, writing)
 
 
 def _with_page(result: FolderResult, output_dir: Path, writing: WritingOptions) -> Inspected:
     page = write_inspection_page(output_dir, result.report) if writing.save_page else None
     return Inspected(result, output_dir, page)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What judges."""
+
+    judges: Judges
+    places: Mapping[str, tuple[Path, str | None]]
+    """By product: where its model was opened from, and for which of several categories of that."""
+
+    def declared(self) -> dict[str, Declared]:
+        """By product, what its model knows of pictures."""
+        return {
+            name: _declare(path, self.judges.inspectors[name].manifest, category)
+            for name, (path, category) in self.places.items()
+        }
+
+
+def _open_one(model: Path, source: SourceOptions, decision: DecisionOptions, work: Work) -> _Opened:
+    inspector = Inspector.open(
+        model,
+        signed_by=source.require_signature,
+        category=source.category,
+        policy=policy_config(decision),
+        roi=read_roi(decision.roi, decision.ignore),
+        work=work,
+    )
+    return _Opened(Judges.one(inspector), {inspector.manifest.category: (model, source.category)})
+
+
+def _open_several(
+    entries: Sequence[Entry], source: SourceOptions, decision: DecisionOptions, work: Work
+) -> _Opened:
+    judges = open_judges(
+        entries, policy=policy_config(decision), signed_by=source.require_signature, work=work
+    )
+    places = {
+        entry.model.category: (entry.model.path, entry.model.category if entry.of_several else None)
+        for entry in entries
+    }
+    return _Opened(judges, places)
+
+
+def _ensure_for_several(source: SourceOptions, decision: DecisionOptions) -> None:
+    """Raises `ConfigError` for what is of one product alone."""
+    if source.category is not None:
+        raise ConfigError(
+            "--category says that all pictures show one product, and several models are given to tell which each shows",
+            hint=f"give the model of {source.category} alone",
+        )
+    for flag, given in (("--roi", decision.roi), ("--ignore", decision.ignore)):
+        if given is not None:
+            raise ConfigError(
+                f"{flag} is a region in the pictures of one product, and several models are given",
+                hint="inspect that product's pictures with its model alone",
+            )
+    if source.output_dir is None:
+        raise ConfigError(
+            "several models have no common place for results", hint="say where they go: --output-dir RESULTS"
+        )
+
+
+def _beside(model: Path, images: Path, is_list: bool) -> Path:
+    """Where results of one model go unless somebody says so."""
+    beside = model.parent if is_model_file(model) or is_bundle(model) else model
+    return choose_folder(
+        beside / "inspections", "list" if is_list else images.resolve().name or "images", identify(images)
+    )
 
 
 def _declare(opened: Path, manifest: BundleManifest, category: str | None) -> Declared:

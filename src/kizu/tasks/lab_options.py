@@ -25,6 +25,10 @@ class PipelineOptions:
     """Settings of a pipeline that have a flag; what is None stays as the config has it."""
 
     config_file: Config = None
+    preset: Annotated[
+        str | None,
+        Flag("A published method from `kizu presets`; what --config and other flags say wins, and is told."),
+    ] = None
     method: Annotated[
         str | None, Flag(f"One of {', '.join(DETECTORS)}.", ("--method",), old=("--model",))
     ] = None

@@ -13,10 +13,21 @@ class SourceOptions:
     """What is inspected, with what, and where results go."""
 
     run_dir: Annotated[
-        Path | None, Flag("The run folder that `kizu train` printed.", ("--run-dir",), is_there=True)
+        list[Path] | None,
+        Flag(
+            "The run folder that `kizu train` printed; may be given again, as --model.",
+            ("--run-dir",),
+            is_there=True,
+        ),
     ] = None
     model: Annotated[
-        Path | None, Flag("A run folder, or a file that `kizu export` wrote.", ("--model",), is_there=True)
+        list[Path] | None,
+        Flag(
+            "A run folder, or a file that `kizu export` wrote. Given again, or a folder of runs and files: several"
+            " products, and each picture goes to the model of the one that it shows.",
+            ("--model",),
+            is_there=True,
+        ),
     ] = None
     folder: Annotated[
         Path | None,
@@ -58,7 +69,10 @@ class SourceOptions:
     ] = None
     output_dir: Annotated[
         Path | None,
-        Flag("Where results go. Default: inspections/<folder name> in the run folder, or beside the model."),
+        Flag(
+            "Where results go. Default: inspections/<folder name> in the run folder, or beside the model; with several"
+            " models it must be given."
+        ),
     ] = None
     require_signature: Annotated[
         Path | None,

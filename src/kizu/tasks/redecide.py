@@ -5,7 +5,7 @@ from kizu.core.errors import ConfigError
 from kizu.decision.calibration import Thresholds
 from kizu.decision.offers import given_threshold
 from kizu.inspection.journal import read_settings
-from kizu.inspection.redecide import Limits, Redecision, redecide_folder
+from kizu.inspection.redecide import Limits, Redecision, ensure_of_one, redecide_folder
 from kizu.lab.kept_scores import list_same_model
 from kizu.report.inspecting import refresh_inspection_page
 from kizu.runs.folder import RunFolder, open_run
@@ -33,7 +33,9 @@ def _redecide(options: RedecideOptions) -> Redecision:
         )
     assert options.run_dir is not None
     folder = open_run(options.run_dir)
-    category = read_settings(options.results).get("category")
+    settings = read_settings(options.results)
+    ensure_of_one(options.results, settings)
+    category = settings.get("category")
     bundle = load(folder.bundle)
     manifest = bundle.manifest.for_category(category)
     digest = bundle.bundle_sha256

@@ -57,6 +57,22 @@ class FetchOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftOptions:
+    """What is done to the pictures, how much of it, and where they go."""
+
+    output: Annotated[Path, Flag("Folder of the shifted data set: each category gets a folder in it.")]
+    severity: Annotated[int, Flag("0, the pictures themselves, to 5.", least=0)] = 3
+    shift: Annotated[
+        str,
+        Flag(
+            "A composition: mvtec_shift, shift_a, shift_b, geometry, lighting; or a single shift, such as rotation,"
+            " brightness, defocus, gaussian_noise, jpeg."
+        ),
+    ] = "mvtec_shift"
+    seed: Annotated[int, Flag("Of all chance, with each picture's name.", least=0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class InitOptions:
     """The folder that a config is for, and where it goes."""
 

@@ -7,6 +7,8 @@ from kizu.core.errors import ConfigError
 from kizu.core.lists import comma_separated
 from kizu.core.work import Work
 from kizu.lab.train import RunConfig, TrainedRun, train_run
+from kizu.pipeline.config import read_yaml
+from kizu.pipeline.presets import find_preset
 from kizu.report.model_card import write_model_card
 from kizu.runs.folder import RunFolder
 from kizu.tasks.data import with_layout
@@ -17,7 +19,7 @@ from kizu.tasks.options import DataOptions, parse_grid, parse_size
 
 def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
     """The config file with what the options change. Raises `ConfigError`."""
-    config = RunConfig.read(pipeline.config_file) if pipeline.config_file else RunConfig()
+    config = _base(pipeline)
     layers, zones = pipeline.layers, pipeline.zones
     changes: dict[str, dict[str, Any]] = {
         "embedding": drop_none(
@@ -54,6 +56,27 @@ def run_config(pipeline: PipelineOptions, data: DataOptions) -> RunConfig:
             " {resize: ...}",
         )
     return made
+
+
+def _base(pipeline: PipelineOptions) -> RunConfig:
+    """The config file under the preset, if any, with its layers only on its own backbone."""
+    where = str(pipeline.config_file or "--preset")
+    values = (read_yaml(pipeline.config_file) if pipeline.config_file else None) or {}
+    if pipeline.preset is not None and isinstance(values, dict):
+        values = {**values, "preset": pipeline.preset}
+    config = RunConfig.parse(values, where=where)
+    if config.preset is None:
+        return config
+    own = find_preset(config.preset)
+    if pipeline.method not in (None, own.detector["kind"]):
+        raise ConfigError(
+            f"the preset {config.preset} is of the method {own.detector['kind']}, not of {pipeline.method}",
+            hint="leave --method out, or the preset",
+        )
+    embedding = config.embedding
+    if pipeline.backbone not in (None, embedding.backbone) and embedding.layers == own.embedding["layers"]:
+        config = config.changed({"embedding": {"layers": None}}, where=where)
+    return config
 
 
 def train(

@@ -197,3 +197,42 @@ def test_large_finite_features_are_accepted(images):
 def test_a_graph_that_is_no_embedder_is_refused(backbone):
     with pytest.raises(BackboneError, match="not an embedder"):
         Embedder(backbone.model.SerializeToString(), ONE)
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """Three layers of one size."""
+    names = [f"blocks.{number}" for number in range(3)]
+    scaled = [helper.make_tensor(f"by.{n}", TensorProto.FLOAT, [1], [n + 1.0]) for n in range(3)]
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 3, "H", "W"])
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3, "h", "w"]) for name in names]
+    nodes = [helper.make_node("Mul", ["pixels", f"by.{n}"], [name]) for n, name in enumerate(names)]
+    graph = helper.make_graph(nodes, "blocks", [pixels], ports, scaled)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    layers = tuple(Layer(name, 1, 3) for name in names)
+    spec = BackboneSpec("blocks", layers, ("blocks.1",), (0.2,) * 3, (0.7,) * 3, "MIT", "a test", "0" * 64)
+    return Backbone(spec, model)
+
+
+@pytest.mark.parametrize("patch_size", [1, 3])
+@pytest.mark.parametrize("chosen", [["blocks.0", "blocks.2"], ["blocks.0", "blocks.1", "blocks.2"]])
+def test_a_mean_of_layers_is_the_mean_of_what_they_give_side_by_side(blocks, images, patch_size, chosen):
+    found = embed(blocks, images, layers=chosen, patch_size=patch_size, combine="mean")
+    beside = embed(blocks, images, layers=chosen, patch_size=patch_size)
+    assert found.shape[3] == 3
+    expected = np.mean(np.split(beside, len(chosen), axis=3), axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    some = embed(
+        blocks, images, layers=chosen, patch_size=patch_size, combine="mean", channels=np.array([0, 2])
+    )
+    np.testing.assert_allclose(some, found[..., [0, 2]], rtol=1e-6)
+
+
+def test_the_mean_of_one_layer_is_itself(blocks, images):
+    found = embed(blocks, images, layers=["blocks.2"], combine="mean")
+    np.testing.assert_array_equal(found, embed(blocks, images, layers=["blocks.2"]))
+
+
+def test_layers_of_several_sizes_have_no_mean(backbone):
+    with pytest.raises(ConfigError, match=r"no mean of layers of several sizes: blocks\.0 \(1/4, 12\)"):
+        embed(backbone, None, combine="mean")

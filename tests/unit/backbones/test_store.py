@@ -8,7 +8,8 @@ import pytest
 
 from kizu.backbones.base import IMAGENET_MEAN, Layer
 from kizu.backbones.graph import Embedder, build_embedder
-from kizu.backbones.store import load_backbone
+from kizu.backbones.session import GraphSession
+from kizu.backbones.store import load_backbone, load_spec
 from kizu.core.errors import BackboneError, ConfigError
 from kizu.core.work import Work
 
@@ -153,3 +154,18 @@ def test_a_file_that_is_cut_or_has_a_name_that_is_no_text_is_refused_by_name(mod
         path.write_bytes(broken)
         with pytest.raises(BackboneError, match=r"net\.onnx"):
             load_backbone(str(path))
+
+
+def test_a_file_is_run_once_for_its_facts_and_itself_and_again_when_it_is_another(model, path, monkeypatch):
+    runs = []
+    monkeypatch.setattr("kizu.backbones.store._PROBED", {})
+    monkeypatch.setattr(
+        "kizu.backbones.store.GraphSession", lambda *given: runs.append(1) or GraphSession(*given)
+    )
+    onnx.save(model, path)
+    assert load_spec(str(path)).layers == load_backbone(str(path)).spec.layers
+    assert len(runs) == 1
+    del model.graph.output[0]
+    onnx.save(model, path)
+    assert len(load_spec(str(path)).layers) == 2
+    assert len(runs) == 2

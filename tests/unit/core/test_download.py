@@ -282,7 +282,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(
     class Full:
         free = 1000
 
-    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda _: Full)
+    monkeypatch.setattr("kizu.core.files.shutil.disk_usage", lambda _: Full)
     with pytest.raises(OutputError, match="MB are free"):
         download(server[0], tmp_path / "a", sha256=None)
     assert not (tmp_path / "a").exists()

@@ -16,6 +16,7 @@ import pytest
 from kizu.core.config import Stored
 from kizu.core.errors import BundleError, DataError, KizuError, OutputError
 from kizu.core.files import (
+    ensure_disk_room,
     new_folder,
     read_json,
     read_jsonl,
@@ -312,3 +313,9 @@ def test_scratch_is_gone_afterwards_and_so_is_what_a_kill_left_there(tmp_path: P
         Path("/elsewhere").read_bytes()  # another's trouble is not the scratch folder's
     with pytest.raises(OutputError, match="gone"), scratch_folder(tmp_path / "gone"):
         pass
+
+
+def test_what_the_disk_has_no_room_for_is_told_with_both_sizes(tmp_path: Path) -> None:
+    ensure_disk_room(tmp_path, 1, "a.zip")
+    with pytest.raises(OutputError, match=rf"^a.zip takes {1 << 40} MB, and \d+ MB are free"):
+        ensure_disk_room(tmp_path, 1 << 60, "a.zip")

@@ -20,11 +20,13 @@ from kizu.data.passed import Passed
 from kizu.decision.policy import PolicyConfig
 from kizu.imaging.codec import decode, encode_png, png_bytes
 from kizu.imaging.roi import read_roi
-from kizu.inspection.folder import TOLD_REJECTED, FolderRunner
+from kizu.inspection.folder import FolderRunner
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.options import FolderOptions
-from kizu.inspection.pieces import SETTLED_S
-from kizu.inspection.records import csv_lines, error_record, schema
+from kizu.inspection.records import error_record, schema
+from kizu.inspection.results import SETTLED_S
+from kizu.inspection.table import csv_lines
+from kizu.inspection.tally import TOLD_REJECTED
 from kizu.lab.train import RunConfig, train_run
 
 

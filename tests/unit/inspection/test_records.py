@@ -20,12 +20,12 @@ from kizu.inspection.inspector import Inspection
 from kizu.inspection.records import (
     Prediction,
     Record,
-    csv_lines,
     error_record,
     parse_record,
     prediction_record,
     schema,
 )
+from kizu.inspection.table import csv_lines
 from kizu.inspection.tally import Tally
 
 NG = (
@@ -220,11 +220,11 @@ def test_the_schema_is_one_and_says_of_each_field_what_it_is(name: Any) -> None:
 def test_the_table_has_a_row_for_each_record_and_nothing_where_there_is_nothing() -> None:
     text = "".join(csv_lines(read(line) for line in LINES))
     assert text.splitlines() == [
-        "image_path,label,pred_score,image_threshold,gt_label,num_defects,total_defect_area,error,outcome",
-        "in/blowhole/1.jpg,NG,31.601608276367188,27.1912841796875,defect,2,979,,inspected",
-        "in/ü ß.jpg,OK,25.0,27.5,,0,0,,inspected",
-        "in/ü ß.jpg,NG,25.0,27.5,,0,0,,inspected",
-        "in/broken.png,,,,,,,in/broken.png: is not an image,damaged",
+        "image_path,label,pred_score,image_threshold,gt_label,num_defects,total_defect_area,error,outcome,category",
+        "in/blowhole/1.jpg,NG,31.601608276367188,27.1912841796875,defect,2,979,,inspected,tile",
+        "in/ü ß.jpg,OK,25.0,27.5,,0,0,,inspected,tile",
+        "in/ü ß.jpg,NG,25.0,27.5,,0,0,,inspected,tile",
+        "in/broken.png,,,,,,,in/broken.png: is not an image,damaged,",
     ]
     assert "".join(csv_lines([])) == text.splitlines()[0] + "\n"
     assert (

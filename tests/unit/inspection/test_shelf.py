@@ -4,17 +4,16 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import CONFIG, fitted, part_picture, texture, with_flaw
+from tests.support import CONFIG, fitted, grain, part_picture, with_flaw
+from tests.support import put_bundle as put
 
 import kizu.inspection.open_models as open_models
 from kizu.bundles.manifest import Bundle
 from kizu.bundles.references import FILE, References, write_references
-from kizu.bundles.store import save
 from kizu.core.errors import BundleError, ConfigError, ImageError, KizuError
 from kizu.core.types import U8
 from kizu.decision.calibration import Thresholds
@@ -31,20 +30,9 @@ from kizu.runs.folder import RunFolder
 FLAWED = with_flaw(part_picture(70), 20, 30)
 
 
-def grain(seed: int) -> U8:
-    """Another product than a plate."""
-    return np.repeat(texture(seed, (64, 64))[..., None], 3, axis=2)
-
-
 @pytest.fixture(scope="module")
 def bundle(good_pictures: U8) -> Bundle:
     return fitted(good_pictures).bundle
-
-
-def put(bundle: Bundle, folder: Path, **facts: object) -> Path:
-    """A bundle with other facts in its manifest."""
-    save(replace(bundle, manifest=bundle.manifest.model_copy(update=facts)), folder)
-    return folder
 
 
 def with_threshold(bundle: Bundle, value: float) -> Thresholds:

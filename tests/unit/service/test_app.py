@@ -205,6 +205,10 @@ def test_the_service_says_what_it_serves_and_that_it_is_ready(client: TestClient
     assert client.get("/classes").json() == {"classes": ["plate"]}
     (model,) = client.get("/models").json()["models"]
     assert (model["class_name"], model["method"], model["backbone"]) == ("plate", "patchcore", "tiny")
+    bundle = plate.open_bundle()
+    assert (model["version"], model["sha256"], model["kind"]) == (1, bundle.bundle_sha256, "run")
+    assert (model["run_id"], model["can_be_retrieved"]) == (bundle.manifest.run_id, False)
+    assert model["thresholds"] == bundle.manifest.thresholds.model_dump(mode="json")
     assert model["size_bytes"] > 1000
     assert model["thresholds"]["image"]["value"] == Inspector.open(plate.path).threshold.value
 

@@ -10,7 +10,7 @@ KolektorSDD (Tabernik et al., "Segmentation-based deep-learning approach for sur
     <root>/kosNN/PartM.jpg, kosNN/PartM_label.bmp
 
 Every image has a mask, and is good where that marks nothing. In KolektorSDD2 the publisher's splits hold; defects in
-the training split are listed there and not learned from. KolektorSDD has none: a seeded part of the good images is for
+the training split are listed there, for `discriminative`. KolektorSDD has none: a seeded part of the good images is for
 testing, with all defects. Every item (kosNN) has a defect in one of its parts, so items cannot be kept on one side.
 
 There are no categories: the set is one product.
@@ -81,7 +81,7 @@ def scan(
         ensure_good(samples, folder / "train", passed)
         flawed = sum(s.label == "defect" and s.split is Split.TRAIN for s in samples)
         if flawed:
-            passed.remark(f"defects in the training split, which are not learned from: {flawed}")
+            passed.remark(f"defects in the training split, which only discriminative learns from: {flawed}")
         return Manifest(name, category or name, folder, tuple(samples), passed.notes())
     items = [path.name for path in folders_in(folder) if path.name.startswith("kos")]
     if not items:

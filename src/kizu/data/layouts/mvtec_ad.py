@@ -76,6 +76,18 @@ def scan(root: Path | None = None, category: str | None = None) -> Manifest:
     return Manifest(dataset, folder.name, folder, with_masks, passed.notes())
 
 
+def lay_out(sample: Sample, stem: str) -> tuple[Path, Path]:
+    """Where `scan` looks for a labelled sample called `stem`, and for its mask: PNG files below the category.
+
+    Raises `DataError` for a sample without a label or a split.
+    """
+    if sample.label is None or sample.split is None:
+        raise DataError(f"{sample.id} has no label or no split, and this layout wants both")
+    kind = GOOD if sample.label == "good" else sample.defect
+    mask = Path("ground_truth") / kind / f"{stem}_mask.png"
+    return Path(sample.split) / kind / f"{stem}.png", mask
+
+
 def _root(root: Path | None) -> Path:
     if root is None:
         name = os.environ.get(ROOT_VARIABLE)

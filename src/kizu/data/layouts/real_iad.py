@@ -14,7 +14,7 @@ and likewise realiad_512, realiad_256, realiad_raw, and realiad_jsons_sv, realia
 Image and mask paths are relative to the images' folder and the prefix. `pre_transform` says how the publisher's own
 code resizes; it is not applied. The views of one part stay together in every split, unless the file itself has parts in
 both of its splits, which is told; what the file puts into the training split and calls defective (fuiad) is listed
-there and not learned from.
+there, for `discriminative`.
 """
 
 from collections import defaultdict
@@ -105,7 +105,7 @@ def scan(
     tell_unmasked(samples, passed)
     flawed = sum(s.label == "defect" and s.split is Split.TRAIN for s in samples)
     if flawed:
-        passed.remark(f"defects in the training split, which are not learned from: {flawed}")
+        passed.remark(f"defects in the training split, which only discriminative learns from: {flawed}")
     grouped = _with_parts(samples, passed)
     return Manifest("real_iad", category, images, grouped, passed.notes())
 

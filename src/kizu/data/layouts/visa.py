@@ -8,7 +8,7 @@
 Objects: candle, capsules, cashew, chewinggum, fryum, macaroni1, macaroni2, pcb1 to pcb4, pipe_fryum.
 
 The table decides: what it does not name is passed over. `split_csv` also has `2cls_highshot.csv` and
-`2cls_fewshot.csv`, which put defects into the training split: they are listed there and not learned from. The kinds of
+`2cls_fewshot.csv`, which put defects into the training split: they are listed there, for `discriminative`. The kinds of
 flaw, which only the masks and a further table tell apart, are not represented: every defect is an "anomaly".
 """
 
@@ -91,7 +91,7 @@ def scan(
     tell_unmasked(samples, passed)
     flawed = sum(s.label == "defect" and s.split is Split.TRAIN for s in samples)
     if flawed:
-        passed.remark(f"defects in the training split, which are not learned from: {flawed}")
+        passed.remark(f"defects in the training split, which only discriminative learns from: {flawed}")
     return Manifest("visa", category, folder, tuple(samples), passed.notes())
 
 

@@ -30,7 +30,7 @@ def test_the_second_set_keeps_its_splits_and_learns_from_no_defect(tmp_path: Pat
     flawed = next(s for s in manifest.samples if s.id == "train/10007.png")
     assert (flawed.label, flawed.split) == ("defect", Split.TRAIN)
     assert flawed.mask_path == tmp_path / "train/10007_GT.png"
-    assert manifest.notes == ("defects in the training split, which are not learned from: 1",)
+    assert manifest.notes == ("defects in the training split, which only discriminative learns from: 1",)
 
 
 def test_the_first_set_tests_with_all_defects_and_a_seeded_part_of_the_good(tmp_path: Path) -> None:

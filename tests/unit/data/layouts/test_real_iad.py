@@ -54,7 +54,7 @@ def test_defects_among_the_training_images_are_not_learned(root: Path) -> None:
     manifest = real_iad.scan(changed(root, contaminate))
     assert len(manifest.train_good()) == 8
     assert sum(s.split is Split.TRAIN for s in manifest.samples) == 9
-    assert manifest.notes == ("defects in the training split, which are not learned from: 1",)
+    assert manifest.notes == ("defects in the training split, which only discriminative learns from: 1",)
 
 
 def test_the_best_resolution_is_taken_or_the_one_that_is_named(root: Path) -> None:

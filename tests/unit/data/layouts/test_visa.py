@@ -101,7 +101,7 @@ def test_the_supervised_tables_list_defects_that_are_not_learned(root: Path) -> 
     manifest = LAYOUTS["visa"](root, None, {"table": "2cls_fewshot"})
     assert sum(s.split is Split.TRAIN for s in manifest.samples) == 7
     assert len(manifest.train_good()) == 6
-    assert manifest.notes == ("defects in the training split, which are not learned from: 1",)
+    assert manifest.notes == ("defects in the training split, which only discriminative learns from: 1",)
     with pytest.raises(ConfigError, match="table"):
         LAYOUTS["visa"](root, None, {"table": "mine"})
 
