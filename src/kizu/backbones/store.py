@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from kizu.backbones.base import (
 from kizu.backbones.cache import load_cached
 from kizu.backbones.publishers import fetchable
 from kizu.backbones.session import GraphSession
+from kizu.backbones.tuned import find_graph, is_tuned, read_provenance
 from kizu.core.errors import BackboneError, ConfigError
 from kizu.core.hashing import hash_file, hash_value
 from kizu.core.registry import look_up
@@ -41,8 +43,8 @@ _OLDEST_OPSET = 13
 
 
 def load_backbone(name_or_path: str) -> Backbone:
-    """The backbone of that name in `BACKBONES`, the one that was added under it, or the ONNX file of that path (it ends
-    in .onnx).
+    """The backbone of that name in `BACKBONES`, the one that was added under it, the ONNX file of that path (it ends in
+    .onnx), or what `kizu tune` made in the folder of that path.
 
     A file has one input (N, 3, H, W) float32, and its outputs of four axes (N, dim, h, w) are its layers, the one
     nearest to the input first. Its metadata may say `kizu.mean` and `kizu.std` (JSON lists of three numbers on the 0..1
@@ -53,6 +55,8 @@ def load_backbone(name_or_path: str) -> Backbone:
     """
     if name_or_path.endswith(".onnx"):
         return read_file(Path(name_or_path))
+    if is_tuned(name_or_path):
+        return _read_tuned(name_or_path)
     entry = _look_up(name_or_path)
     if entry is None:
         return load_added(name_or_path)
@@ -64,8 +68,17 @@ def load_spec(name_or_path: str) -> BackboneSpec:
     """The facts alone; of a name without its weights. Raises as `load_backbone`."""
     if name_or_path.endswith(".onnx"):
         return read_file(Path(name_or_path)).spec
+    if is_tuned(name_or_path):
+        return _read_tuned(name_or_path).spec
     entry = _look_up(name_or_path)
     return read_added(name_or_path).as_spec() if entry is None else entry.spec(name_or_path)
+
+
+def _read_tuned(folder: str) -> Backbone:
+    backbone = read_file(find_graph(folder))
+    made = read_provenance(Path(folder))
+    name = f"{made.base}, tuned on {made.placement} ({Path(folder).name})"
+    return replace(backbone, spec=replace(backbone.spec, name=name))
 
 
 def _look_up(name: str) -> Entry | None:

@@ -11,6 +11,7 @@ from kizu.tasks.options import DataOptions, WorkOptions
 
 if TYPE_CHECKING:
     from kizu.lab.searched import Searched
+    from kizu.lab.with_defects import DefectsTried
     from kizu.tasks.recommend import Recommended
 
 
@@ -18,11 +19,18 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
     """Try methods on a sample of the good images: what each would cost here, what it sees, and which one to take.
 
     The best one is tried at several sizes of its input: how large flaws must be to be found, and what that costs.
+    --with-defects asks held-out folds whether the labelled defects in train/<kind> are worth learning from.
     --search tries networks, layers, sizes, methods and their settings instead, for as long as it may. Nothing is fitted
     for good, and no test image is looked at. Flaws are painted into good images for it; real ones look different.
     """
     with start_work(shown, using) as work:
-        if options.search:
+        if options.with_defects:
+            from kizu.tasks.recommend import defects_for
+
+            tried = defects_for(data, options, work)
+            is_chosen, reason = tried.offered is not None, tried.reason
+            _show_defects(tried, as_json=shown.as_json)
+        elif options.search:
             from kizu.tasks.recommend import search_for
 
             searched = search_for(data, options, work)
@@ -35,7 +43,8 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
             is_chosen, reason = found.config is not None, found.reason
             _show(found, as_json=shown.as_json)
     if options.output is not None and not is_chosen:
-        raise DataError(f"{options.output} is not written: {reason}", hint="raise the budget")
+        hint = "kizu recommend without --with-defects" if options.with_defects else "raise the budget"
+        raise DataError(f"{options.output} is not written: {reason}", hint=hint)
     if options.output is not None:
         say(f"wrote {options.output} and its page: kizu train --config {options.output}", err=True)
 
@@ -58,6 +67,17 @@ def _show(told: "Recommended", *, as_json: bool) -> None:
         for name, why in sizes.left_out.items():
             say(f"not tried: size {name} ({why})")
         say(sizes.reason)
+
+
+def _show_defects(found: "DefectsTried", *, as_json: bool) -> None:
+    from kizu.report.defects import defects_json, defects_table, defects_told
+
+    if as_json:
+        say_text(json.dumps(defects_json(found), indent=2))
+        return
+    say(defects_told(found))
+    say_text(defects_table(found))
+    say(found.reason)
 
 
 def _show_search(found: "Searched", *, as_json: bool) -> None:

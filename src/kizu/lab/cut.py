@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kizu.backbones.tuned import images_known
 from kizu.core.errors import ConfigError, DataError
 from kizu.core.randomness import rng_for
 from kizu.core.types import U8, Bool
@@ -16,7 +17,7 @@ from kizu.detectors.base import NEVER_LEFT_OUT
 from kizu.imaging.placement import PlacementConfig
 from kizu.lab.defects import PlacedDefects, choose_defects
 from kizu.lab.fit import LabelledImages, Sides
-from kizu.lab.scheme import held_fraction, leaves_out, mark_anchors, place_grouped
+from kizu.lab.scheme import HELD_GROUPS, held_fraction, leaves_out, mark_anchors, place_grouped
 from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 
@@ -103,6 +104,9 @@ def _cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
             hint="at least 2: one to fit, one to set the threshold; 100 and more make a threshold worth having",
         )
     ensure_apart(good, manifest.test())
+    known = images_known(config.embedding.backbone)
+    if known:
+        return _cut_known(manifest, config, known)
     if config.calibration.folds is not None:
         folds = k_folds(good, config.calibration.folds, rng_for(config.seed, "folds"))
         return Cut(good, good, manifest.validation(), tuple(folds))
@@ -117,7 +121,39 @@ def _cut_good(manifest: Manifest, config: PipelineConfig) -> Cut:
     return Cut(fit, calibration, manifest.validation(), groups=groups)
 
 
+def _cut_known(manifest: Manifest, config: PipelineConfig, known: frozenset[str]) -> Cut:
+    """For a network that was tuned on some of the good images: those it does not know set the thresholds, up to 199
+    parts of them, which promise 1 %; the others are fitted on. It would say too little of those it knows."""
+    good = manifest.train_good()
+    groups = dict(zip(good, blocks_of(good), strict=True))
+    seen = {groups[sample] for sample in good if sample.sha256 in known}
+    new = sorted(set(groups.values()) - seen)
+    if config.calibration.folds is not None or config.calibration.scheme == "left_out":
+        raise ConfigError(
+            "a tuned backbone knows good images: those that it does not know set the thresholds",
+            hint="leave folds out, and scheme: left_out",
+        )
+    if not new or len(new) == len(set(groups.values())):
+        what = "every good image" if not new else "none of these good images"
+        raise DataError(
+            f"{config.embedding.backbone} was tuned on {what} of {manifest.category}",
+            hint="tune on this set, keeping some images back" if new else "tune with some images kept back",
+        )
+    order = rng_for(config.seed, "hold_out").permutation(new)
+    held = set(order[: max(HELD_GROUPS.values())].tolist())
+    return Cut(
+        fit=tuple(sample for sample in good if groups[sample] not in held),
+        calibration=tuple(sample for sample in good if groups[sample] in held),
+        validation=manifest.validation(),
+        groups=groups,
+    )
+
+
 def _cut_parts(manifest: Manifest, config: PipelineConfig) -> Cut:
+    if images_known(config.embedding.backbone):
+        raise ConfigError(
+            "a tuned backbone is for one category", hint="take one category, or another backbone"
+        )
     if config.calibration.folds is not None or config.calibration.rule in LABELLED_RULES:
         raise ConfigError(
             "a model of several categories sets its thresholds on good images held out of the fit",

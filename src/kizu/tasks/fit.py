@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kizu.core.errors import DataError
+from kizu.backbones.tuned import images_known
+from kizu.core.errors import ConfigError, DataError
 from kizu.core.hashing import hash_bytes, hash_value
 from kizu.core.randomness import rng_for
 from kizu.core.work import Work
@@ -130,6 +131,11 @@ def _cut(
 ) -> Sides:
     """As `lab.cut.cut_good`, by the same streams of chance. `sources`: all copies of each content."""
     calibration, placement = config.calibration, config.placement
+    if images_known(config.embedding.backbone):
+        raise ConfigError(
+            f"{config.embedding.backbone} was tuned on good images, which must not set thresholds",
+            hint="kizu train keeps them apart",
+        )
     numbers = dict(zip((sample.id for sample in samples), blocks_of(samples), strict=True))
 
     def place(side: Sequence[Sample]) -> PlacedImages:

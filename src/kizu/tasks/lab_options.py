@@ -241,6 +241,13 @@ class BudgetOptions:
     search_seconds: Annotated[float, Flag("With --search: it ends by then, with what it knows.", least=1)] = (
         600.0
     )
+    with_defects: Annotated[
+        bool,
+        Flag(
+            "Ask held-out folds whether to learn from the labelled defects in train/<kind>, and offer it only if so.",
+            ("--with-defects",),
+        ),
+    ] = False
     backbones: Annotated[
         str | None,
         Flag("With --search: networks, comma separated, or ONNX files. Default: all that are installed."),

@@ -17,7 +17,9 @@ from kizu.lab.search import search
 from kizu.lab.searched import Searched
 from kizu.lab.size_curve import SizeCurve
 from kizu.lab.train import RunConfig
+from kizu.lab.with_defects import DefectsTried, try_with_defects
 from kizu.pipeline.config import PipelineConfig
+from kizu.report.defects import defects_table
 from kizu.report.recommended_page import write_recommended_page, write_searched_page
 from kizu.report.recommending import as_comment, search_table, search_told, sizes_table, sizes_told
 from kizu.tasks.data import data_config, scan_told, with_layout
@@ -88,6 +90,23 @@ def search_for(data: DataOptions, options: BudgetOptions, work: Work) -> Searche
 def page_of(config: Path) -> Path:
     """The page that lies beside a config that was written."""
     return config.with_suffix(".html")
+
+
+def defects_for(data: DataOptions, options: BudgetOptions, work: Work) -> DefectsTried:
+    """Whether to learn from labelled defects; write the config of what is offered where a file was named.
+
+    Raises `ConfigError` for options that are for other questions.
+    """
+    if options.search or options.backbones is not None or options.smallest_flaw_px is not None:
+        raise ConfigError(
+            "--with-defects compares methods on one network at one size",
+            hint="leave --search, --backbones and --smallest-flaw-px out; --config gives another network or size",
+        )
+    found = try_with_defects(scan_told(data_config(data), work), base=_base(options), work=work)
+    if found.offered is not None:
+        lines = [f"kizu recommend --with-defects: {found.reason}", defects_table(found)]
+        _write(options.output, found.offered.config, data, lines)
+    return found
 
 
 def _budget(options: BudgetOptions) -> Budget:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from tests.support import part_picture
 
+from kizu.data.defects.shares import patch_shares
 from kizu.imaging.placement import PlacementConfig
-from kizu.pipeline.flawed import TilePainter, cut_both, patch_shares
+from kizu.pipeline.flawed import TilePainter, cut_both
 
 
 def test_shares_are_means_over_the_pixels_of_each_patch() -> None:

@@ -85,10 +85,10 @@ def _data(study: Study) -> Iterator[Block]:
     yield Heading("Data and split")
     yield Paragraph(
         "Of the good training images a fifth validates, and of the defects three tenths of each kind; the rest of"
-        " the test split only measures. Good training pictures that prove to be of one part, and copies of a"
-        " file, stay on one side. The split is drawn by the seed, saved, and read again; every condition of a seed meets the same"
-        " parts, so all comparisons are paired. Validation defects are there so that thresholds can be set by F1,"
-        " as in the published protocol; a line seldom has them."
+        " the test split only measures. Good training pictures that prove to be of one part, and copies of a file,"
+        " stay on one side. The split is drawn by the seed, saved, and read again; every condition of a seed meets"
+        " the same parts, so all comparisons are paired. Validation defects are there so that thresholds can be"
+        " set by F1, as in the published protocol; a line seldom has them."
     )
     yield data_table(study)
     notes = [f"{name}: {note}" for name, told in study.notes.items() for note in told]
