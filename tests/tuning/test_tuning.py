@@ -19,7 +19,7 @@ from kizu.core.errors import BackboneError, ConfigError, DataError, OutputError 
 from kizu.lab.cut import cut_good  # noqa: E402
 from kizu.pipeline.config import PipelineConfig  # noqa: E402
 from kizu.tuning.config import TuneConfig  # noqa: E402
-from kizu.tuning.finish import WITHIN, draw_tuned, ensure_parity, finish  # noqa: E402
+from kizu.tuning.finish import WITHIN, draw_tuned, ensure_parity, write_tuned  # noqa: E402
 from kizu.tuning.loop import Pictures, Tuning  # noqa: E402
 from kizu.tuning.losses import confidence_loss, patch_loss, total_loss  # noqa: E402
 from kizu.tuning.networks import Network, load_network  # noqa: E402
@@ -258,7 +258,7 @@ def test_good_and_flawed_count_alike_and_patches_in_between_not_at_all() -> None
 def test_a_finished_folder_is_a_backbone_and_a_changed_one_is_refused(tmp_path: Path) -> None:
     run = tuning(tmp_path)
     run.run()
-    made = finish(run, tmp_path, ("a" * 64,), 1.0)
+    made = write_tuned(run, tmp_path, ("a" * 64,), 1.0)
     backbone = load_backbone(str(tmp_path))
     assert backbone.spec.default_layers == ("blocks.1",)
     assert backbone.spec.mean == (0.4, 0.5, 0.6)
@@ -309,7 +309,7 @@ def test_the_command_makes_a_backbone_that_trains_with_thresholds_of_images_it_d
     assert ask(*line).stdout.strip().splitlines()[-1] == folder  # it was done
     assert "is not what this would make" in ask(*line, "--seed", 5, ok=2).stderr
     trained = ask(
-        "train", "--data-root", root, "--model", "mahalanobis", "--backbone", folder, "--image-size", 64,
+        "train", "--data-root", root, "--method", "mahalanobis", "--backbone", folder, "--image-size", 64,
         "--output-dir", tmp_path / "runs", "--run-id", "t",
     )  # fmt: skip
     assert Path(trained.stdout.strip().splitlines()[-1], "bundle").is_dir()
@@ -332,7 +332,7 @@ def test_the_command_makes_a_backbone_that_trains_with_thresholds_of_images_it_d
 
 def test_what_read_file_reads_is_the_same_file(tmp_path: Path) -> None:
     run = tuning(tmp_path, cnn, "pointwise")
-    finish(run, tmp_path, (), 0.0)
+    write_tuned(run, tmp_path, (), 0.0)
     assert [layer.name for layer in read_file(tmp_path / "backbone.onnx").spec.layers] == [
         "blocks.1",
         "blocks.2",

@@ -96,7 +96,7 @@ EXAMPLES = {
         "kizu train --data-root pictures/",
         "kizu train --data-root mvtec --category bottle --method padim",
     ),
-    tune.tune: ("kizu tune --data-root pictures/",),
+    tune.tune: ("kizu tune --data-root mvtec --category bottle", "kizu train --backbone runs/tune/ID ..."),
     evaluate.evaluate: ("kizu evaluate --model RUN", "kizu evaluate --frozen FILE --categories a,b"),
     design.design: ("kizu design --data-root mvtec --categories hazelnut",),
     design.freeze: ("kizu freeze --design runs/design.json",),
@@ -123,8 +123,9 @@ EXAMPLES = {
 PANELS = {
     "Begin": (demo.demo, doctor.doctor, doctor.init, recommend.recommend),
     "Learn and measure": (
-        presets.presets, train.train, tune.tune, evaluate.evaluate, compare.predict, compare.compare,
-        threshold.threshold, design.design, design.freeze,
+        presets.presets, train.train, tune.tune, evaluate.evaluate,
+        compare.predict, compare.compare, threshold.threshold,
+        design.design, design.freeze,
     ),
     "On the line": (
         inspect.inspect, threshold.redecide, index.index, serve.serve, export.export, export.verify,

@@ -46,7 +46,8 @@ def recommend(data: DataOptions, options: BudgetOptions, using: WorkOptions, sho
         hint = "kizu recommend without --with-defects" if options.with_defects else "raise the budget"
         raise DataError(f"{options.output} is not written: {reason}", hint=hint)
     if options.output is not None:
-        say(f"wrote {options.output} and its page: kizu train --config {options.output}", err=True)
+        page = "" if options.with_defects else " and its page"
+        say(f"wrote {options.output}{page}: kizu train --config {options.output}", err=True)
 
 
 def _show(told: "Recommended", *, as_json: bool) -> None:

@@ -87,11 +87,6 @@ def search_for(data: DataOptions, options: BudgetOptions, work: Work) -> Searche
     return found
 
 
-def page_of(config: Path) -> Path:
-    """The page that lies beside a config that was written."""
-    return config.with_suffix(".html")
-
-
 def defects_for(data: DataOptions, options: BudgetOptions, work: Work) -> DefectsTried:
     """Whether to learn from labelled defects; write the config of what is offered where a file was named.
 
@@ -107,6 +102,11 @@ def defects_for(data: DataOptions, options: BudgetOptions, work: Work) -> Defect
         lines = [f"kizu recommend --with-defects: {found.reason}", defects_table(found)]
         _write(options.output, found.offered.config, data, lines)
     return found
+
+
+def page_of(config: Path) -> Path:
+    """The page that lies beside a config that was written."""
+    return config.with_suffix(".html")
 
 
 def _budget(options: BudgetOptions) -> Budget:

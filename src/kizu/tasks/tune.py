@@ -50,7 +50,7 @@ def tune(data: DataOptions, options: TuneOptions, work: Work) -> Tuned:
     """
     if find_spec("torch") is None:
         raise MissingExtraError("tuning needs torch, which is not installed", hint="pip install 'kizu[tune]'")
-    from kizu.tuning.finish import finish
+    from kizu.tuning.finish import write_tuned
     from kizu.tuning.loop import Tuning
     from kizu.tuning.networks import load_network
 
@@ -71,7 +71,7 @@ def tune(data: DataOptions, options: TuneOptions, work: Work) -> Tuned:
         tuning = Tuning(network, config, *sides, folder)
         encode_png(folder / SHEET, stage_sheet(list(sides[0].images[:2]), config.seed))
         tuning.run(work)
-        made = finish(tuning, folder, hashes, time.perf_counter() - start)
+        made = write_tuned(tuning, folder, hashes, time.perf_counter() - start)
     return Tuned(folder, made)
 
 

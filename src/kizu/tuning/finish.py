@@ -88,7 +88,7 @@ def ensure_parity(
     return worst
 
 
-def finish(tuning: Tuning, folder: Path, hashes: tuple[str, ...], seconds: float) -> Provenance:
+def write_tuned(tuning: Tuning, folder: Path, hashes: tuple[str, ...], seconds: float) -> Provenance:
     """Write weights and graph, proven against torch, and then where they are from. `hashes`: SHA-256 of all images that
     were trained or validated on."""
     model, merged = draw_tuned(tuning)
