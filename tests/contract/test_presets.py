@@ -153,7 +153,7 @@ def test_another_method_is_no_preset(name: str) -> None:
     with pytest.raises(ConfigError, match=f"the preset {name} is of the method"):
         PipelineConfig.parse({"preset": name, "detector": {"kind": other}}, where="test")
     with pytest.raises(ConfigError, match=f"the preset {name} is of the method"):
-        run_config(PipelineOptions(preset=name, model=other), DataOptions())
+        run_config(PipelineOptions(preset=name, method=other), DataOptions())
     config = PipelineConfig.parse({"preset": name}, where="test").with_detector(other, {})
     assert config.preset is None
 

@@ -1,13 +1,17 @@
 """The three lines of a notebook."""
 
+import json
 import pickle
 import re
+from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pytest
-from tests.support import part_picture, with_flaw
+from PIL import Image
+from tests.support import category, part_picture, with_flaw
 
 import kizu
 from kizu.backbones.session import GraphSession
@@ -126,3 +130,105 @@ def test_what_is_to_be_called_off_is(config: kizu.PipelineConfig) -> None:
             work=kizu.Work(on_progress=see, cancelled=stop),
         )
     assert told == ["pictures"]
+
+
+def test_of_a_folder_only_what_is_known_to_be_good_is_learned(tmp_path: Path) -> None:
+    for seed in range(10):
+        encode_png(tmp_path / "good" / f"{seed}.png", part_picture(seed))
+        encode_png(tmp_path / "bad" / f"{seed}.png", with_flaw(part_picture(seed + 20), 10, 44))
+    told: list[str] = []
+    config = kizu.PipelineConfig.parse(CONFIG, where="test")
+    inspector = kizu.fit(tmp_path, config, work=kizu.Work(on_note=told.append))
+    assert inspector.manifest.fitted_on.fit_count <= 10
+    assert inspector.inspect(tmp_path / "bad/3.png").label == "NG"
+    assert any("layout: folder" in text for text in told)
+
+
+def test_words_of_fit_change_the_config_and_wrong_ones_are_told(config: kizu.PipelineConfig) -> None:
+    pictures = [part_picture(seed) for seed in range(12)]
+    inspector = kizu.fit(pictures, config, method="padim", image_size=48, folds=3)
+    assert inspector.manifest.model == "padim"
+    assert inspector.manifest.placement.image_size == (48, 48)
+    assert "folds" in inspector.threshold.describe()
+    with pytest.raises(kizu.KizuError, match="padin") as caught:
+        kizu.fit(pictures, config, method="padin")
+    assert "did you mean 'padim'?" in str(caught.value)
+
+
+def test_images_of_pillow_are_looked_at_as_files_are(config: kizu.PipelineConfig, tmp_path: Path) -> None:
+    inspector = kizu.fit([Image.fromarray(part_picture(seed)) for seed in range(8)], config)
+    encode_png(tmp_path / "a.png", with_flaw(part_picture(50), 10, 20))
+    expected = inspector.inspect(tmp_path / "a.png").score
+    opened = Image.open(tmp_path / "a.png")
+    for image in (opened, opened.convert("RGBA"), opened.quantize(256).convert("RGB")):
+        assert inspector.inspect(image).score == pytest.approx(expected, rel=0.1)
+    assert inspector.inspect(opened).score == expected
+    turned = opened.rotate(90, expand=True)
+    turned.getexif()[0x0112] = 6  # lies on its side, and says so
+    turned.info["exif"] = turned.getexif().tobytes()
+    assert inspector.inspect(turned).score == pytest.approx(expected, rel=1e-5)
+    deep = Image.fromarray(np.asarray(opened.convert("L")).astype(np.uint16) * 257)
+    assert inspector.inspect(deep).score == pytest.approx(
+        inspector.inspect(opened.convert("L")).score, rel=1e-5
+    )
+
+
+def test_many_come_in_their_order_and_a_broken_one_in_its_place(
+    config: kizu.PipelineConfig, tmp_path: Path
+) -> None:
+    inspector = kizu.fit([part_picture(seed) for seed in range(8)], config)
+    images = [part_picture(seed) for seed in range(40, 49)]
+    expected = [inspector.inspect(image).score for image in images]
+    assert [found.score for found in inspector.inspect_many(images, workers=3)] == pytest.approx(expected)  # type: ignore[union-attr]
+    (tmp_path / "torn.png").write_bytes(b"nothing")
+    mixed = [images[0], tmp_path / "torn.png", images[1]]
+    with pytest.raises(ImageError):
+        list(inspector.inspect_many(mixed))
+    first, error, last = inspector.inspect_many(mixed, skip_broken=True)
+    assert isinstance(error, ImageError)
+    assert isinstance(first, kizu.Inspection)
+    assert isinstance(last, kizu.Inspection)
+    assert (first.score, last.score) == pytest.approx(expected[:2])
+    endless = inspector.inspect_many(repeat(images[0]), workers=2)  # never all asked for
+    assert next(endless).score == pytest.approx(expected[0])  # type: ignore[union-attr]
+
+
+def test_an_inspection_tells_itself_and_draws_on_what_it_saw(
+    config: kizu.PipelineConfig, tmp_path: Path
+) -> None:
+    inspector = kizu.fit([part_picture(seed) for seed in range(8)], config, name="plate")
+    flawed = with_flaw(part_picture(50), 10, 20)
+    found = inspector.inspect(flawed)
+    assert repr(found).startswith(f"Inspection(NG, {found.reason}, ")
+    assert repr(found).endswith("64 x 64)")
+    assert np.array_equal(found.overlay(), found.overlay(flawed))
+    assert "data:image/jpeg;base64," in found._repr_html_()
+    assert json.loads(json.dumps(found.to_dict()))["regions"][0]["area"] == found.regions[0].area
+    assert found.ratio == pytest.approx(found.score / found.threshold)
+    found.save(tmp_path / "a.png", caption=False)
+    assert np.array_equal(kizu.decode(tmp_path / "a.png"), found.overlay(caption=False))
+    with pytest.raises(kizu.KizuError, match=r"neither \.png nor \.jpg"):
+        found.save(tmp_path / "a.gif")
+    alone = replace(found, source=None)
+    assert "<img" not in alone._repr_html_()
+    with pytest.raises(kizu.KizuError, match="does not know its image"):
+        alone.overlay()
+    assert repr(inspector).startswith("Inspector(plate, patchcore, version 1, ")
+
+
+def test_an_inspector_is_measured_on_a_labelled_folder(config: kizu.PipelineConfig, tmp_path: Path) -> None:
+    category(tmp_path, "plate", 0)
+    inspector = kizu.fit([part_picture(seed) for seed in range(12)], config)
+    measured = kizu.evaluate(inspector, tmp_path, category="plate")
+    assert measured.confusion["tp"] == 4
+    assert measured.promises["image"].measured.pictures == 4
+    with pytest.raises(kizu.KizuError, match="no test picture"):
+        kizu.evaluate(inspector, tmp_path / "plate" / "train" / "good")
+
+
+def test_public_names_are_one_list_that_type_checkers_read() -> None:
+    stub = (Path(kizu.__file__).parent / "__init__.pyi").read_text()
+    assert sorted(re.findall(r"^from \S+ import (\w+) as", stub, re.MULTILINE)) == kizu.__all__
+    assert set(kizu.__all__) <= set(dir(kizu))
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = kizu.fitt

@@ -30,20 +30,21 @@ _WRITTEN_BEFORE = ("inspections",)
 _AGAIN = "copy the whole folder again, or train anew"
 
 
-def save(bundle: Bundle, folder: Path) -> str:
+def save(bundle: Bundle, folder: Path | str) -> str:
     """Write `bundle` as `folder`, whole or not at all, and return its hash.
 
     Raises `OutputError` when `folder` exists or cannot be written.
     """
-    with new_folder(folder) as temporary:
+    with new_folder(Path(folder)) as temporary:
         return _write(bundle, temporary)
 
 
-def load(folder: Path) -> Bundle:
+def load(folder: Path | str) -> Bundle:
     """Read and verify the bundle at `folder`.
 
     Raises `BundleError` naming the file that is missing, changed, unknown, unreadable or of another format.
     """
+    folder = Path(folder)
     index = _read_index(folder)
     _ensure_exact(folder, index["files"])
     for name, expected in index["files"].items():

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from scipy import ndimage
 
 from kizu.core.errors import ImageError
@@ -11,6 +12,7 @@ from kizu.core.types import U8
 from kizu.imaging.pixels import to_rgb
 from kizu.imaging.scale import Scale
 
+PillowImage = Image.Image
 Order = Literal["RGB", "BGR"]
 Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 _KERNELS = {"G": (0, 1, 4), "R": (1, 2, 4), "B": (1, 2, 4)}
@@ -70,3 +72,13 @@ def _fill(array: NDArray[Any], pattern: str) -> NDArray[Any]:
         planes.append(total / ndimage.convolve(seen, kernel, mode="constant"))
     filled = np.stack(planes, axis=2)
     return filled.astype(array.dtype) if array.dtype.kind == "f" else np.rint(filled).astype(array.dtype)
+
+
+def pillow_to_array(image: PillowImage) -> NDArray[Any]:
+    """An image of Pillow's as an array as `to_rgb` takes it: turned as its EXIF says, palettes and CMYK as RGB, 16 bits
+    as they are."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("L", "RGB", "RGBA") or upright.mode.startswith(("I", "F")):
+        return np.asarray(upright)
+    has_alpha = "A" in upright.mode or "transparency" in upright.info
+    return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))

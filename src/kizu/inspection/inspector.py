@@ -1,24 +1,27 @@
 """One image in, one verdict out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from kizu.bundles.manifest import Bundle, BundleManifest
 from kizu.bundles.store import load
-from kizu.core.errors import BundleError, MismatchError
+from kizu.core.errors import BundleError, ImageError, MismatchError
 from kizu.core.types import F32, HW, U8, Scorer
 from kizu.core.work import Work
 from kizu.data.batches import Source, place_source
 from kizu.decision.policy import Policy, PolicyConfig
 from kizu.decision.regions import highest_spot
 from kizu.decision.thresholds import Threshold
+from kizu.imaging.arrays import PillowImage, pillow_to_array
 from kizu.imaging.overlay import HEAT_RANGE as HEAT_RANGE
 from kizu.imaging.placement import PlacementConfig, map_back, seen_part
 from kizu.imaging.roi import Roi
 from kizu.imaging.tiling import as_seen
 from kizu.inspection.found import Inspection as Inspection
+from kizu.inspection.many import JudgeEach
 from kizu.inspection.rethreshold import KeptScores, Wanted, with_manifest
 from kizu.pipeline.opened import open_pipeline
 from kizu.runs.versions import bundle_in_force
@@ -184,9 +187,37 @@ class Inspector:
             )
         return self._source
 
-    def inspect(self, image: str | Source) -> Inspection:
-        """Inspect a file, its bytes, or an array (H, W), (H, W, 3) or (H, W, 4). Raises `ImageError`."""
+    def __repr__(self) -> str:
+        m = self.manifest
+        return f"Inspector({m.category}, {m.model}, version {m.version}, {self.threshold.describe()})"
+
+    def inspect(self, image: str | Source | PillowImage) -> Inspection:
+        """Inspect a file, its bytes, an array (H, W), (H, W, 3) or (H, W, 4), or an image of Pillow's.
+
+        What it returns knows the image, and can draw on it. Raises `ImageError`.
+        """
         source = Path(image) if isinstance(image, str) else image
+        if isinstance(source, PillowImage):
+            source = pillow_to_array(source)
+        return replace(self._inspect(source), source=source, scale=self.manifest.placement.scale)
+
+    def inspect_many(
+        self,
+        images: Iterable[str | Source | PillowImage],
+        *,
+        workers: int | None = None,
+        skip_broken: bool = False,
+    ) -> Iterator[Inspection | ImageError]:
+        """Inspect images as they are asked for, in their order, `workers` at a time (None: as many as cores).
+
+        An image that cannot be inspected raises its `ImageError` in its place, which ends all; with `skip_broken` the
+        error itself stands there, and the others go on.
+        """
+        judge = JudgeEach(self, skip_broken)
+        for _, found in self._work.share(judge, images, workers=workers):
+            yield found
+
+    def _inspect(self, source: Source) -> Inspection:
         placed = place_source(source, self.placement)
         self.ensure_fits(placed.size, source if isinstance(source, Path) else getattr(source, "path", None))
         return self.inspect_placed(placed.image[None], [placed.size])[0]

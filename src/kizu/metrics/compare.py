@@ -153,47 +153,35 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: corrected[name] for name in p_values}
 
 
-def exchange_verdicts(
-    labels: Bool, first: Bool, second: Bool, *, rng: np.random.Generator, exchanges: int = 2000
-) -> Difference:
+def exchange_verdicts(labels: Bool, first: Bool, second: Bool) -> Difference:
     """The difference of F1 of two sets of verdicts on the same N images: labels (N,) True = defective, verdicts (N,)
     True = rejected. No interval.
 
     As `exchange_test`, of verdicts in place of ranks: if the two are alike, the verdicts that an image has in one and
-    in the other may change places. Raises `Undefined` without both kinds of images, `ConfigError` as `exchange_test`.
+    in the other may change places. All exchanges are counted: F1 knows of them only how many defective and how many
+    good images the first alone rejects, two binomial numbers. Raises `Undefined` without both kinds of images.
     """
-    if exchanges < 1:
-        raise ConfigError(f"exchanges must be at least 1, got {exchanges}")
     labels, first, second = (np.asarray(values, bool) for values in (labels, first, second))
     if not labels.size == first.size == second.size:
         raise DataError(f"{labels.size} labels, {first.size} and {second.size} verdicts")
     if labels.all() or not labels.any():
         raise Undefined("F1 needs good and defective images")
+    from scipy.stats import binom
+
     differ = first != second
-    change = rng.random((exchanges, int(differ.sum()))) < 0.5
-    mixed = [
-        np.where(change, one[differ], other[differ]) for one, other in ((second, first), (first, second))
-    ]
-    agreed = first & second
-    sides = [
-        _f1(
-            agreed[labels].sum() + m[:, labels[differ]].sum(axis=1),
-            agreed.sum() + m.sum(axis=1),
-            labels.sum(),
-        )
-        for m in mixed
-    ]
-    value = float(
-        _f1((first & labels).sum(), first.sum(), labels.sum())
-        - _f1((second & labels).sum(), second.sum(), labels.sum())
-    )
-    as_large = 1 + int((np.abs(sides[0] - sides[1]) >= abs(value) - 1e-12).sum())
-    return Difference(value, None, None, as_large / (exchanges + 1), f"verdicts exchanged, {exchanges} times")
+    defective = int(labels.sum())
+    agreed = [int((first & second & side).sum()) for side in (labels, ~labels)]
+    bad, good = (int((differ & side).sum()) for side in (labels, ~labels))
+    own, others = np.arange(bad + 1)[:, None], np.arange(good + 1)[None]  # what the first alone rejects
 
+    def f1(hits: Any, alarms: Any) -> Any:
+        return 2 * (agreed[0] + hits) / (agreed[0] + hits + agreed[1] + alarms + defective)
 
-def _f1(hits: Any, rejected: Any, defective: Any) -> Any:
-    """Of counts: 2 hits / (rejected + defective)."""
-    return 2 * hits / (rejected + defective)
+    apart = f1(own, others) - f1(bad - own, good - others)  # (bad + 1, good + 1)
+    value = float(apart[int((first & differ & labels).sum()), int((first & differ & ~labels).sum())])
+    chance = binom.pmf(own, bad, 0.5) * binom.pmf(others, good, 0.5)
+    p_value = min(1.0, float(chance[np.abs(apart) >= abs(value) - 1e-12].sum()))
+    return Difference(value, None, None, p_value, "verdicts exchanged, all ways")
 
 
 def contrast_aurocs(

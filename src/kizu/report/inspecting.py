@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote_from_bytes
 
 from kizu.core.errors import ImageError, OutputError
-from kizu.core.files import write_text
+from kizu.core.files import read_json, write_text
 from kizu.core.locks import locked
 from kizu.decision.promise import percent
 from kizu.imaging.codec import decode, encode_jpeg
@@ -28,6 +28,7 @@ from kizu.report.cases import MOVED, cases_block
 SHEET, SHEET_PX, SHEET_COLUMNS = 30, 220, 5
 """Pictures on the sheet of NG, and its measures."""
 TOLD_FAILURES = 50
+AGAIN = "run kizu inspect again"
 TRUTH = {"good": 0, "defect": 1}
 
 
@@ -48,6 +49,16 @@ def write_inspection_page(
             parts = [_inspection_part(folder, report, records, kinds or {}, sheet)]
         write_text(page, render(Page(parts[0].title, parts)), durable=False)
     return page
+
+
+def refresh_inspection_page(folder: Path) -> None:
+    """Write the page anew where there is one: its lines or their verdicts have changed. Raises `OutputError`."""
+    if not (folder / "index.html").exists():
+        return
+    path = folder / "report.json"
+    values = read_json(path, hint=AGAIN)
+    kind = MixedReport if "products" in values else Report
+    write_inspection_page(folder, kind.parse(values, where=str(path)))
 
 
 def _mixed_parts(

@@ -51,7 +51,8 @@ class StudyConfig(Config):
     name: str = "shift"
     data: Annotated[tuple[Category, ...], Field(min_length=1)]
     methods: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] = Field(default=METHODS)
-    """Settings of a detector by the name that the tables have for it."""
+    """Settings of a detector by the name that the tables have for it; beside them `embedding` and `image_size`, where a
+    method has others than the study, so that one study can hold a setting against another."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (42, 43, 44)
     """Of split and fit; tests are made on the first."""
     severities: Annotated[tuple[Annotated[int, Field(ge=1, le=SEVERITIES)], ...], Field(min_length=1)] = (
@@ -126,11 +127,15 @@ class StudyConfig(Config):
 
     def pipeline(self, method: str, seed: int) -> PipelineConfig:
         """The pipeline of one fit. Raises `ConfigError` for settings that the method does not have."""
+        settings = dict(self.methods[method])
+        embedding = settings.pop("embedding", {})
+        if not isinstance(embedding, dict):
+            raise ConfigError(f"method {method}: embedding must hold settings, got {embedding!r}")
         return PipelineConfig.parse(
             {
-                "detector": self.methods[method],
-                "embedding": self.embedding.model_dump(mode="json"),
-                "placement": {"image_size": self.image_size},
+                "embedding": self.embedding.model_dump(mode="json") | embedding,
+                "placement": {"image_size": settings.pop("image_size", self.image_size)},
+                "detector": settings,
                 "seed": seed,
             },
             where=f"method {method}",

@@ -1,7 +1,8 @@
 """What each condition costs or wins back against the one it is compared with, and whether chance could have made it.
 
 All comparisons are of the same parts. Tests are made on the first seed; the mean over seeds stands beside them.
-p-values hold for all tests of a study together (Holm).
+p-values hold for all comparisons of one question together (Holm): what one condition does to one metric, over
+categories, methods and severities; or which method loses more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,6 @@ from itertools import combinations
 
 import numpy as np
 
-from kizu.core.randomness import rng_for
 from kizu.metrics.compare import Difference, contrast_aurocs, delong, exchange_verdicts, holm
 from kizu.metrics.suite import ROWS
 from kizu.metrics.undefined import Undefined
@@ -45,7 +45,7 @@ class Effect:
 
     @property
     def is_found(self) -> bool:
-        """Whether chance is ruled out at 5 %, all tests together."""
+        """Whether chance is ruled out at 5 %, all comparisons of its question together."""
         return self.corrected_p is not None and self.corrected_p < LEVEL
 
     @property
@@ -80,6 +80,8 @@ class Effects:
     effects: tuple[Effect, ...]
     contrasts: tuple[Contrast, ...]
     tests: int
+    questions: int
+    """Each corrected by itself: of so many that chance alone answers, one in twenty would find something."""
 
     def of(self, condition: str, metric: str, method: str | None = None) -> list[Effect]:
         """Those of one condition and metric."""
@@ -94,15 +96,19 @@ def compare_all(records: Mapping[Key, Record]) -> Effects:
     """Every condition with its baseline, and every two methods in what the shift costs them."""
     effects = list(_effects(records))
     contrasts = list(_contrasts(records))
-    p_values = {f"e{i}": one.first.p_value for i, one in enumerate(effects) if one.first is not None}
-    p_values |= {
-        f"c{i}": one.difference.p_value for i, one in enumerate(contrasts) if one.difference is not None
-    }
-    corrected = holm(p_values)
+    questions: dict[str, dict[str, float]] = {}
+    for i, one in enumerate(effects):
+        if one.first is not None:
+            questions.setdefault(f"{one.key.condition} {one.metric}", {})[f"e{i}"] = one.first.p_value
+    for i, two in enumerate(contrasts):
+        if two.difference is not None:
+            questions.setdefault("methods", {})[f"c{i}"] = two.difference.p_value
+    corrected = {name: p for asked in questions.values() for name, p in holm(asked).items()}
     return Effects(
         tuple(replace(one, corrected_p=corrected.get(f"e{i}")) for i, one in enumerate(effects)),
-        tuple(replace(one, corrected_p=corrected.get(f"c{i}")) for i, one in enumerate(contrasts)),
-        len(p_values),
+        tuple(replace(two, corrected_p=corrected.get(f"c{i}")) for i, two in enumerate(contrasts)),
+        len(corrected),
+        len(questions),
     )
 
 
@@ -131,15 +137,14 @@ def _effect(key: Key, baseline: str, metric: str, pairs: list[tuple[Record, Reco
         return None
     test, why = None, "of this metric no test is made"
     if metric in TESTED:
-        test, why = _undefined_as_words(partial(_test, metric, *pairs[0], key))
+        test, why = _undefined_as_words(partial(_test, metric, *pairs[0]))
     spread = float(np.std(apart, ddof=1)) if len(apart) > 1 else None
     return Effect(key, baseline, metric, float(np.mean(apart)), spread, len(apart), test, why=why)
 
 
-def _test(metric: str, one: Record, other: Record, key: Key) -> Difference:
-    rng = rng_for(0, "study", str(key), metric)
+def _test(metric: str, one: Record, other: Record) -> Difference:
     if metric == "image_f1":
-        return exchange_verdicts(one.defective, one.rejected, other.rejected, rng=rng)
+        return exchange_verdicts(one.defective, one.rejected, other.rejected)
     return delong(one.defective, one.raw, other.raw)
 
 

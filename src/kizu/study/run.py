@@ -12,6 +12,7 @@ from kizu.core.provenance import machine, package_versions, peak_memory, utc_now
 from kizu.core.work import Work
 from kizu.study.conditions import Key
 from kizu.study.config import StudyConfig
+from kizu.study.embedded import write_embedded
 from kizu.study.pictures import CategoryPictures, write_pictures
 from kizu.study.plan import by_source, list_keys
 from kizu.study.record import Record, read_record, write_record
@@ -50,6 +51,8 @@ def measure_study(config: StudyConfig, folder: Path, work: Work = Work()) -> Stu
         _ensure_ours(folder, config)
         pictures = {one.name: write_pictures(config, one, folder, work) for one in config.data}
         computed = _measure_all(config, folder, pictures, work)
+        for one in pictures.values():
+            write_embedded(config, one, folder, work)
         notes = {name: _notes(one) for name, one in pictures.items()}
         write_json(folder / NOTES, notes)
         write_json(folder / META, _meta())

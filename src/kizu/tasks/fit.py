@@ -15,6 +15,7 @@ from kizu.core.randomness import rng_for
 from kizu.core.work import Work
 from kizu.data.manifest import Sample, hash_image
 from kizu.data.splits import blocks_of, hold_out, k_folds
+from kizu.imaging.arrays import PillowImage, pillow_to_array
 from kizu.imaging.placement import PlacementConfig
 from kizu.inspection.inspector import Inspector
 from kizu.inspection.rethreshold import KeptScores
@@ -25,27 +26,37 @@ from kizu.pipeline.config import PipelineConfig
 from kizu.pipeline.opened import PlacedImages
 from kizu.pipeline.placing import choose_placement
 from kizu.runs.scores import CalibrationScores
+from kizu.tasks.data import data_config, scan_told, with_layout
+from kizu.tasks.options import DataOptions
 
-Picture = Path | str | NDArray[Any]
+Picture = Path | str | NDArray[Any] | PillowImage
+"""A file, an array (H, W), (H, W, 3) or (H, W, 4) in RGB order, or an image of Pillow's."""
 
 
 def fit(
-    images: Sequence[Picture],
+    images: Path | str | Sequence[Picture],
     config: PipelineConfig = PipelineConfig(),
     *,
+    method: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    folds: int | None = None,
     name: str = "part",
     group: Literal["auto", "none"] = "auto",
     work: Work = Work(),
 ) -> Inspector:
     """Learn from good images and return what inspects new ones.
 
-    `images`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4), mixed sizes allowed. A part of them, drawn by
-    `config.seed`, is held out to set the thresholds; with `calibration.folds` each is held out of one fit, and the last
-    fit is on all. Copies of one image stay on one side; so do, unless `group` is "none", those that prove to show one
-    part, which `work.on_note` is told. Raises `DataError` for fewer than two different images, `ImageError` for one
-    that cannot be read, `CalibrationError` for a rule that wants labelled images.
+    `images`: pictures, mixed sizes allowed; or a folder, of which the good ones to learn from are taken as `kizu train`
+    does, and what it passes over is told to `work.on_note`. `method`, `image_size` and `folds` change the config. Where
+    not all are fitted on, a part of them, drawn by `config.seed`, is held out to set the thresholds; with folds each is
+    held out of one fit, and the last fit is on all. Copies of one image stay on one side; so do, unless `group` is
+    "none", those that prove to show one part, which `work.on_note` is told.
+    Raises `DataError` for fewer than two different images, `ImageError` for one that cannot be read, `CalibrationError`
+    for a rule that wants labelled images, `ConfigError` for a method or a size that is none.
     """
-    sources = [Path(image) if isinstance(image, str) else image for image in images]
+    config = _changed(config, method, image_size, folds)
+    given = _good_in(Path(images), work) if isinstance(images, Path | str) else images
+    sources = [as_source(image) for image in given]
     hashes = [_hash_content(source) for source in sources]
     different = tuple(dict.fromkeys(hashes))
     if len(different) < 2:
@@ -69,6 +80,31 @@ def fit(
     names = [Sample(str(number), Path(str(number))) for number in range(len(held.scores))]
     known = CalibrationScores.of("", names, held, folds=config.calibration.folds)
     return Inspector(fitted.bundle, work=work, pipeline=fitted.pipeline, kept=KeptScores(known=known))
+
+
+def as_source(picture: Picture) -> Path | NDArray[Any]:
+    """A picture as all below takes it."""
+    if isinstance(picture, str):
+        return Path(picture)
+    return picture if isinstance(picture, Path | np.ndarray) else pillow_to_array(picture)
+
+
+def _changed(
+    config: PipelineConfig, method: str | None, image_size: int | tuple[int, int] | None, folds: int | None
+) -> PipelineConfig:
+    changed = config if method is None else config.with_detector(method, {})
+    changes: dict[str, Any] = {}
+    if image_size is not None:
+        changes["placement"] = {"image_size": image_size}
+    if folds is not None:
+        changes["calibration"] = {"folds": folds}
+    return changed.changed(changes, where="fit") if changes else changed
+
+
+def _good_in(folder: Path, work: Work) -> list[Path]:
+    """The good pictures of a folder that are to learn from; never one of which it is not known."""
+    data = with_layout(DataOptions(root=folder), work)
+    return [sample.path for sample in scan_told(data_config(data), work).train_good()]
 
 
 def _samples(

@@ -7,13 +7,20 @@ from kizu.decision.offers import given_threshold
 from kizu.inspection.journal import read_settings
 from kizu.inspection.redecide import Limits, Redecision, ensure_of_one, redecide_folder
 from kizu.lab.kept_scores import list_same_model
+from kizu.report.inspecting import refresh_inspection_page
 from kizu.runs.folder import RunFolder, open_run
 from kizu.runs.versions import version_folder
 from kizu.tasks.threshold_options import RedecideOptions
 
 
 def redecide(options: RedecideOptions) -> Redecision:
-    """Decide again as asked; nothing is scored. Raises `ConfigError` unless it is said by what."""
+    """Decide again as asked; nothing is scored. The page follows. Raises `ConfigError` unless it is said by what."""
+    decided = _redecide(options)
+    refresh_inspection_page(options.results)
+    return decided
+
+
+def _redecide(options: RedecideOptions) -> Redecision:
     if (options.run_dir is None) == (options.threshold is None):
         raise ConfigError(
             "say by what: give --run-dir or --threshold",

@@ -20,3 +20,10 @@ class StudyOptions:
     quick: Annotated[
         bool, Flag("A rehearsal: two categories, one seed, one severity, few pictures.", ("--quick",))
     ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class StudyReportOptions:
+    """Of which study."""
+
+    folder: Annotated[Path, Flag("The folder that `kizu study run` wrote.", is_argument=True)]

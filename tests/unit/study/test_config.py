@@ -33,6 +33,11 @@ def read(tmp_path: Path, **values: object) -> StudyConfig:
         ({"data": [{"name": "../x"}]}, "data.0.name"),
         ({"methods": {"x": {"kind": "patchcor"}}}, "did you mean 'patchcore'?"),
         ({"methods": {"x": {"kind": "padim", "featurs": 3}}}, "did you mean 'features'?"),
+        (
+            {"methods": {"x": {"kind": "padim", "embedding": {"backbon": "tiny"}}}},
+            "unknown key 'embedding.backbon'",
+        ),
+        ({"methods": {"x": {"kind": "padim", "embedding": "tiny"}}}, "embedding must hold settings"),
         ({"methods": {"a/b": {"kind": "padim"}}}, "cannot be the name of a method"),
     ],
 )
@@ -54,6 +59,15 @@ def test_what_it_writes_is_what_it_reads(tmp_path: Path) -> None:
     config = read(tmp_path, severities=[2], methods={"x": {"kind": "patchcore", "coreset": 0.05}})
     (tmp_path / "again.yaml").write_text(config.to_yaml())
     assert StudyConfig.read(tmp_path / "again.yaml") == config
+
+
+def test_a_method_may_look_with_another_network_at_another_size(tmp_path: Path) -> None:
+    own = {"kind": "patchcore", "embedding": {"backbone": "tiny"}, "image_size": 64}
+    config = read(tmp_path, methods={"own": own, "usual": {"kind": "patchcore"}})
+    assert config.pipeline("own", 3).embedding.backbone == "tiny"
+    assert config.pipeline("own", 3).placement.image_size == (64, 64)
+    assert config.pipeline("usual", 3).embedding == config.embedding
+    assert config.pipeline("usual", 3).placement.image_size == (256, 256)
 
 
 def test_the_hash_knows_all_but_the_cache(tmp_path: Path) -> None:

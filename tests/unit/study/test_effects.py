@@ -88,17 +88,21 @@ def test_methods_are_contrasted_in_what_they_lose() -> None:
     assert alike.mean == 0
 
 
-def test_p_values_are_corrected_for_all_tests_together() -> None:
-    effects = compare_all(made({"steady": 0.0, "weak": 0.9}))
-    assert effects.tests == 2 * 2 + 1
-    pairs = [(one.first.p_value, one.corrected_p) for one in effects.effects if one.first is not None]
-    pairs += [
-        (one.difference.p_value, one.corrected_p) for one in effects.contrasts if one.difference is not None
-    ]
-    assert len(pairs) == effects.tests
-    assert all(corrected is not None and corrected >= p_value for p_value, corrected in pairs)
-    least, corrected = min(pairs)
-    assert corrected == pytest.approx(effects.tests * least)
+def test_p_values_are_corrected_for_all_comparisons_of_one_question() -> None:
+    effects = compare_all(made({"steady": 0.0, "weak": 0.9, "weaker": 1.2}))
+    assert (effects.tests, effects.questions) == (3 * 2 + 3, 3)
+    for metric in ("image_auroc", "image_f1"):
+        pairs = [
+            (o.first.p_value, o.corrected_p) for o in effects.of("shifted", metric) if o.first is not None
+        ]
+        least, corrected = min(pairs)
+        assert corrected == pytest.approx(3 * least)
+        assert all(corrected is not None and corrected >= p_value for p_value, corrected in pairs)
+
+
+def test_f1_can_be_found_beyond_chance_among_many_comparisons() -> None:
+    losses = {f"m{number}": 0.9 for number in range(40)}
+    assert all(one.is_found for one in compare_all(made(losses, seeds=(1,))).of("shifted", "image_f1"))
 
 
 def test_what_was_not_measured_is_not_compared(study: Study) -> None:

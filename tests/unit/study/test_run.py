@@ -253,6 +253,13 @@ def test_the_cache_of_features_changes_no_number(plates: Path, tmp_path: Path) -
     assert found[0] == found[1]
 
 
+def test_the_number_of_cores_changes_no_number(plates: Path, tmp_path: Path) -> None:
+    config = small_study(plates, seeds=[1], conditions=["clean", "shifted", "thresholds", "updated"])
+    for cores in (1, 2):
+        measure_study(config, tmp_path / str(cores), Work(cores=cores))
+    assert tables(tmp_path / "1") == tables(tmp_path / "2")
+
+
 def test_tables_are_written_with_all_digits(study: Study, tmp_path: Path) -> None:
     write_tables(study.records, tmp_path)
     rows = (tmp_path / "results.csv").read_text().splitlines()
