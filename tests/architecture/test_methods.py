@@ -63,8 +63,8 @@ VERBS = frozenset({
     "add", "change", "check", "choose", "claim", "compare", "compute", "convert", "count", "decode",
     "diagnose", "download", "encode", "ensure", "evaluate", "export", "find", "guess", "hash", "identify", "index",
     "is", "list", "load", "look", "looks", "make", "mark", "measure", "meet", "open", "pack", "pair", "predict", "put",
-    "fit", "read", "redecide", "refresh", "refuse", "remove", "roll", "rollback", "save", "scan", "score", "set",
-    "sniff", "sweep", "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
+    "finish", "fit", "read", "redecide", "refresh", "refuse", "remove", "roll", "rollback", "save", "scan", "score",
+    "set", "sniff", "sweep", "sync", "train", "tune", "unpack", "update", "verify", "walk", "write",
 })  # fmt: skip
 PHRASES = {
     "did_you_mean", "events_of", "folders_in", "lines_of", "owner_of", "pictures_directly_in", "signer", "stamp_at"
