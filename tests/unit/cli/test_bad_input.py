@@ -108,7 +108,7 @@ INSPECT: dict[str, tuple[str, tuple[str, ...]]] = {
     "nothing to look at": ("inspect --run-dir {run}", ("give one folder of images",)),
     "two folders": ("inspect --run-dir {run} {root}/sets --input-dir {root}/sets", ("give one folder of images",)),
     "nothing to judge by": ("inspect {root}/sets", ("give a run or a model file",)),
-    "a run and a model": ("inspect --run-dir {run} --model {root}/notes.txt {root}/sets", ("give a run or a model file",)),
+    "a run and a model": ("inspect --run-dir {run} --model {root}/notes.txt {root}/sets", ("{root}/notes.txt is no run, bundle",)),
     "a folder that is not there": ("inspect --run-dir {run} {root}/sts", ("{root}/sts does not exist", "sets")),
     "a folder without images": ("inspect --run-dir {run} {root}/empty", ("no image in {root}/empty", "PNG, JPEG")),
     "a pattern of nothing": (

@@ -79,10 +79,10 @@ def test_more_finalists_ask_for_more_evidence() -> None:
 @pytest.mark.parametrize(
     ("budget", "slack", "told"),
     [
-        (Budget(latency_ms=9, memory_mb=1e6), 1.0, ["latency 10 ms of 9"]),
-        (Budget(latency_ms=9, memory_mb=1e6), 1.25, []),
-        (Budget(memory_mb=50), 1.0, ["memory 100 MB of 50"]),
+        (Budget(latency_ms=9, memory_mb=1e6), 1.0, ("latency 10 ms of 9",)),
+        (Budget(latency_ms=9, memory_mb=1e6), 1.25, ()),
+        (Budget(memory_mb=50), 1.0, ("memory 100 MB of 50",)),
     ],
 )
-def test_what_is_exceeded_is_told(budget: Budget, slack: float, told: list[str]) -> None:
+def test_what_is_exceeded_is_told(budget: Budget, slack: float, told: tuple[str, ...]) -> None:
     assert exceeds(DEFAULT, budget, slack) == told

@@ -86,8 +86,8 @@ def test_the_map_comes_as_numbers_and_as_a_picture(client: TestClient, plate: Ru
     alpha = np.asarray(shown)[..., 3]
     assert shown.size == (64, 64)
     pixel_threshold = as_npy["pixel_threshold"]
-    assert (alpha[expected >= 1.7 * pixel_threshold] == 191).all()
-    assert (alpha[expected <= 0.7 * pixel_threshold] == 0).all()
+    assert (alpha[expected >= 2 * pixel_threshold] == 191).all()
+    assert (alpha[expected <= pixel_threshold] == 0).all()
 
 
 def test_without_being_asked_no_map_is_sent(client: TestClient) -> None:
