@@ -157,9 +157,7 @@ def _truth_answer(judged: Sequence[Prediction], report: Report) -> list[Said]:
             f"Its threshold promised {promised}; kizu evaluate holds that against what was measured.", "open"
         )
     )
-    if report.num_errors:
-        said.append(Said(f"{report.num_errors} could not be inspected: they have no verdict.", "bad"))
-    return said
+    return [*said, *inspection_problems(report)]
 
 
 def _scores(cases: Sequence[Case]) -> Scores:
