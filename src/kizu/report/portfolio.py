@@ -20,6 +20,7 @@ from kizu.protocol.frozen import MethodResult, pipeline_folder
 from kizu.report.answers import TONES
 from kizu.report.figures import auroc_scatter
 from kizu.report.promises import promise_cells
+from kizu.report.tables import markdown_table
 
 CARRIED = {"image_f1_at_fpr": "F1 (FPR=1%)"}
 """At the threshold that was carried from the development categories: of a frozen evaluation, not of the suite."""
@@ -51,17 +52,12 @@ def portfolio_rows(results: Sequence[MethodResult]) -> list[list[str]]:
 
 def portfolio_table(results: Sequence[MethodResult]) -> str:
     """As Markdown."""
-    return _markdown(HEAD, portfolio_rows(results))
+    return markdown_table(HEAD, portfolio_rows(results))
 
 
 def promises_table(results: Sequence[MethodResult]) -> str:
     """Promise and measurement, as Markdown."""
-    return _markdown(PROMISED, promise_rows(results))
-
-
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows)
+    return markdown_table(PROMISED, promise_rows(results))
 
 
 def comparison_rows(results: Sequence[MethodResult]) -> list[list[str]]:
@@ -117,7 +113,7 @@ def write_portfolio(output_dir: Path, frozen: FrozenPipeline, results: Sequence[
         text += "## Promise and measurement\n\n" + promises_table(results) + "\n\n"
     compared = comparison_rows(results)
     if compared:
-        text += "## Methods beside each other\n\n" + _markdown(COMPARED, compared) + "\n\n"
+        text += "## Methods beside each other\n\n" + markdown_table(COMPARED, compared) + "\n\n"
     write_text(folder / "report.md", text + "\n".join(f"- {note}" for note in notes) + "\n")
     write_text(folder / "report.html", render(portfolio_page(frozen, results)))
     drawn = [r for r in results if None not in _aurocs(r)]
@@ -210,7 +206,3 @@ def _cell(result: MethodResult, key: str) -> str:
 def _average(results: Sequence[MethodResult], key: str) -> str:
     values = [r.metrics["mean"].get(key) for r in results]
     return "-" if None in values else f"{np.mean(values):.3f}"
-
-
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Numbers as text that a person reads in a terminal."""
+"""Tables as text, for a terminal and as Markdown."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +14,16 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in [header, ["-" * w for w in widths], *rows]
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A pipe table; what would end a cell or its line is escaped."""
+    rows = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(map(_escape, row)) + " |" for row in rows)
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
 
 
 def number(value: float | None) -> str:

@@ -3,6 +3,7 @@ set scored once."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -119,7 +120,7 @@ class Bench:
         with self._predict(pipeline, samples) as found:
             return set_thresholds(found, rng_for(self.seed, "pixels"))
 
-    def _predict(self, pipeline: Pipeline, samples: Sequence[Sample]):  # type: ignore[no-untyped-def]
+    def _predict(self, pipeline: Pipeline, samples: Sequence[Sample]) -> AbstractContextManager[Predictions]:
         return predict_samples(pipeline, samples, pipeline.placement, work=self.work.quiet())
 
     def _measure(

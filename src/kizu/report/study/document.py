@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from kizu.report.tables import markdown_table
 from kizu.study.tables import as_csv
 
 Row = Sequence[str]
@@ -49,9 +50,7 @@ class Table:
 
     def as_markdown(self) -> str:
         """A pipe table."""
-        rows = [self.head, ["---"] * len(self.head), *self.rows]
-        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        return "\n".join(lines) + "\n"
+        return markdown_table(self.head, self.rows) + "\n"
 
     def as_latex(self) -> str:
         """A `tabular` in a `table`, with the rules of booktabs."""
